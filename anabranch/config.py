@@ -1,0 +1,57 @@
+"""What every flow takes beside its workload's options, and where Anabranch keeps its files."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RunOptions(BaseModel):
+    """How the run is carried out; the same for every flow."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    workers: Annotated[int | None, Field(ge=1, description="Parts that run at the same time. Default: one per core.")] = None
+    cluster: Annotated[
+        str | None,
+        Field(description="Address of a running Dask scheduler, such as tcp://host:8786. Default: $ANABRANCH_CLUSTER."),
+    ] = None
+    refresh: Annotated[bool, Field(description="Do every part anew, even where the cache has its result.")] = False
+    work_dir: Annotated[
+        str | None,
+        Field(description="Folder for work files; on a cluster, one that all its machines share. Default: $ANABRANCH_WORK_DIR."),
+    ] = None
+    tolerate: Annotated[
+        str,
+        Field(pattern=r"^\d+%?$", description="Failed parts (a number or N%) up to which the run counts as completed."),
+    ] = "0"
+
+    def tolerated(self, total: int) -> int:
+        """Say how many of `total` parts may fail."""
+        number = int(self.tolerate.rstrip("%"))
+        return total * number // 100 if self.tolerate.endswith("%") else number
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def cluster_address(run: RunOptions) -> str | None:
+    """Name the Dask scheduler that the run shall use, if any."""
+    return run.cluster or os.environ.get("ANABRANCH_CLUSTER") or None
+
+
+def work_dir(run: RunOptions) -> Path:
+    """Name the folder for work files: the option, $ANABRANCH_WORK_DIR, or the user's cache folder."""
+    return Path(run.work_dir or os.environ.get("ANABRANCH_WORK_DIR") or _user_folder("XDG_CACHE_HOME", ".cache")).absolute()
+
+
+def state_dir() -> Path:
+    """Name the folder of our own Prefect server: $ANABRANCH_STATE_DIR or the user's state folder."""
+    return Path(os.environ.get("ANABRANCH_STATE_DIR") or _user_folder("XDG_STATE_HOME", ".local/state")).absolute()
+
+
+def _user_folder(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default) / "anabranch"

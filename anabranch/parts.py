@@ -1,0 +1,125 @@
+"""The data's way through every workload: a plan of parts, one outcome for each, one report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from anabranch.errors import AnabranchError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One unit of work: where its bytes are, never the bytes; workloads add their own fields (< 4 KB pickled)."""
+
+    index: int  # place in the plan, and so in the join
+    label: str  # what a person would call it
+    cost: float  # estimated seconds of one core
+    key: str  # fingerprint of everything that its result depends on
+
+
+P_co = TypeVar("P_co", bound=Part, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[P_co]):
+    """All parts of one map, in the order of the join."""
+
+    parts: tuple[P_co, ...]
+    folder: str  # where the parts' work files go
+    python_seconds: float = 0.0  # how much of the cost holds the GIL, so that threads would not share it
+
+    @property
+    def cost(self) -> float:
+        """Estimated seconds of one core for all parts."""
+        return sum(part.cost for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFile:
+    """A finished file under the work folder, as it was when the part was done."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a part brings back: the files it wrote, and counts; workloads add their own fields, never data."""
+
+    files: tuple[WorkFile, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one part: `manifest` when it is done, else `error`."""
+
+    part: Part
+    manifest: Any = None  # the workload's Manifest
+    error: AnabranchError | None = None
+    attempts: int = 1
+    cached: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the part has a result."""
+        return self.error is None
+
+
+class ErrorLine(BaseModel):
+    """One thing that went wrong, as people and programs read it."""
+
+    code: str
+    part: str
+    item: str = ""
+    reason: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: AnabranchError) -> "ErrorLine":
+        """Take the line from an error."""
+        return cls(code=error.code, part=error.part, item=error.item, reason=error.reason, remedy=error.remedy)
+
+    def __str__(self) -> str:
+        return str(AnabranchError(self.code, self.reason, self.remedy, self.part, self.item))
+
+
+class PartCounts(BaseModel):
+    """How many parts a run had, and what became of them."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    cached: int = 0
+
+
+Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]
+
+
+class Report(BaseModel):
+    """What a run did: the object that `--json` prints and the run's page shows."""
+
+    flow: str
+    status: Status = "completed"
+    run_id: str = ""
+    run_url: str = ""
+    parts: PartCounts = Field(default_factory=PartCounts)
+    items: dict[str, int] = Field(default_factory=dict)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    outputs: list[str] = Field(default_factory=list)
+    errors: list[ErrorLine] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    details: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def message(self) -> str:
+        """One sentence for the run's state and the end of the log."""
+        cached = f", {self.parts.cached} from the cache" if self.parts.cached else ""
+        failed = f", {self.parts.failed} failed" if self.parts.failed else ""
+        return f"{self.parts.done} of {self.parts.total} parts done{cached}{failed}"

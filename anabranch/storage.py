@@ -1,0 +1,95 @@
+"""Files that are either whole or not there: written aside, flushed to disk, renamed."""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from anabranch.errors import UsageError
+from anabranch.parts import WorkFile
+
+
+@contextmanager
+def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Give a file to write; rename it to `target` when the block ends well, remove it otherwise.
+
+    With `durable` the file and its folder are flushed to disk, so that the name never stands for half a file even
+    after a power cut. A target that exists and is no regular file (a device, a pipe, a link) is a UsageError.
+    """
+    refuse_special(target)
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  a path made by mkstemp
+        os.rename(name, target)  # noqa: PTH104
+        if durable:
+            _flush_folder(target.parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)  # noqa: PTH108
+        raise
+
+
+def refuse_special(target: Path) -> None:
+    """Raise UsageError where writing to `target` would not replace a regular file."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(target.lstat().st_mode):
+            raise UsageError("output-not-a-file", "the output exists and is not a regular file",
+                             "Name another output.", str(target))
+
+
+def work_file(path: Path) -> WorkFile:
+    """Note a finished file as it is now."""
+    status = path.stat()
+    return WorkFile(str(path), status.st_size, status.st_mtime_ns)
+
+
+def unchanged(file: WorkFile) -> bool:
+    """Whether a file that a part once wrote is still there as it was."""
+    try:
+        return work_file(Path(file.path)) == file
+    except OSError:
+        return False
+
+
+def fingerprint(*facts: object) -> str:
+    """Name everything that a result depends on, in 32 hexadecimal digits."""
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+
+def code_version(folder: Path) -> str:
+    """Fingerprint a workload's own source, so that changed code never takes an old result from the cache."""
+    return fingerprint(*[(file.name, file.read_bytes()) for file in sorted(folder.glob("*")) if file.is_file()])
+
+
+def prune(work_dir: Path, keep_seconds: float) -> None:
+    """Remove the work folders that no run has used for that long."""
+    oldest = time.time() - keep_seconds
+    for folder in work_dir.glob("*/*"):
+        with suppress(OSError):
+            if folder.is_dir() and folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
