@@ -1,0 +1,65 @@
+"""Prefect's HTTP API without Prefect, whose import would cost every command a second."""
+
+import base64
+import http.client
+import json
+import os
+import urllib.request
+from typing import Any
+from urllib.error import HTTPError
+
+from anabranch.errors import SetupError
+
+NOT_FOUND = 404
+
+
+def call(url: str, body: object = None, *, method: str | None = None, timeout: float = 30) -> Any:
+    """Send `body` as JSON (GET without one) and return the JSON that comes back.
+
+    A server that cannot be reached, or that does not speak JSON, is a SetupError "server-unreachable"; one that
+    refuses the request raises urllib's HTTPError, whose text `refusal` reads.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise _unreachable(url, "it is no http address")
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, _headers(), method=method)  # noqa: S310  the scheme was checked
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310  the same
+            return json.loads(response.read() or b"null")
+    except HTTPError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _unreachable(url, str(error) or type(error).__name__) from error
+
+
+def refusal(error: HTTPError) -> str:
+    """Return the server's own reason for refusing a request."""
+    with error:
+        text = error.read().decode(errors="replace")
+    try:
+        detail = json.loads(text)
+        return str(detail.get("detail") or detail.get("exception_message") or text)
+    except (ValueError, AttributeError):
+        return text or str(error)
+
+
+def ui_url(url: str) -> str:
+    """Return the address of the pages that belong to an API's address: $PREFECT_UI_URL, or beside the API."""
+    return os.environ.get("PREFECT_UI_URL") or url.rstrip("/").removesuffix("/api")
+
+
+def _headers() -> dict[str, str]:
+    headers = {"Content-Type": "application/json"}
+    if key := os.environ.get("PREFECT_API_KEY"):
+        headers["Authorization"] = f"Bearer {key}"
+    elif login := os.environ.get("PREFECT_API_AUTH_STRING"):
+        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    return headers
+
+
+def _unreachable(url: str, why: str) -> SetupError:
+    return SetupError(
+        "server-unreachable",
+        f"the Prefect server does not answer at {url}: {why}",
+        "Start that server, correct PREFECT_API_URL, or unset it to use Anabranch's own.",
+    )

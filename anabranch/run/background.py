@@ -1,0 +1,148 @@
+"""Programs of ours that stay up after the command that started them.
+
+A note file says which process it is. A pid alone proves nothing, since the system gives it to a stranger later: the
+note also holds the time at which the process started, and only a process with both is taken for ours.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from anabranch.errors import SetupError
+from anabranch.storage import published
+
+Say = Callable[[str], None]
+
+LARGEST_LOG = 10_000_000  # bytes; a larger one is set aside when its program starts next
+SAY_SECONDS = 10  # between two messages while we wait
+
+# Started with `&` from a script, we inherit an ignored SIGINT, and so would Prefect, whose worker stops by that signal
+_LAUNCHER = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+_children: dict[int, subprocess.Popen[bytes]] = {}  # kept to be reaped: a dead child would pass for a living one
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A background process, and the API address that it serves or works for."""
+
+    pid: int
+    started: int  # clock ticks since boot
+    url: str
+
+
+def launch(arguments: Sequence[str], note: Path, log: Path, url: str, environment: Mapping[str, str]) -> Program:
+    """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C here does not reach it, and note it."""
+    if log.exists() and log.stat().st_size > LARGEST_LOG:
+        log.replace(log.with_suffix(".old.log"))
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _LAUNCHER, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=note.parent,
+            env=environment,
+            start_new_session=True,
+        )
+    _children[process.pid] = process
+    program = Program(process.pid, _started(process.pid) or 0, url)
+    with published(note) as file:
+        file.write(json.dumps(asdict(program)).encode())
+    return program
+
+
+def running(note: Path) -> Program | None:
+    """Return the noted program if it still runs; a note that is missing, stale or damaged counts as none."""
+    try:
+        program = Program(**json.loads(note.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return program if alive(program) else None
+
+
+def alive(program: Program) -> bool:
+    """Whether exactly this process still runs."""
+    if (child := _children.get(program.pid)) and child.poll() is not None:
+        return False
+    return _started(program.pid) == program.started
+
+
+def stop(note: Path, patience: float = 20) -> bool:
+    """End the noted program, by force after `patience` seconds; return whether there was one."""
+    program = running(note)
+    if program:
+        _signal(program, signal.SIGTERM)
+        for _ in patiently(patience):
+            if not alive(program):
+                break
+        # also after a good end: nothing of its session shall stay
+        _signal(program, signal.SIGKILL)
+        for _ in patiently(patience):
+            if not alive(program):
+                break
+    note.unlink(missing_ok=True)
+    return program is not None
+
+
+def patiently(seconds: float, waiting_for: str = "", say: Say | None = None) -> Iterator[None]:
+    """Yield several times a second until `seconds` are over; now and then say what we wait for."""
+    start = said = time.monotonic()
+    while (now := time.monotonic()) - start < seconds:
+        yield
+        if say and now - said >= SAY_SECONDS:
+            say(f"still waiting for {waiting_for} ({now - start:.0f} s)")
+            said = now
+        time.sleep(0.1)
+
+
+@contextmanager
+def locked(path: Path, seconds: float, say: Say | None = None) -> Iterator[None]:
+    """Keep other commands out; after `seconds` of waiting for one of them, raise SetupError "busy"."""
+    with path.open("ab") as file:
+        for _ in patiently(seconds, "another anabranch command", say):
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+        else:
+            raise SetupError("busy", f"another command has held {path} for {seconds:.0f} s", "Wait for it, or stop it.")
+        yield
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not empty."""
+    try:
+        lines = log.read_text(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _started(pid: int) -> int | None:
+    """Say when a process started, in clock ticks since boot; None where there is none but perhaps a zombie."""
+    try:
+        # the name before the last ")" may hold anything, spaces and brackets included
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _signal(program: Program, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        if number == signal.SIGKILL:
+            os.killpg(program.pid, number)
+        else:
+            os.kill(program.pid, number)

@@ -1,0 +1,175 @@
+"""What `anabranch up`, `down` and `status` do: the server, its work pool, the deployments and one Prefect worker.
+
+All of it may be repeated at any time, and does only what is missing. Nothing here imports Prefect.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+
+from anabranch.errors import SetupError
+from anabranch.run.api import NOT_FOUND, call, refusal
+from anabranch.run.background import Say, alive, last_line, launch, locked, patiently, running, stop
+from anabranch.run.server import Server, ensure_server, find_server, prefect_environment, state_folder, stop_server
+
+POOL = "anabranch"
+WORKER_SECONDS = 120.0  # until a new worker has imported Prefect and reported to the server
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment as the server has it: `flow/name`, and each schedule's slug with whether it is active."""
+
+    name: str
+    schedules: dict[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is there: our server or the one of PREFECT_API_URL, our worker's pid, and the server's deployments."""
+
+    server: Server | None
+    worker: int | None
+    deployments: tuple[Deployment, ...] = ()
+
+
+def up(project: Path | None = None, home: Path | None = None, *, say: Say | None = None) -> Status:
+    """Make the project's deployments run: server, work pool, `prefect deploy --all`, worker.
+
+    `project` is the folder of prefect.yaml; `say` gets a sentence for each thing done. Raises SetupError
+    "no-project", "deploy-failed", "worker-not-started", or what `ensure_server` raises.
+    """
+    say = say or _silent
+    project = _project(project)
+    home = state_folder(home)
+    url = ensure_server(home, waiting=say)
+    say(f"server: {url}")
+    _ensure_pool(url)
+    say(f"work pool: {POOL}")
+    with locked(home / "up.lock", WORKER_SECONDS, say):
+        _deploy(project, url, home)
+        say(f"deployments: {project / 'prefect.yaml'}")
+        _ensure_worker(url, home, say)
+    say("worker: ready")
+    return status(home)
+
+
+def down(home: Path | None = None, *, say: Say | None = None) -> None:
+    """Stop our worker, then our server; runs in progress are told to stop, scheduled ones wait for the next `up`."""
+    say = say or _silent
+    home = state_folder(home)
+    with locked(home / "up.lock", WORKER_SECONDS, say):
+        say("worker: stopped" if stop(home / "worker.json") else "worker: was not running")
+        say("server: stopped" if stop_server(home) else "server: was not running")
+
+
+def status(home: Path | None = None) -> Status:
+    """Say what is there, without starting anything."""
+    home = state_folder(home)
+    server, worker = find_server(home), running(home / "worker.json")
+    deployments = _deployments(server.url) if server and server.healthy else ()
+    return Status(server, worker.pid if worker else None, deployments)
+
+
+def _silent(_sentence: str) -> None:
+    pass
+
+
+def _project(project: Path | None) -> Path:
+    """Take the folder that was named, else the current one, else the checkout that this package is installed from."""
+    candidates = [project] if project else [Path.cwd(), Path(__file__).parents[2]]
+    for folder in candidates:
+        if (folder / "prefect.yaml").is_file():
+            return folder.resolve()
+    raise SetupError("no-project", f"there is no prefect.yaml in {candidates[0]}", "Run this in your project's folder.")
+
+
+def _ensure_pool(url: str) -> None:
+    try:
+        call(f"{url}/work_pools/{POOL}")
+    except HTTPError as error:
+        if error.code != NOT_FOUND:
+            raise
+        # without a job template: the first worker of the pool brings that of its type
+        call(f"{url}/work_pools/", {"name": POOL, "type": "process"})
+
+
+def _deploy(project: Path, url: str, home: Path) -> None:
+    """Register all deployments; keep each schedule as people switched it, which Prefect would reset to the file."""
+    before = {deployment.name: deployment.schedules for deployment in _deployments(url)}
+    # PWD, since prefect.yaml names the project's folder so
+    environment = os.environ | prefect_environment(url, home) | {"PWD": str(project), "NO_COLOR": "1", "COLUMNS": "500"}
+    log = home / "deploy.log"
+    with log.open("wb") as output:
+        result = subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+            cwd=project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+        )
+    if result.returncode != 0:
+        raise SetupError("deploy-failed", f"`prefect deploy --all` failed: {last_line(log)}", f"Read {log}.")
+    _switch_schedules(url, before)
+
+
+def _switch_schedules(url: str, wanted: dict[str, dict[str, bool]]) -> None:
+    for name, deployment in _read_deployments(url):
+        for schedule in deployment["schedules"]:
+            active = wanted.get(name, {}).get(_slug(schedule), schedule["active"])
+            if active != schedule["active"]:
+                path = f"deployments/{deployment['id']}/schedules/{schedule['id']}"
+                call(f"{url}/{path}", {"active": active}, method="PATCH")
+
+
+def _deployments(url: str) -> tuple[Deployment, ...]:
+    return tuple(
+        Deployment(name, {_slug(schedule): schedule["active"] for schedule in deployment["schedules"]})
+        for name, deployment in _read_deployments(url)
+    )
+
+
+def _read_deployments(url: str) -> list[tuple[str, dict[str, Any]]]:
+    flows = {flow["id"]: flow["name"] for flow in call(f"{url}/flows/filter", {})}
+    deployments = call(f"{url}/deployments/filter", {"sort": "NAME_ASC"})
+    return [(f"{flows[deployment['flow_id']]}/{deployment['name']}", deployment) for deployment in deployments]
+
+
+def _slug(schedule: dict[str, Any]) -> str:
+    return str(schedule["slug"] or schedule["id"])
+
+
+def _ensure_worker(url: str, home: Path, say: Say) -> None:
+    """Start the one Prefect worker of this folder, unless it already works for this server; await its first report."""
+    note, name = home / "worker.json", f"anabranch-{platform.node()}"
+    worker = running(note)
+    if not worker or worker.url != url:
+        stop(note)
+        _forget_worker(url, name)
+        command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
+        environment = os.environ | prefect_environment(url, home) | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
+        worker = launch([*command, "--install-policy", "never"], note, home / "worker.log", url, environment)
+    for _ in patiently(WORKER_SECONDS, "the Prefect worker to start", say):
+        if not alive(worker):
+            break
+        if any(known["name"] == name for known in call(f"{url}/work_pools/{POOL}/workers/filter", {})):
+            return
+    log = home / "worker.log"
+    raise SetupError("worker-not-started", f"the Prefect worker did not start: {last_line(log)}", f"Read {log}.")
+
+
+def _forget_worker(url: str, name: str) -> None:
+    """Remove the server's record of an earlier worker, which would pass for a report of the new one."""
+    try:
+        call(f"{url}/work_pools/{POOL}/workers/{quote(name)}", method="DELETE")
+    except HTTPError as error:
+        if error.code != NOT_FOUND:
+            raise SetupError("worker-not-started", refusal(error), "Look into the server's log.") from error

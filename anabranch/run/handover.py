@@ -1,0 +1,59 @@
+"""Hand a run to its deployment over HTTP and leave it to the Prefect worker there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import quote
+
+from anabranch.errors import SetupError, UsageError
+from anabranch.run.api import NOT_FOUND, call, refusal, ui_url
+
+CONFLICT, UNPROCESSABLE = 409, 422  # how the server refuses parameters
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRun:
+    """A run on the server, and the address of its page."""
+
+    id: str
+    url: str
+
+
+def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any]) -> FlowRun:
+    """Create a run of `flow/deployment` with these parameters, laid over the deployment's own, and return at once.
+
+    Paths in the parameters must be absolute: the worker runs in the project's folder. Raises SetupError
+    "not-deployed" or "server-unreachable", and UsageError "bad-parameters" with the server's reason.
+    """
+    found = _find(url, flow, deployment)
+    known = (found.get("parameter_openapi_schema") or {}).get("properties", parameters)
+    if unknown := sorted(parameters.keys() - known.keys()):  # the server would take them, and the run would crash
+        raise _bad_parameters(flow, f"no parameter is called {', '.join(unknown)}")
+    try:
+        run = call(f"{url}/deployments/{found['id']}/create_flow_run", {"parameters": dict(parameters)})
+    except HTTPError as error:
+        if error.code in (CONFLICT, UNPROCESSABLE):
+            raise _bad_parameters(flow, refusal(error)) from error
+        raise _refused(url, error) from error
+    return FlowRun(run["id"], f"{ui_url(url)}/runs/flow-run/{run['id']}")
+
+
+def _find(url: str, flow: str, deployment: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = call(f"{url}/deployments/name/{quote(flow, safe='')}/{quote(deployment, safe='')}")
+    except HTTPError as error:
+        if error.code == NOT_FOUND:
+            raise SetupError(
+                "not-deployed", f"the server at {url} has no deployment {flow}/{deployment}", "Run `anabranch up`."
+            ) from error
+        raise _refused(url, error) from error
+    return found
+
+
+def _bad_parameters(flow: str, why: str) -> UsageError:
+    return UsageError("bad-parameters", f"{flow} does not take these parameters: {why}", "Correct the command.")
+
+
+def _refused(url: str, error: HTTPError) -> SetupError:
+    return SetupError("server-refused", f"the server at {url} refused: {refusal(error)}", "See the server's log.")

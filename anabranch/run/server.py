@@ -1,0 +1,175 @@
+"""Find, start and stop Anabranch's own background Prefect server, or use the one that PREFECT_API_URL names.
+
+Everything of it lies in one folder (`anabranch.config.state_dir()`), the user's ~/.prefect is never touched. This
+module does not import Prefect, so that a command can set `prefect_environment` first.
+"""
+
+import os
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import HTTPError
+
+from anabranch.config import state_dir
+from anabranch.errors import SetupError
+from anabranch.run.api import call, ui_url
+from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
+from anabranch.storage import published
+
+START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
+
+_QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A Prefect server: `pid` is None when it is not ours to stop, `healthy` whether it answered just now."""
+
+    url: str
+    healthy: bool
+    pid: int | None = None
+
+    @property
+    def ui_url(self) -> str:
+        """Address of its pages."""
+        return ui_url(self.url)
+
+
+def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeout: float = START_SECONDS) -> str:
+    """Return the API address of a server that answers; start our own when PREFECT_API_URL names none.
+
+    Safe to call from several commands at once: one starts it, all get its address. `waiting` gets a sentence
+    every ten seconds. Raises SetupError "server-unreachable", "server-not-started", "state-folder" or "busy".
+    """
+    if url := os.environ.get("PREFECT_API_URL"):
+        _require_healthy(url)
+        return url
+    home = state_folder(home)
+    with locked(home / "server.lock", timeout, waiting):
+        program = running(home / "server.json") or _start(home)
+        _await_answer(program, home, timeout, waiting)
+    return program.url
+
+
+def find_server(home: Path | None = None) -> Server | None:
+    """Return the server that `ensure_server` would use, without starting one."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return Server(url, _answers(url, None))
+    home = state_folder(home)
+    program = running(home / "server.json")
+    return Server(program.url, _answers(program.url, home), program.pid) if program else None
+
+
+def stop_server(home: Path | None = None) -> bool:
+    """Stop our own server, and no other; return whether there was one."""
+    home = state_folder(home)
+    with locked(home / "server.lock", START_SECONDS):
+        return stop(home / "server.json")
+
+
+def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
+    """Return the variables by which Prefect, here and in child processes, uses this server; set before its import.
+
+    A server that the user named keeps the user's PREFECT_HOME, where the login for it may stand.
+    """
+    environment = {"PREFECT_API_URL": url, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR", **_QUIET}
+    if url != os.environ.get("PREFECT_API_URL"):
+        environment["PREFECT_HOME"] = str(_prefect_home(state_folder(home)))
+    return environment
+
+
+def state_folder(home: Path | None = None) -> Path:
+    """Return the folder of server and worker; create it, for this user only, or raise SetupError "state-folder"."""
+    home = (home or state_dir()).resolve()  # the server tells its folder resolved
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _prefect_home(home).mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SetupError(
+            "state-folder", f"the folder {home} cannot be used: {error}", "Name another one in ANABRANCH_STATE_DIR."
+        ) from error
+    return home
+
+
+def _prefect_home(home: Path) -> Path:
+    return home / "prefect"
+
+
+def _start(home: Path) -> Program:
+    port = _choose_port(home / "server.port")
+    # settings that the user made for another server (its database, its password) would break this one
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    own = {"PREFECT_HOME": str(_prefect_home(home)), "PREFECT_SERVER_DATABASE_TIMEOUT": "60", **_QUIET}
+    return launch(
+        ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        home / "server.json",
+        home / "server.log",
+        f"http://127.0.0.1:{port}/api",
+        inherited | own,
+    )
+
+
+def _choose_port(memory: Path) -> int:
+    """Take the port of last time, so that links to runs stay good, or else any free one, and remember it."""
+    port = 0
+    with suppress(OSError, ValueError):
+        port = int(memory.read_text())
+    port = _free_port(port) or _free_port(0)
+    with published(memory) as file:
+        file.write(str(port).encode())
+    return port
+
+
+def _free_port(port: int) -> int:
+    """Return the port, or a free one for 0; 0 when a stranger holds it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return 0
+        return int(probe.getsockname()[1])
+
+
+def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> None:
+    for _ in patiently(timeout, "the Prefect server to start", waiting):
+        if not alive(program):
+            raise _not_started("it ended", home)
+        if _answers(program.url, home):
+            return
+    raise _not_started(f"it does not answer after {timeout:.0f} s", home)
+
+
+def _answers(url: str, home: Path | None) -> bool:
+    """Whether a healthy server is there, and, with `home`, our own: it names its folder, a stranger another."""
+    try:
+        _require_healthy(url)
+    except SetupError:
+        return False
+    return home is None or _folder_of(url) == str(_prefect_home(home))
+
+
+def _require_healthy(url: str) -> None:
+    try:
+        call(f"{url}/health", timeout=10)
+    except HTTPError as error:
+        raise SetupError(
+            "server-unreachable", f"the Prefect server at {url} is not healthy: {error}", "Look into that server's log."
+        ) from error
+
+
+def _folder_of(url: str) -> str:
+    try:
+        return str(call(f"{url}/admin/settings", timeout=10)["home"])
+    except (HTTPError, SetupError, KeyError, TypeError):
+        return ""
+
+
+def _not_started(why: str, home: Path) -> SetupError:
+    log = home / "server.log"
+    return SetupError(
+        "server-not-started",
+        f"Anabranch's Prefect server did not start, {why}: {last_line(log)}",
+        f"Read {log}; `anabranch down` clears the rest.",
+    )
