@@ -12,7 +12,9 @@ class RunOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    workers: Annotated[int | None, Field(ge=1, description="Parts that run at the same time. Default: one per core.")] = None
+    workers: Annotated[
+        int | None, Field(ge=1, description="Parts that run at the same time. Default: one per core.")
+    ] = None
     cluster: Annotated[
         str | None,
         Field(description="Address of a running Dask scheduler, such as tcp://host:8786. Default: $ANABRANCH_CLUSTER."),
@@ -20,7 +22,7 @@ class RunOptions(BaseModel):
     refresh: Annotated[bool, Field(description="Do every part anew, even where the cache has its result.")] = False
     work_dir: Annotated[
         str | None,
-        Field(description="Folder for work files; on a cluster, one that all its machines share. Default: $ANABRANCH_WORK_DIR."),
+        Field(description="Folder for work files, shared by all machines of a cluster. Default: $ANABRANCH_WORK_DIR."),
     ] = None
     tolerate: Annotated[
         str,
@@ -45,7 +47,9 @@ def cluster_address(run: RunOptions) -> str | None:
 
 def work_dir(run: RunOptions) -> Path:
     """Name the folder for work files: the option, $ANABRANCH_WORK_DIR, or the user's cache folder."""
-    return Path(run.work_dir or os.environ.get("ANABRANCH_WORK_DIR") or _user_folder("XDG_CACHE_HOME", ".cache")).absolute()
+    return Path(
+        run.work_dir or os.environ.get("ANABRANCH_WORK_DIR") or _user_folder("XDG_CACHE_HOME", ".cache")
+    ).absolute()
 
 
 def state_dir() -> Path:

@@ -18,6 +18,7 @@ class AnabranchError(Exception):
     """Tell which part, why, and what to do; `code` names the error's entry in docs/errors.md."""
 
     exit_code: ClassVar[int] = 1
+    attempt = 1  # of the part, when it failed
 
     def __init__(self, code: str, reason: str, remedy: str, part: str = "", item: str = "") -> None:
         super().__init__(code, reason, remedy, part, item)

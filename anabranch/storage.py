@@ -1,6 +1,8 @@
 """Files that are either whole or not there: written aside, flushed to disk, renamed."""
 
+import errno
 import hashlib
+import io
 import os
 import shutil
 import stat
@@ -10,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+from typing_extensions import Buffer
 
 from anabranch.errors import UsageError
 from anabranch.parts import WorkFile
@@ -25,11 +29,14 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     refuse_special(target)
     descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        raw = _Counted(descriptor, "wb")
+        with io.BufferedWriter(raw) as file:
             yield file
             file.flush()
+            if raw.written != os.fstat(descriptor).st_size:
+                raise OSError(errno.EIO, "the disk kept fewer bytes than were written", str(target))
             if durable:
-                os.fsync(file.fileno())
+                os.fsync(descriptor)
         os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  a path made by mkstemp
         os.rename(name, target)  # noqa: PTH104
         if durable:
@@ -40,12 +47,24 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         raise
 
 
+class _Counted(io.FileIO):
+    """Count the bytes that the system says it took."""
+
+    written = 0
+
+    def write(self, data: Buffer, /) -> int:
+        count = super().write(data)
+        self.written += count
+        return count
+
+
 def refuse_special(target: Path) -> None:
     """Raise UsageError where writing to `target` would not replace a regular file."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.lstat().st_mode):
-            raise UsageError("output-not-a-file", "the output exists and is not a regular file",
-                             "Name another output.", str(target))
+            raise UsageError(
+                "output-not-a-file", "the output exists and is not a regular file", "Name another output.", str(target)
+            )
 
 
 def work_file(path: Path) -> WorkFile:

@@ -1,0 +1,1 @@
+"""The flows: plan, map, join, report; one file for each workload."""

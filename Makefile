@@ -1,0 +1,57 @@
+# The targets of this project; `make` alone lists them.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo .make/uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+export UV_LINK_MODE ?= copy
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test cases soak lint format lock bench down clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/locked  ## Make .venv with the locked dependencies (installs uv aside where it is missing)
+
+.venv/locked: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --locked --compile-bytecode --quiet
+	@touch $@
+
+.make/uv/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Anabranch needs Python 3.11 or newer; name it: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .make/uv
+	.make/uv/bin/pip install --quiet uv==$(UV_VERSION)
+
+demo: setup  ## Write a sample log archive and parse it in every mode, through Prefect and Dask
+	.venv/bin/anabranch demo
+
+test: setup  ## Run the whole suite once
+	.venv/bin/pytest $(ARGS)
+
+cases: setup  ## Run the recorded cases of $ANABRANCH_CASES (default: tests/data)
+	.venv/bin/pytest -m cases $(ARGS)
+
+soak: setup  ## Run the long campaigns; SOAK_EXAMPLES sets their length
+	.venv/bin/pytest -m soak --timeout 3600 $(ARGS)
+
+lint: setup  ## Check form and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: setup  ## Put the code into its form
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+lock: | $(UV)  ## Take the newest allowed versions into uv.lock
+	$(UV) lock --upgrade
+
+bench: setup  ## Run the benchmarks beside their alternatives
+	.venv/bin/python -m benchmarks.runner
+	.venv/bin/python -m benchmarks.logs
+
+down: setup  ## Stop the background server and worker
+	.venv/bin/anabranch down
+
+clean: down  ## Remove what setup made
+	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .hypothesis anabranch-demo

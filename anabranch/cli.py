@@ -1,0 +1,45 @@
+"""The `anabranch` command. Its own --help imports no workload, and no command imports Prefect before it runs a flow."""
+
+import sys
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from anabranch.errors import AnabranchError
+
+USAGE = 2
+
+app = App(
+    name="anabranch",
+    help="Split archives, chunks and files into parts, run them on all cores or a Dask cluster, rejoin them in order.",
+    version=lambda: version("anabranch"),
+)
+app.command("anabranch.command:parse_logs", name="parse-logs", help="Parse log archives into reports, on all cores.")
+app.command("anabranch.operate:up", name="up", help="Start the Prefect server, deploy the flows, start a worker.")
+app.command("anabranch.operate:down", name="down", help="Stop the worker and the server that `up` started.")
+app.command("anabranch.operate:status", name="status", help="Show the server, the worker and the deployments.")
+app.command("anabranch.operate:doctor", name="doctor", help="Check versions, folders, the server and the cluster.")
+app.command("anabranch.operate:demo", name="demo", help="Make a sample archive and parse it.")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 usage, 3 partly failed, 4 nothing to do, 5 stopped."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        print(f"error: {error} See `anabranch --help`.", file=sys.stderr)
+        code = USAGE
+    except AnabranchError as error:
+        if "--debug" in words:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("stopped. Run the same command again to resume.", file=sys.stderr)
+        code = 5
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Make a workload's command from its options model, and carry it out: here, as a dry run, or by its deployment."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from cyclopts import Group, Parameter
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from anabranch.config import RunOptions
+from anabranch.errors import UsageError
+from anabranch.workloads import PARSE_LOGS, Workload, load
+
+FLAGS = {
+    "dry_run": "Print the plan and end; reads only, and needs no server.",
+    "detach": "Hand the run to its deployment (see `anabranch up`), print its id and page, and end.",
+    "json": "Print the report as one JSON object.",
+    "quiet": "Print errors only.",
+    "error_on_empty": "Exit with 4 when there was nothing to do.",
+    "debug": "Show the traceback of an error.",
+}
+WORKLOAD, RUN, COMMAND = (Group(name, sort_key=i) for i, name in enumerate(("Options", "The run", "The command")))
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A flow with all its parameters, valid, and the command's own flags."""
+
+    workload: Workload
+    source: list[str]
+    output: str | None
+    options: BaseModel
+    run: RunOptions
+    flags: frozenset[str]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The flow's parameters."""
+        return {"source": self.source, "output": self.output, "options": self.options, "run": self.run}
+
+
+def flow_command(workload: Workload) -> Callable[..., int]:
+    """Make the command of one workload: its options are the fields of the models that the flow takes."""
+    model: type[BaseModel] = load(workload.options)
+
+    def command(*source: str, output: str | None = None, **values: Any) -> int:
+        flags = frozenset(name for name in FLAGS if values.pop(name))
+        options, run = _validated(model, values), _validated(RunOptions, values)
+        request = Request(
+            workload, [_absolute(path) for path in source], output and _absolute(output), options, run, flags
+        )
+        return _carry_out(request)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    source = Annotated[str, Parameter(help=workload.source)]
+    output = Annotated[str | None, Parameter(help=workload.output, group=WORKLOAD)]
+    signature = inspect.Signature([
+        inspect.Parameter("source", inspect.Parameter.VAR_POSITIONAL, annotation=source),
+        inspect.Parameter("output", keyword, default=None, annotation=output),
+        *(_option(name, field, WORKLOAD) for name, field in model.model_fields.items()),
+        *(_option(name, field, RUN) for name, field in RunOptions.model_fields.items()),
+        *(_flag(name, text, COMMAND) for name, text in FLAGS.items()),
+    ])  # fmt: skip
+    command.__signature__ = signature  # type: ignore[attr-defined]  # cyclopts reads it through inspect
+    command.__doc__ = f"{workload.summary}\n\nExample: `{workload.example}`"
+    return command
+
+
+parse_logs = flow_command(PARSE_LOGS)
+
+
+def _carry_out(request: Request) -> int:
+    """Choose among the three ways; only the last imports Prefect."""
+    if "dry_run" in request.flags:
+        from anabranch.dryrun import show_plan
+
+        return show_plan(request)
+    if "detach" in request.flags:
+        return _hand_over(request)
+    from anabranch.adhoc import run_flow
+
+    return run_flow(request)
+
+
+def _hand_over(request: Request) -> int:
+    from anabranch.run.handover import hand_over
+    from anabranch.run.server import ensure_server
+
+    plain = {
+        name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+        for name, value in request.parameters.items()
+    }
+    run = hand_over(ensure_server(), request.workload.name, "default", plain)
+    if "json" in request.flags:
+        print(json.dumps({"flow": request.workload.name, "run_id": run.id, "run_url": run.url}))
+    else:
+        print(f"{run.id}\n{run.url}")
+    return 0
+
+
+def _option(name: str, field: FieldInfo, group: Group) -> inspect.Parameter:
+    if field.annotation is bool:
+        return _flag(name, field.description or "", group)
+    kind = field.annotation
+    choices = get_args(next(iter(get_args(kind)), None)) if get_origin(kind) is list else ()
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+    default = field.get_default(call_default_factory=True)
+    shown = ",".join(default) if isinstance(default, list) else default
+    text = f"{field.description} Of: {', '.join(choices)}." if choices else field.description
+    parameter = Parameter(help=text, group=group, show_default=(lambda _: shown) if shown not in (None, "") else False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, parameter]
+    )
+
+
+def _flag(name: str, text: str, group: Group) -> inspect.Parameter:
+    parameter = Parameter(help=text, group=group, negative="", show_default=False)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, parameter])
+
+
+def _validated(model: type[M], values: dict[str, Any]) -> M:
+    """Take the model's fields from the command's values; what was not given keeps its default."""
+    given = {name: values[name] for name in model.model_fields if values[name] not in (None, False)}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the options"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UsageError("bad-option", f"{reason} (given: {first['input']!r})", "See --help.", option) from error
+
+
+def _absolute(path: str) -> str:
+    """Make a local path absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
+    if "://" in path:
+        return path
+    return str(Path.cwd() / path) + (os.sep if path.endswith(os.sep) else "")

@@ -1,0 +1,156 @@
+"""The commands about the house itself: up, down, status, doctor, demo."""
+
+import json as json_format
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from anabranch.config import RunOptions, cluster_address, cores, state_dir, work_dir
+from anabranch.errors import AnabranchError, SetupError
+from anabranch.run.deploying import Status
+from anabranch.terminal import Terminal
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
+DEMO_MODES = ["known", "sessions", "bw", "md", "grading", "memory"]
+
+
+def up() -> int:
+    """Start the Prefect server, create the work pool, deploy every flow of prefect.yaml, start a worker.
+
+    May be repeated: it does what is missing. Needs the folder of the checkout, where prefect.yaml stands.
+    """
+    from anabranch.run import deploying
+
+    _print_status(deploying.up(say=Terminal().say))
+    return 0
+
+
+def down() -> int:
+    """Stop the worker and the server that `up`, or a run, started. History and schedules are kept."""
+    from anabranch.run import deploying
+
+    deploying.down(say=Terminal().say)
+    return 0
+
+
+def status(*, json: Json = False) -> int:
+    """Show the server, the worker and the deployments; start nothing. Exit 1 when no server answers."""
+    from anabranch.run import deploying
+
+    found = deploying.status()
+    if json:
+        print(json_format.dumps(_plain(found)))
+    else:
+        _print_status(found)
+    return 0 if found.server and found.server.healthy else 1
+
+
+def doctor(*, cluster: Annotated[str | None, Parameter(help="A Dask scheduler to check, too.")] = None) -> int:
+    """Check versions, folders, the server and the cluster; say for each what is wrong and what to do. Exit 1 if any."""
+    failed = 0
+    for name, check in _checks(RunOptions(cluster=cluster)):
+        try:
+            print(f"ok    {name}: {check()}")
+        except AnabranchError as error:
+            failed += 1
+            print(f"FAIL  {name}: {error}")
+    return 1 if failed else 0
+
+
+def demo(workload: str = "parse-logs", /) -> int:
+    """Make a sample archive of 30 MB of text in ./anabranch-demo and parse it in all six modes.
+
+    Parameters
+    ----------
+    workload
+        What to show: parse-logs.
+    """
+    from anabranch.cli import app
+    from anabranch.errors import UsageError
+    from anabranch.logs.sample import write_sample
+
+    if workload != "parse-logs":
+        raise UsageError("bad-option", f"there is no demo of {workload!r}", "Use: anabranch demo parse-logs.")
+    folder, terminal = Path("anabranch-demo"), Terminal()
+    archive = folder / "unit.tar.bz2"
+    if not archive.exists():
+        folder.mkdir(exist_ok=True)
+        terminal.say(f"writing a sample archive with 30 MB of log text: {archive}")
+        write_sample(archive, megabytes=30)
+    command = ["parse-logs", str(archive), "--mode", ",".join(DEMO_MODES), "--output", f"{folder}/"]
+    terminal.say(f"$ anabranch {' '.join(command)}")
+    code = int(app(command, exit_on_error=False, result_action="return_value"))
+    report = folder / f"{archive.name}.sessions.txt"
+    print(f"--- the end of {report}:")
+    print("\n".join(report.read_text().splitlines()[-5:]))
+    return code
+
+
+def _print_status(found: Status) -> None:
+    server = found.server
+    health = "answers" if server and server.healthy else "does not answer"
+    print(f"server: {f'{server.ui_url} ({health})' if server else 'not running'}")
+    print(f"worker: {f'running, process {found.worker}' if found.worker else 'not running'}")
+    for deployment in found.deployments:
+        schedules = ", ".join(f"{slug} {'on' if on else 'off'}" for slug, on in deployment.schedules.items())
+        print(f"deployment: {deployment.name} (schedules: {schedules or 'none'})")
+    if not server:
+        print("Start everything with `anabranch up`.")
+
+
+def _plain(found: Status) -> dict[str, object]:
+    server = found.server
+    return {
+        "server": server and {"url": server.url, "ui_url": server.ui_url, "healthy": server.healthy, "pid": server.pid},
+        "worker": found.worker,
+        "deployments": {deployment.name: deployment.schedules for deployment in found.deployments},
+    }
+
+
+def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "python", lambda: f"{sys.version.split()[0]}, {cores()} cores"
+    yield "versions", _check_versions
+    yield "work folder", lambda: _check_writable(work_dir(run))
+    yield "state folder", lambda: _check_writable(state_dir())
+    yield "server", _check_server
+    if address := cluster_address(run):
+        yield "cluster", lambda: _check_cluster(address)
+
+
+def _check_versions() -> str:
+    """Check the two pins without which Prefect 3.8.8 stops working in silence (docs/dependencies.md)."""
+    for name, limit in (("fastapi", (0, 151)), ("sqlalchemy", (2, 1))):
+        numbers = tuple(int(number) for number in version(name).split(".")[:2])
+        if numbers >= limit:
+            wanted = ".".join(map(str, limit))
+            raise SetupError(
+                "bad-version", f"{name} {version(name)} breaks Prefect; below {wanted} works", "make setup"
+            )
+    return ", ".join(f"{name} {version(name)}" for name in ("anabranch", "prefect", "dask", "fastapi", "sqlalchemy"))
+
+
+def _check_writable(folder: Path) -> str:
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SetupError("folder-not-writable", f"{parent} is not writable", "Name another folder (docs/reference.md).")
+    return str(folder)
+
+
+def _check_server() -> str:
+    from anabranch.run.server import find_server
+
+    server = find_server()
+    if server and not server.healthy:
+        raise SetupError("server-unreachable", f"{server.url} does not answer", "Run `anabranch down`, then `up`.")
+    return server.url if server else "not running; the next run starts it"
+
+
+def _check_cluster(address: str) -> str:
+    from anabranch.run.runner import check_cluster
+
+    return check_cluster(address)

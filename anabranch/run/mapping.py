@@ -1,0 +1,156 @@
+"""Map a task over a plan's parts, and gather every outcome in the plan's order."""
+
+import os
+import queue
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prefect import Task
+from prefect.cache_policies import CacheKeyFnPolicy
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
+from prefect.filesystems import LocalFileSystem
+from prefect.futures import PrefectFuture
+from prefect.results import ResultStore
+from prefect.states import Cancelled
+
+from anabranch.config import RunOptions, cluster_address, work_dir
+from anabranch.errors import AnabranchError, Stopped, TemporaryError
+from anabranch.parts import Manifest, Outcome, Part, Plan
+from anabranch.run.cancelling import CancelWatch
+from anabranch.run.progress import Progress
+from anabranch.run.runner import runner_for, stop_requested, using
+from anabranch.run.sharing import check_shared
+from anabranch.storage import unchanged
+
+TICK = 0.25  # seconds between looks at the clock and at a request to stop
+
+P = TypeVar("P", bound=Part)
+M = TypeVar("M", bound=Manifest)
+
+BY_PART = CacheKeyFnPolicy(cache_key_fn=lambda _context, parameters: parameters["part"].key)
+"""Cache policy of every mapped task: a part's key names all that its result depends on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A part's manifest, and which attempt brought it."""
+
+    manifest: Manifest
+    attempt: int
+
+
+def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done | State[Any]:
+    """Do one part inside its task: stop when nobody waits any more, and give every error the part's name."""
+    context = TaskRunContext.get()
+    attempt = context.task_run.run_count if context else 1
+    try:
+        return Done(work(part, stop_requested), attempt)
+    except Stopped as stopped:
+        return Cancelled(message=str(stopped))  # a state, since an exception would be retried
+    except AnabranchError as error:
+        error.part = error.part or part.label
+        error.attempt = attempt
+        raise
+
+
+def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
+    """Say whether a failed attempt may succeed when repeated: what our own errors call so, and the system's."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, TemporaryError | OSError)
+
+
+def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[Outcome]:
+    """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
+
+    A part that fails becomes an outcome with its error and stops no other part. Raises Stopped when the run is
+    cancelled from the UI or the API; then, as after any exception here, parts in flight stop at their next item.
+    """
+    if not plan.parts:
+        return []
+    results = work_dir(run) / "results"
+    task = task.with_options(result_storage=results, persist_result=True)
+    progress = Progress(task.name, plan)
+    outcomes: dict[int, Outcome] = {}
+    with using(runner_for(plan, run)) as runner, CancelWatch() as cancelled:
+        if cluster_address(run):
+            check_shared(runner.client, Path(plan.folder))
+        for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):
+            outcomes[part.index] = outcome = _outcome(future, part)
+            progress.add(outcome)
+    progress.close()
+    return [outcomes[part.index] for part in plan.parts]
+
+
+def _submit(task: Task[..., Any], plan: Plan[Part], results: Path, *, refresh: bool) -> dict[PrefectFuture[Any], Part]:
+    """Submit the heaviest parts first, so that none of them begins when the others are nearly done."""
+    anew = task.with_options(refresh_cache=True)
+    cache = ResultStore(result_storage=LocalFileSystem(basepath=str(results)))
+    return {
+        (anew if refresh or _is_stale(cache, part.key) else task).submit(part): part
+        for part in sorted(plan.parts, key=lambda part: -part.cost)
+    }
+
+
+def _is_stale(cache: ResultStore, key: str) -> bool:
+    """Whether the cache has a result whose files are gone or changed."""
+    if not cache.exists(key):
+        return False
+    try:
+        manifest: Manifest = cache.read(key).result.manifest
+    except Exception:  # noqa: BLE001  whatever is wrong with a record, the part runs anew
+        return True
+    for file in manifest.files:
+        with suppress(OSError):
+            os.utime(Path(file.path).parent)  # in use: not to be pruned
+    return not all(unchanged(file) for file in manifest.files)
+
+
+def _settled(
+    futures: dict[PrefectFuture[Any], Part], cancelled: CancelWatch, progress: Progress
+) -> Iterator[tuple[PrefectFuture[Any], Part]]:
+    """Yield each future as its part ends; look at the clock and at requests to stop in between."""
+    ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
+    for future in futures:
+        future.add_done_callback(ended.put)
+    for _ in futures:
+        while True:
+            cancelled.check()
+            progress.show()
+            with suppress(queue.Empty):
+                future = ended.get(timeout=TICK)
+                break
+        yield future, futures[future]
+
+
+def _outcome(future: PrefectFuture[Any], part: Part) -> Outcome:
+    state = future.state
+    if state.is_cancelled():
+        raise Stopped
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, Done):
+        return Outcome(part, result.manifest, attempts=result.attempt, cached=state.name == "Cached")
+    return Outcome(part, error=_error(state, result, part), attempts=getattr(result, "attempt", 1))
+
+
+def _error(state: State[Any], result: Any, part: Part) -> AnabranchError:
+    if isinstance(result, AnabranchError):
+        return result
+    if state.is_crashed():
+        return AnabranchError(
+            "worker-died",
+            f"the worker died or could not load the part ({state.message})",
+            "Look for lack of memory on the worker, or use fewer --workers, and run again.",
+            part.label,
+        )
+    if isinstance(result, OSError):
+        return TemporaryError("system-error", str(result), "Mend the cause and run the same command again.", part.label)
+    return AnabranchError(
+        "unexpected",
+        f"{type(result).__name__}: {result}",
+        "This is a defect: please report it with the log of the run.",
+        part.label,
+    )

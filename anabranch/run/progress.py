@@ -1,0 +1,90 @@
+"""How far a map is: for the run's page, its log, and whoever listens, such as the terminal."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from anabranch.parts import Outcome, Part, Plan
+
+SHOW_EVERY = 1.0  # seconds: the run's page is never updated more often
+LOG_EVERY = 10.0  # seconds between lines in the run's log
+
+
+class Progress:
+    """Count the outcomes of one map and show them, never more than once a second."""
+
+    def __init__(self, step: str, plan: Plan[Part]) -> None:
+        self.step, self.total, self.cost = step, len(plan.parts), plan.cost
+        self.done = self.failed = self.cached = 0
+        self.done_cost = 0.0
+        self.started = self._shown = self._logged = time.monotonic()
+        self._artifact: UUID | None = None
+        self._tell()
+
+    @property
+    def fraction(self) -> float:
+        """The share of the work that is over, by cost: 0 to 1."""
+        return min(self.done_cost / self.cost, 1.0) if self.cost else (self.done + self.failed) / self.total
+
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        cached = f", {self.cached} from the cache" if self.cached else ""
+        return f"{self.step}: {self.done} of {self.total} parts{cached}{failed}, {100 * self.fraction:.0f} %"
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one part that is over."""
+        self.done += outcome.done
+        self.failed += not outcome.done
+        self.cached += outcome.cached
+        self.done_cost += outcome.part.cost
+        if outcome.error is not None:
+            get_run_logger().error("%s", outcome.error)
+
+    def show(self) -> None:
+        """Update the page, the log and the listener, where their time has come."""
+        now = time.monotonic()
+        if now - self._shown >= SHOW_EVERY:
+            self._shown = now
+            self._update_page()
+            self._tell()
+        if now - self._logged >= LOG_EVERY:
+            self._logged = now
+            get_run_logger().info("%s", self)
+
+    def close(self) -> None:
+        """Show the end."""
+        if self._artifact is not None:
+            self._update_page()
+        self._tell()
+        get_run_logger().info("%s", self)
+
+    def _update_page(self) -> None:
+        percent = 100 * self.fraction
+        if self._artifact is None:
+            created = create_progress_artifact(percent, key=self.step, description=str(self))
+            self._artifact = created if isinstance(created, UUID) else None
+        else:
+            update_progress_artifact(self._artifact, percent, description=str(self))
+
+    def _tell(self) -> None:
+        if (listener := _listener.get()) is not None:
+            listener(self)
+
+
+Listener = Callable[[Progress], None]
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Inside the block call `listener` whenever a map shows its progress."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

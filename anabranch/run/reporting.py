@@ -1,0 +1,85 @@
+"""End a flow: its report as artifacts on the run's page, and the state that the report means."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec
+
+from prefect import get_run_logger
+from prefect.artifacts import Artifact
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Cancelled, Completed, Failed
+from prefect.utilities.urls import url_for
+
+from anabranch.config import RunOptions
+from anabranch.errors import PartlyFailed, Stopped
+from anabranch.parts import Outcome, PartCounts, Report
+
+MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
+
+P = ParamSpec("P")
+
+
+def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
+    """Make a flow's body end in the right state: its report published, a stop recorded as Cancelled."""
+
+    @functools.wraps(body)
+    def flow(*args: P.args, **kwargs: P.kwargs) -> Any:
+        started = time.monotonic()
+        try:
+            report = body(*args, **kwargs)
+        except (Stopped, KeyboardInterrupt) as stop:
+            return Cancelled(message=str(stop) or "the run was interrupted")
+        run = kwargs.get("run")
+        return _conclude(report, time.monotonic() - started, run if isinstance(run, RunOptions) else RunOptions())
+
+    return flow
+
+
+def counted(*maps: list[Outcome]) -> PartCounts:
+    """Count the outcomes of all maps of a run."""
+    outcomes = [outcome for outcomes in maps for outcome in outcomes]
+    done = sum(outcome.done for outcome in outcomes)
+    return PartCounts(
+        total=len(outcomes), done=done, failed=len(outcomes) - done, cached=sum(outcome.cached for outcome in outcomes)
+    )
+
+
+def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
+    context = FlowRunContext.get()
+    if context and context.flow_run:
+        report.run_id = str(context.flow_run.id)
+        report.run_url = url_for("flow-run", context.flow_run.id) or ""
+    report.seconds = round(seconds, 3)
+    if report.errors and report.status == "completed" and len(report.errors) > run.tolerated(report.parts.total):
+        report.status = "partly_failed"
+    for warning in report.warnings:
+        get_run_logger().warning("%s", warning)
+    Artifact(type="json", key="report", description=report.message, data=report.model_dump(mode="json")).create()
+    Artifact(type="markdown", key="summary", data="\n".join(_markdown(report))).create()
+    if report.status == "partly_failed":
+        return Failed(name="PartlyFailed", message=report.message, data=PartlyFailed(report))
+    return Completed(message=report.message, data=report)
+
+
+def _markdown(report: Report) -> Iterator[str]:
+    yield f"# {report.flow}: {report.status.replace('_', ' ')}"
+    yield f"\n{report.message} in {report.seconds:.1f} s.\n"
+    yield from _table(("", ""), [(name, f"{number:,}") for name, number in report.items.items()])
+    for title, rows in report.details.items():
+        if isinstance(rows, list) and rows:
+            yield f"\n## {title}\n"
+            yield from _table(tuple(rows[0]), [tuple(row.values()) for row in rows[:MOST_LINES]])
+    for title, lines in (("Outputs", report.outputs), ("Errors", report.errors), ("Warnings", report.warnings)):
+        if lines:
+            yield f"\n## {title}\n"
+            yield from (f"- {line}" for line in lines[:MOST_LINES])
+            if len(lines) > MOST_LINES:
+                yield f"- … and {len(lines) - MOST_LINES} more: see the artifact `report`"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    yield from ("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)

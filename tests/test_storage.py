@@ -1,0 +1,92 @@
+import os
+import stat
+import time
+
+import pytest
+
+from anabranch.errors import UsageError
+from anabranch.storage import code_version, fingerprint, prune, published, unchanged, work_file
+
+
+def test_a_published_file_is_whole(tmp_path):
+    target = tmp_path / "report.txt"
+
+    with published(target) as file:
+        file.write(b"all of it")
+
+    assert target.read_bytes() == b"all of it"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.txt"]
+
+
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "report.txt"
+    target.write_bytes(b"old")
+
+    with pytest.raises(ZeroDivisionError), published(target) as file:
+        file.write(b"%d" % (1 // 0))
+
+    assert target.read_bytes() == b"old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_published_file_has_the_mode_that_the_user_asked_for(tmp_path):
+    old = os.umask(0o027)
+    try:
+        with published(tmp_path / "report.txt"):
+            pass
+    finally:
+        os.umask(old)
+
+    assert stat.S_IMODE((tmp_path / "report.txt").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("elsewhere")])
+def test_a_target_that_is_no_regular_file_is_refused(tmp_path, make):
+    target = tmp_path / "target"
+    make(target)
+
+    with pytest.raises(UsageError, match="not a regular file"), published(target):
+        pass
+
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_work_file_counts_as_unchanged_until_it_is_touched_or_gone(tmp_path):
+    path = tmp_path / "part"
+    path.write_bytes(b"12345")
+    noted = work_file(path)
+    assert unchanged(noted)
+
+    os.utime(path, ns=(0, noted.modified_ns + 1))
+    assert not unchanged(noted)
+
+    path.unlink()
+    assert not unchanged(noted)
+
+
+def test_fingerprints_tell_every_fact_apart():
+    facts = [(), ("a",), ("a", "b"), ("ab",), (b"a",), (1,), ("1",), (None,)]
+
+    assert len({fingerprint(*fact) for fact in facts}) == len(facts)
+
+
+def test_the_code_version_follows_the_source(tmp_path):
+    (tmp_path / "rules.txt").write_text("one")
+    before = code_version(tmp_path)
+    assert code_version(tmp_path) == before
+
+    (tmp_path / "rules.txt").write_text("two")
+    assert code_version(tmp_path) != before
+
+
+def test_prune_removes_only_what_nobody_used_lately(tmp_path):
+    old, new = tmp_path / "logs" / "old", tmp_path / "logs" / "new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "slice").write_bytes(b"x")
+    os.utime(old, (0, time.time() - 1000))
+
+    prune(tmp_path, keep_seconds=500)
+
+    assert not old.exists()
+    assert new.exists()
