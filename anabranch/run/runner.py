@@ -1,0 +1,178 @@
+"""Where parts run: in this process, one process per core, or a cluster; with the Prefect task runner for all three."""
+
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+import cloudpickle
+import dask
+import distributed
+from prefect.client.schemas.objects import RunInput
+from prefect.context import AssetContext, FlowRunContext, TagsContext, TaskRunContext, serialize_context
+from prefect.exceptions import MissingContextError
+from prefect.states import Cancelled
+from prefect.task_runners import TaskRunner
+from prefect.tasks import Task
+from prefect.utilities.engine import collect_task_run_inputs_sync
+from prefect_dask import DaskTaskRunner
+
+from anabranch.config import RunOptions, cluster_address, cores
+from anabranch.errors import SetupError
+from anabranch.parts import Plan
+from anabranch.run.crashes import Origin
+from anabranch.run.futures import Collector, WarmFuture
+from anabranch.run.payload import pack_call
+from anabranch.run.stopping import stop_requested, wait_until_stopped
+from anabranch.run.warm import run_task
+
+__all__ = ["CLUSTER_SETTINGS", "WarmDaskTaskRunner", "runner_for", "stop_requested", "using"]
+
+CONNECT_SECONDS = 8  # to reach a cluster's scheduler
+STOP_SECONDS = 10  # for parts in flight to come to their next item when the run stops
+PROCESS_START_SECONDS = (
+    3.7  # more than in-process for a whole small run, two processes on two cores: docs/decisions/0001
+)
+
+CLUSTER_SETTINGS = {
+    # a part that kills its worker twice is the cause; Dask's default of 3 costs two more workers
+    "distributed.scheduler.allowed-failures": 1,
+    # none waits on a worker behind a running task: it would be blamed too when that one kills the worker
+    "distributed.scheduler.worker-saturation": 1.0,
+}
+"""Dask's settings for the clusters that we start; good for the scheduler of a standing cluster too."""
+
+
+class WarmDaskTaskRunner(DaskTaskRunner):  # type: ignore[misc]  # prefect_dask has no types
+    """Run tasks on Dask at a tenth of the stock runner's cost; decision 0001 tells how, and what else it mends.
+
+    Takes the arguments of DaskTaskRunner. Connects or starts its cluster at the first submitted task, and raises
+    SetupError if it cannot. On leaving, drops what has not ended and waits for the parts in flight to stop.
+    """
+
+    def __enter__(self) -> Self:
+        self._collector: Collector | None = None
+        self._flow_run = b""
+        self._packed_tasks: dict[int, tuple[Task[Any, Any], bytes]] = {}
+        self._starting = threading.Lock()
+        return super().__enter__()  # type: ignore[no-any-return]  # prefect_dask has no types
+
+    def __exit__(self, *error: object) -> None:
+        if self._collector:
+            dropped = self._collector.close(Cancelled(message="nobody waits for this task any more"))
+            if dropped:
+                wait_until_stopped(self.client, dropped, STOP_SECONDS)
+        super().__exit__(*error)
+
+    @property
+    def client(self) -> distributed.Client:
+        """The Dask client; starts or reaches the cluster when first asked for."""
+        if self._client is None:
+            # Prefect's root handlers would show Dask's INFO lines
+            logging.getLogger("distributed").setLevel(logging.WARNING)
+            try:
+                with dask.config.set(CLUSTER_SETTINGS):
+                    return super().client
+            except (OSError, ValueError) as error:
+                raise SetupError(
+                    "cluster-unreachable",
+                    f"no Dask scheduler answers at {self.address}" if self.address else f"no Dask cluster: {error}",
+                    "Start it, correct the address, or leave --cluster away to run on this machine.",
+                ) from error
+        return self._client
+
+    def submit(
+        self,
+        task: Task[Any, Any],
+        parameters: dict[str, Any],
+        wait_for: Iterable[Any] | None = None,
+        dependencies: dict[str, set[RunInput]] | None = None,
+    ) -> WarmFuture[Any]:
+        """Send one task to the cluster; return its future at once."""
+        if not self._started:
+            raise RuntimeError("The task runner must be started before submitting work.")
+        collector = self._start()
+        task_run_id = uuid4()
+        inputs = {
+            name: collect_task_run_inputs_sync(value) | (dependencies or {}).get(name, set())
+            for name, value in parameters.items()
+        }
+        arguments = {
+            "task_run_id": task_run_id,
+            "parameters": parameters,
+            "wait_for": wait_for,
+            "dependencies": inputs,
+        }
+        call, upstream = pack_call((_own_context(task, task_run_id, inputs), arguments), WarmFuture)
+        # not PrefectDaskClient.submit, which would wrap the task anew and hash it for a key
+        dask_future = distributed.Client.submit(
+            self.client,
+            run_task,
+            self._flow_run,
+            self._packed(task),
+            call,
+            upstream,
+            key=f"{task.name}-{task_run_id.hex}",
+            pure=False,
+        )
+        future = WarmFuture[Any](task_run_id, dask_future, Origin.here(task))
+        collector.watch(future)
+        return future
+
+    def _start(self) -> Collector:
+        with self._starting:
+            if self._collector is None:
+                shared = {name: value for name, value in serialize_context().items() if name not in _OWN_CONTEXT}
+                self._flow_run = cloudpickle.dumps(shared)
+                self._collector = Collector(self.client)
+            return self._collector
+
+    def _packed(self, task: Task[Any, Any]) -> bytes:
+        # by identity, and holding the task so that its id stays its own
+        if id(task) not in self._packed_tasks:
+            self._packed_tasks[id(task)] = task, cloudpickle.dumps(task)
+        return self._packed_tasks[id(task)][1]
+
+
+_OWN_CONTEXT = ("task_run_context", "tags_context", "asset_context")  # what differs between the tasks of one flow run
+
+
+def _own_context(task: Task[Any, Any], task_run_id: UUID, inputs: dict[str, set[RunInput]]) -> dict[str, Any]:
+    parent = TaskRunContext.get()
+    assets = AssetContext.from_task_and_inputs(
+        task=task, task_run_id=task_run_id, task_inputs=inputs, copy_to_child_ctx=True
+    )
+    values = (parent.serialize() if parent else {}, TagsContext.get().serialize(), assets.serialize())
+    return dict(zip(_OWN_CONTEXT, values, strict=True))
+
+
+@contextmanager
+def using(runner: TaskRunner[Any]) -> Iterator[TaskRunner[Any]]:
+    """Send every task.submit and task.map inside the block to `runner`; open and close it.
+
+    When the block ends, with an exception or without, parts that have not begun are dropped, parts in flight see
+    `stop_requested()`, and the block waits STOP_SECONDS at most for them to come to their next item.
+    """
+    context = FlowRunContext.get()
+    if context is None:
+        raise MissingContextError("using() chooses the task runner of a flow run, and there is none here")
+    with runner, context.model_copy(update={"task_runner": runner}):
+        yield runner
+
+
+def runner_for(plan: Plan[Any], run: RunOptions) -> WarmDaskTaskRunner:
+    """Choose where the plan's parts run: the named cluster, processes where they pay, or this process."""
+    if address := cluster_address(run):
+        return WarmDaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS})
+    workers = max(1, min(run.workers or cores(), len(plan.parts)))
+    saved = plan.python_seconds * (1 - 1 / workers)
+    if saved > PROCESS_START_SECONDS:
+        return _local_runner(n_workers=workers, threads_per_worker=1)
+    # no memory limit: to pause the one worker of this process would help nobody
+    return _local_runner(processes=False, n_workers=1, threads_per_worker=workers, memory_limit=0)
+
+
+def _local_runner(**cluster: Any) -> WarmDaskTaskRunner:
+    return WarmDaskTaskRunner(cluster_kwargs={**cluster, "dashboard_address": None})

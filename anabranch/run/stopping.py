@@ -1,0 +1,56 @@
+"""How a part learns, between two items, that nobody waits for it any more.
+
+A runner that closes releases its Dask futures; a flow process that dies loses its connection, with the same effect.
+Dask then marks the running tasks as cancelled in the memory of their worker, on every kind of cluster, so asking
+costs no network.
+"""
+
+import threading
+import time
+from collections.abc import Collection
+from contextvars import ContextVar
+
+from distributed import Client, Worker, get_worker
+
+_POLL_SECONDS = 0.1
+
+_part: ContextVar[tuple[Worker, str] | None] = ContextVar("part", default=None)
+
+
+def stop_requested() -> bool:
+    """Say whether to stop: true once nobody waits for the part that asks; false outside any worker.
+
+    Known to the part's own thread and to what runs in a copy of its context (asyncio.to_thread, for one).
+    """
+    part = _part.get()
+    if part is None:
+        return False
+    worker, key = part
+    task = worker.state.tasks.get(key)
+    return task is None or task.state == "cancelled"
+
+
+def mark_part() -> None:
+    """Note, on a worker, which Dask task this context belongs to."""
+    worker = get_worker()
+    _part.set((worker, worker.get_current_task()))
+
+
+def wait_until_stopped(client: Client, keys: Collection[str], seconds: float) -> None:
+    """Wait until no worker runs a task of these keys any more, at most that long."""
+    # in a thread of its own: a call to a worker that answers no more would never return
+    watcher = threading.Thread(target=_watch, args=(client, frozenset(keys), time.monotonic() + seconds), daemon=True)
+    watcher.start()
+    watcher.join(seconds)
+
+
+def _watch(client: Client, keys: frozenset[str], deadline: float) -> None:
+    while client.status == "running" and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)  # first, since the release of the keys is still on its way to the workers
+        running = client.run(_running_keys, on_error="ignore")
+        if keys.isdisjoint(key for some in running.values() for key in some):
+            return
+
+
+def _running_keys(dask_worker: Worker) -> list[str]:
+    return list(dask_worker.active_threads.values())

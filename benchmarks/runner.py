@@ -1,0 +1,90 @@
+"""Milliseconds per mapped task of Prefect's own runners and ours, on the same two-process cluster, in one run.
+
+    python -m benchmarks.runner --tasks 200 --rounds 3
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+Measures = dict[str, list[float]]
+
+
+def main() -> None:
+    """Start a server and a cluster of their own, measure, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        # before anything imports Prefect, which reads its settings once
+        os.environ["PREFECT_HOME"] = home
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
+        os.environ.pop("PREFECT_API_URL", None)
+        from anabranch.run.server import ensure_server, stop_server
+
+        os.environ["PREFECT_API_URL"] = ensure_server(Path(home))
+        try:
+            report(measure(arguments.tasks, arguments.rounds), arguments.tasks)
+        finally:
+            stop_server(Path(home))
+
+
+def measure(tasks: int, rounds: int) -> Measures:
+    """Map the same trivial task on each runner in turn; return ms per task of every round."""
+    from distributed import LocalCluster
+    from prefect.task_runners import ThreadPoolTaskRunner
+    from prefect_dask import DaskTaskRunner
+
+    from anabranch.run.runner import WarmDaskTaskRunner
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        runners: dict[str, Callable[[], Any]] = {
+            "stock DaskTaskRunner": lambda: DaskTaskRunner(address=cluster.scheduler_address),
+            "WarmDaskTaskRunner": lambda: WarmDaskTaskRunner(address=cluster.scheduler_address),
+            "ThreadPoolTaskRunner": lambda: ThreadPoolTaskRunner(max_workers=2),
+        }
+        measures: Measures = {name: [] for name in runners}
+        for _ in range(rounds):
+            for name, make in runners.items():
+                measures[name].append(map_once(make(), tasks))
+    return measures
+
+
+def map_once(runner: Any, tasks: int) -> float:
+    """Return ms per task of one map, after a first small map that makes the workers import what they need."""
+    from prefect import flow
+
+    from benchmarks.runner_task import square
+
+    @flow
+    def mapped() -> float:
+        square.map(range(8)).result()
+        start = time.perf_counter()
+        square.map(range(tasks)).result()
+        return (time.perf_counter() - start) / tasks * 1000
+
+    return mapped.with_options(task_runner=runner)()
+
+
+def report(measures: Measures, tasks: int) -> None:
+    """Print medians, their ratio to the stock runner's, and the machine."""
+    medians = {name: statistics.median(rounds) for name, rounds in measures.items()}
+    stock = medians["stock DaskTaskRunner"]
+    print(f"| runner, {tasks} tasks | ms per task | rounds | times faster |\n|---|---|---|---|")
+    for name, median in medians.items():
+        rounds = " ".join(f"{each:.1f}" for each in measures[name])
+        print(f"| {name} | {median:.1f} | {rounds} | {stock / median:.1f} |")
+    versions = ", ".join(f"{name} {version(name)}" for name in ("prefect", "prefect-dask", "distributed"))
+    print(f"\n{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, {versions}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Real servers for the tests that ask for them, one of each per session; importing this starts nothing."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+START_SECONDS = 180
+ATTEMPTS = 3  # a port that was free may be taken before the server binds it
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep every test, and what it starts, away from the user's own Prefect folder and server."""
+    home = tempfile.TemporaryDirectory(prefix="anabranch-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    os.environ.update(PREFECT_HOME=home.name, PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
+    os.environ.pop("PREFECT_API_URL", None)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API url of a real Prefect server with a home of its own; this process and its children use it."""
+    home = tmp_path_factory.mktemp("prefect")
+    server, url = _start_server(home)
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PREFECT_HOME", str(home))
+            environment.setenv("PREFECT_API_URL", url)
+            _refresh_settings()
+            yield url
+    finally:
+        _stop(server)
+    _refresh_settings()
+
+
+@pytest.fixture(scope="session")
+def cluster(prefect_server: str) -> Iterator[str]:
+    """The scheduler's address of a two-process Dask cluster, set up like the clusters that we start."""
+    import dask
+    import distributed
+
+    from anabranch.run.runner import CLUSTER_SETTINGS
+
+    with (
+        dask.config.set(CLUSTER_SETTINGS),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running,
+    ):
+        yield running.scheduler_address
+
+
+def _start_server(home: Path) -> tuple[subprocess.Popen[bytes], str]:
+    log = home / "server.log"
+    for _ in range(ATTEMPTS):
+        port = _free_port()
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_DATABASE_TIMEOUT": "60"}
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+            )
+        url = f"http://127.0.0.1:{port}/api"
+        if _becomes_healthy(server, url):
+            return server, url
+        _stop(server)
+    pytest.fail(f"the Prefect server did not start:\n{log.read_text(errors='replace')[-2000:]}")
+
+
+def _becomes_healthy(server: subprocess.Popen[bytes], url: str) -> bool:
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+            return json.load(answer) is True
+        time.sleep(0.2)
+    return False
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)  # its own session: nobody else is in that group
+    server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _refresh_settings() -> None:
+    """Let Prefect read the environment anew, where a test module has imported it already."""
+    if "prefect" in sys.modules:
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
