@@ -1,6 +1,7 @@
 """End a flow: its report as artifacts on the run's page, and the state that the report means."""
 
 import functools
+import inspect
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
@@ -22,7 +23,13 @@ P = ParamSpec("P")
 
 
 def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
-    """Make a flow's body end in the right state: its report published, a stop recorded as Cancelled."""
+    """Make a flow's body, with a parameter `run: RunOptions`, end in its right state.
+
+    The report becomes artifacts on the run's page; failed parts beyond `run.tolerate` make the state PartlyFailed, a
+    stop makes it Cancelled.
+    """
+
+    signature = inspect.signature(body)
 
     @functools.wraps(body)
     def flow(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -31,8 +38,9 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
             report = body(*args, **kwargs)
         except (Stopped, KeyboardInterrupt) as stop:
             return Cancelled(message=str(stop) or "the run was interrupted")
-        run = kwargs.get("run")
-        return _conclude(report, time.monotonic() - started, run if isinstance(run, RunOptions) else RunOptions())
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return _conclude(report, time.monotonic() - started, bound.arguments["run"])
 
     return flow
 

@@ -1,0 +1,181 @@
+"""map_parts on real Prefect and Dask: every outcome, in the plan's order; retries, cache, cancel, progress."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from anabranch.config import RunOptions
+from anabranch.errors import PartlyFailed
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def run(prefect_server, tmp_path):
+    """Run the toy flow on a table of parts; return final state, outcomes by label, and the folder."""
+    from tests.run.toy import toy, toy_plan
+
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    def run_toy(table, *, folder=tmp_path / "toy", costs=None, version="", **options):
+        plan = toy_plan(folder, table, costs, version=version)
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends a second later
+            state = toy(plan, run=RunOptions(work_dir=str(tmp_path), **options), return_state=True)
+        return state, {outcome.part.label: outcome for outcome in toy.outcomes}, folder
+
+    return run_toy
+
+
+def test_outcomes_come_in_the_plans_order_whatever_order_they_end_in(run):
+    state, outcomes, _ = run({"a": ["ok"], "b": ["temporary", "ok"], "c": ["ok"]}, costs={"c": 9})
+
+    assert list(outcomes) == ["a", "b", "c"]
+    assert state.is_completed()
+    assert state.message == "3 of 3 parts done"
+
+
+def test_one_bad_part_does_not_stop_the_rest(run):
+    state, outcomes, folder = run({"a": ["ok"], "b": ["source"], "c": ["ok"], "d": ["defect"]}, workers=1)
+
+    assert state.name == "PartlyFailed"
+    assert isinstance(state.result(raise_on_failure=False), PartlyFailed)
+    assert [outcome.done for outcome in outcomes.values()] == [True, False, True, False]
+    assert str(outcomes["b"].error) == "b: line 7: it is damaged. Mend it. [bad-input]"
+    assert outcomes["d"].error.code == "unexpected"
+    assert (folder / "c.done").read_text() == "c"
+
+
+@pytest.mark.parametrize(("attempts", "tries", "done"), [
+    (["temporary", "system", "ok"], 3, True),
+    (["temporary"], 3, False),
+    (["source"], 1, False),
+    (["defect"], 1, False),
+])  # fmt: skip
+def test_only_what_may_pass_is_tried_again(run, attempts, tries, done):
+    _, outcomes, folder = run({"a": attempts})
+    from tests.run.toy import attempts_of
+
+    assert attempts_of(folder, "a") == tries
+    assert outcomes["a"].done is done
+    assert outcomes["a"].attempts == tries
+
+
+def test_failures_within_tolerate_complete_the_run(run):
+    state, _, _ = run({"a": ["ok"], "b": ["source"]}, tolerate="50%")
+
+    assert state.is_completed()
+    assert state.result().errors[0].code == "bad-input"
+
+
+def test_a_second_run_takes_its_parts_from_the_cache(run):
+    from tests.run.toy import attempts_of
+
+    table = {"a": ["ok"], "b": ["ok"]}
+    run(table)
+    state, outcomes, folder = run(table)
+
+    assert all(outcome.cached for outcome in outcomes.values())
+    assert state.message == "2 of 2 parts done, 2 from the cache"
+    assert attempts_of(folder, "a") == 1
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("changed")])
+def test_a_hit_whose_file_is_gone_or_changed_runs_anew(run, spoil):
+    from tests.run.toy import attempts_of
+
+    table = {"a": ["ok"], "b": ["ok"]}
+    _, _, folder = run(table)
+    spoil(folder / "a.done")
+    _, outcomes, _ = run(table)
+
+    assert [outcomes["a"].cached, outcomes["b"].cached] == [False, True]
+    assert attempts_of(folder, "a") == 2
+    assert (folder / "a.done").read_text() == "a"
+    assert run(table)[1]["a"].cached
+
+
+def test_another_key_or_refresh_runs_anew(run):
+    from tests.run.toy import attempts_of
+
+    run({"a": ["ok"]})
+    _, outcomes, _ = run({"a": ["ok"]}, version="2")
+    assert not outcomes["a"].cached
+    _, outcomes, folder = run({"a": ["ok"]}, refresh=True)
+    assert not outcomes["a"].cached
+    assert attempts_of(folder, "a") == 3
+
+
+def test_a_failed_part_is_not_cached(run):
+    run({"a": ["source", "ok"], "b": ["ok"]})
+    _, outcomes, _ = run({"a": ["source", "ok"], "b": ["ok"]})
+
+    assert outcomes["a"].done
+    assert not outcomes["a"].cached
+    assert outcomes["b"].cached
+
+
+def test_a_run_cancelled_through_the_api_stops_at_the_next_item_and_resumes(run, tmp_path):
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelling
+
+    def cancel():
+        with get_client(sync_client=True) as client:
+            while not (tmp_path / "toy" / "b.attempts").exists():
+                time.sleep(0.1)
+            newest = max(client.read_flow_runs(), key=lambda flow_run: flow_run.created)
+            client.set_flow_run_state(newest.id, Cancelling(), force=True)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    from tests.run.toy import toy, toy_plan
+
+    plan = toy_plan(tmp_path / "toy", {"a": ["ok"], "b": ["slow", "ok"], "c": ["ok"]}, {"b": 0.1})
+    state = toy(plan, run=RunOptions(work_dir=str(tmp_path), workers=1), return_state=True)
+    thread.join()
+
+    assert state.is_cancelled()
+    assert (tmp_path / "toy" / "b.stopped").exists()
+    assert not (tmp_path / "toy" / "b.done").exists()
+
+    state, outcomes, _ = run({"a": ["ok"], "b": ["slow", "ok"], "c": ["ok"]})
+
+    assert state.is_completed()
+    assert [outcome.cached for outcome in outcomes.values()] == [True, False, True]
+
+
+def test_progress_is_shown_once_a_second_at_most(run, monkeypatch):
+    from anabranch.run.progress import listening
+
+    shown = []
+    with listening(lambda progress: shown.append((time.monotonic(), progress.done))):
+        run({str(i): ["ok"] for i in range(40)})
+
+    times = [moment for moment, _ in shown[1:-1]]  # the first and the last come with begin and end
+    assert shown[-1][1] == 40
+    assert all(later - earlier >= 1 for earlier, later in zip(times, times[1:], strict=False))
+
+
+@pytest.mark.cluster
+def test_a_part_that_kills_its_worker_fails_and_the_others_are_done(run, cluster):
+    _, outcomes, _ = run({"a": ["ok"], "b": ["die"], "c": ["ok"], "d": ["ok"]}, cluster=cluster)
+
+    assert [outcome.done for outcome in outcomes.values()] == [True, False, True, True]
+    assert outcomes["b"].error.code == "worker-died"
+
+
+@pytest.mark.cluster
+def test_a_worker_killed_in_the_middle_costs_no_finished_part(run, cluster):
+    from tests.run.toy import attempts_of
+
+    table = {"a": ["ok"], "b": ["ok"], "c": ["die", "ok"], "d": ["ok"], "e": ["ok"]}
+    _, outcomes, folder = run(table, cluster=cluster)
+
+    assert all(outcome.done for outcome in outcomes.values())
+    assert [attempts_of(folder, label) for label in table] == [1, 1, 2, 1, 1]
+
+
+def test_a_cluster_that_does_not_answer_is_a_clear_error(run):
+    with pytest.raises(Exception, match=r"no Dask scheduler answers at tcp://127.0.0.1:1"):
+        run({"a": ["ok"]}, cluster="tcp://127.0.0.1:1")[0].result()

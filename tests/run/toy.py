@@ -1,0 +1,85 @@
+"""The smallest workload: a part fails as its table says, waits, and writes one file; every attempt is counted."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow, task
+
+from anabranch.config import RunOptions
+from anabranch.errors import SourceError, Stopped, TemporaryError
+from anabranch.parts import Manifest, Part, Plan, Report
+from anabranch.run.mapping import BY_PART, Done, carry_out, is_temporary, map_parts
+from anabranch.run.reporting import concluded, counted
+from anabranch.storage import published, work_file
+
+
+@dataclass(frozen=True, slots=True)
+class ToyPart(Part):
+    folder: str
+    attempts: tuple[str, ...] = ("ok",)  # what each attempt does: ok, temporary, system, source, defect, die, slow
+
+
+def toy_plan(folder, table, costs=None, python_seconds=0.0, version=""):
+    """Make a plan of one part for each row of the table {label: attempts}."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Plan(
+        tuple(ToyPart(i, label, (costs or {}).get(label, 1.0), f"{Path(folder).name}-{label}{version}", str(folder), tuple(attempts))
+              for i, (label, attempts) in enumerate(table.items())),
+        str(folder), python_seconds,
+    )  # fmt: skip
+
+
+def attempts_of(folder, label):
+    """Count how often a part was begun."""
+    path = Path(folder) / f"{label}.attempts"
+    return len(path.read_text()) if path.exists() else 0
+
+
+def work(part, stop):
+    with (Path(part.folder) / f"{part.label}.attempts").open("a") as file:
+        file.write("x")
+    attempt = attempts_of(part.folder, part.label)
+    match part.attempts[min(attempt, len(part.attempts)) - 1]:
+        case "temporary":
+            raise TemporaryError("busy", "it is busy", "Try again.")
+        case "system":
+            raise OSError(5, "Input/output error")
+        case "source":
+            raise SourceError("bad-input", "it is damaged", "Mend it.", item="line 7")
+        case "defect":
+            raise ZeroDivisionError("a defect")
+        case "die":
+            os.kill(os.getpid(), 9)
+        case "slow":
+            for _ in range(600):
+                if stop():
+                    (Path(part.folder) / f"{part.label}.stopped").touch()
+                    raise Stopped
+                time.sleep(0.05)
+    target = Path(part.folder) / f"{part.label}.done"
+    with published(target) as file:
+        file.write(part.label.encode())
+    return Manifest((work_file(target),), {"items": 1})
+
+
+@task(name="toy", task_run_name="toy {part.label}", cache_policy=BY_PART, retries=2, retry_delay_seconds=0.1,
+      retry_condition_fn=is_temporary)  # fmt: skip
+def do_part(part: ToyPart) -> Done:
+    return carry_out(work, part)
+
+
+@flow(name="toy")
+@concluded
+def toy(plan, run: RunOptions) -> Report:
+    outcomes = map_parts(do_part, plan, run)
+    toy.outcomes = outcomes
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    return Report(flow="toy", parts=counted(outcomes), errors=[_line(error) for error in errors])
+
+
+def _line(error):
+    from anabranch.parts import ErrorLine
+
+    return ErrorLine.of(error)
