@@ -6,8 +6,8 @@ import io
 import os
 import shutil
 import stat
-import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,23 +27,20 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     after a power cut. A target that exists and is no regular file (a device, a pipe, a link) is a UsageError.
     """
     refuse_special(target)
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    aside = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        raw = _Counted(descriptor, "wb")
+        raw = _Counted(aside, "xb")
         with io.BufferedWriter(raw) as file:
             yield file
             file.flush()
-            if raw.written != os.fstat(descriptor).st_size:
-                raise OSError(errno.EIO, "the disk kept fewer bytes than were written", str(target))
+            _check_size(raw, target)
             if durable:
-                os.fsync(descriptor)
-        os.chmod(name, 0o666 & ~_umask())  # noqa: PTH101  a path made by mkstemp
-        os.rename(name, target)  # noqa: PTH104
+                os.fsync(raw.fileno())
+        aside.rename(target)
         if durable:
             _flush_folder(target.parent)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)  # noqa: PTH108
+        aside.unlink(missing_ok=True)
         raise
 
 
@@ -56,6 +53,15 @@ class _Counted(io.FileIO):
         count = super().write(data)
         self.written += count
         return count
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self.written = super().truncate(size)
+        return self.written
+
+
+def _check_size(raw: _Counted, target: Path) -> None:
+    if raw.written != os.fstat(raw.fileno()).st_size:
+        raise OSError(errno.EIO, "the disk kept fewer bytes than were written", str(target))
 
 
 def refuse_special(target: Path) -> None:
@@ -106,9 +112,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
