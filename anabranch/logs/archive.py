@@ -1,0 +1,84 @@
+"""Find the archives a user named, tell their kind, and give each a label and a fingerprint of its bytes."""
+
+import glob
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from anabranch.errors import UsageError
+
+Kind = Literal["bz2", "gz", "xz", "tar"]
+
+CHUNK = 1 << 20  # bytes read at a time
+_SUFFIXES: dict[str, Kind] = {
+    ".tar.bz2": "bz2",
+    ".tbz2": "bz2",
+    ".bz2": "bz2",
+    ".tar.gz": "gz",
+    ".tgz": "gz",
+    ".gz": "gz",
+}
+_MAGIC: dict[bytes, Kind] = {b"BZh": "bz2", b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz"}
+_LISTED = (*_SUFFIXES, ".tar", ".tar.xz", ".txz")  # what is taken from a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One archive of rotated logs, as it was when the run was planned."""
+
+    label: str  # its base name
+    path: str
+    size: int
+    kind: Kind
+    digest: str
+
+
+def find(sources: Sequence[str]) -> list[Path]:
+    """List the archives meant by files, folders and glob patterns; UsageError for a missing file or an equal name."""
+    found = dict.fromkeys(path.absolute() for source in sources for path in _meant(source))
+    labels: dict[str, Path] = {}
+    for path in found:
+        other = labels.setdefault(path.name, path)
+        if other != path:
+            raise UsageError(
+                "same-name",
+                f"{other} and {path} have the same name, and reports bear the archive's name",
+                "Rename one, or parse them in two runs.",
+            )
+    return list(found)
+
+
+def _meant(source: str) -> Iterable[Path]:
+    path = Path(source)
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.name.lower().endswith(_LISTED) and file.is_file())
+    if path.exists() or not glob.has_magic(source):
+        return [_regular(path)]
+    return sorted(file for file in map(Path, glob.glob(source, recursive=True)) if file.is_file())  # noqa: PTH207  any path
+
+
+def _regular(path: Path) -> Path:
+    if not path.exists():
+        raise UsageError("source-missing", "there is no such file or folder", "Check the path.", str(path))
+    if not path.is_file():
+        raise UsageError("source-not-a-file", "this is neither a regular file nor a folder", "Name a file.", str(path))
+    return path
+
+
+def kind_of(path: Path) -> Kind:
+    """Tell how the archive is compressed: the suffix decides for bz2 and gz, the first bytes for all others."""
+    for suffix, kind in _SUFFIXES.items():
+        if path.name.endswith(suffix):
+            return kind
+    with path.open("rb") as file:
+        begin = file.read(6)
+    return next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), "tar")
+
+
+def chunks(path: Path, look: Callable[[bytes], object]) -> Iterator[bytes]:
+    """Read the file once, in chunks, and show each to `look` on the way."""
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            look(chunk)
+            yield chunk

@@ -1,0 +1,55 @@
+"""The list of all logs of a run, cut into pieces, in the order of the join; parts name ranges of it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from anabranch.logs.reading import blocks
+from anabranch.logs.spans import Span, within
+from anabranch.storage import fingerprint, published
+
+
+class Piece(NamedTuple):
+    """A log, or lines of one, as a range of its archive's tar stream."""
+
+    archive: int  # index in the catalogue
+    member: str
+    start: int
+    size: int
+    readable: bool  # False for links, folders and devices, which are never followed
+
+
+class Catalogue(NamedTuple):
+    """The archives' labels, where the bytes of their tar streams are, and all pieces."""
+
+    labels: list[str]
+    streams: list[list[Span]]
+    pieces: list[Piece]
+
+    def text(self, piece: Piece) -> Iterator[bytes]:
+        """Give the piece's text in blocks of whole lines; raises one of `reading.DAMAGE` where it cannot be read."""
+        if not piece.readable:
+            raise ValueError("it is no regular file")
+        return blocks(within(self.streams[piece.archive], piece.start, piece.size))
+
+    def save(self, folder: Path) -> Path:
+        """Write the catalogue under a name that tells its content."""
+        text = json.dumps(self)
+        path = folder / f"{fingerprint(text)}.catalogue.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        with published(path, durable=False) as file:
+            file.write(text.encode())
+        return path
+
+
+@lru_cache(maxsize=4)
+def load(path: str) -> Catalogue:
+    """Read a catalogue, once for all parts that a process works on."""
+    labels, streams, pieces = json.loads(Path(path).read_bytes())
+    return Catalogue(labels, [_spans(stream) for stream in streams], [Piece(*piece) for piece in pieces])
+
+
+def _spans(stream: Sequence[Sequence[int | str]]) -> list[Span]:
+    return [Span(str(path), int(start), int(size)) for path, start, size in stream]

@@ -1,0 +1,186 @@
+"""Join the parts' texts in the order of the plan, and publish a report for each archive and mode."""
+
+import io
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from anabranch.errors import AnabranchError, UsageError
+from anabranch.logs import modems
+from anabranch.logs.archive import Archive
+from anabranch.logs.modems import Modems
+from anabranch.logs.modes import EVENTS, FORMS
+from anabranch.logs.plan import LogPart, LogPlan, Source
+from anabranch.logs.results import Result, read_results
+from anabranch.logs.spans import Span, SpanFile
+from anabranch.parts import ErrorLine, Outcome, PartCounts, Report
+from anabranch.storage import published, refuse_special
+
+UNTAR_FAILED = "The untar failed with: ex failed with: 2: \n"
+
+
+def targets(archives: Sequence[Archive], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
+    """Say where the report of each archive's label and mode goes; UsageError where it cannot.
+
+    One report goes to `output` itself, unless that is a folder or ends in a slash. Several go into that folder, as
+    LABEL.MODE.txt.
+    """
+    keys = [(archive.label, mode) for archive in archives for mode in modes]
+    folder = Path(output)
+    if len(keys) == 1 and not folder.is_dir() and not output.endswith("/"):
+        found = {keys[0]: folder}
+    else:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(
+                "output-not-a-folder",
+                f"there are {len(keys)} reports to write, and the output is a file",
+                "Name a folder as the output.",
+                output,
+            )
+        found = {key: folder / f"{key[0]}.{key[1]}.txt" for key in keys}
+    for path in found.values():
+        _check(path, archives)
+    return found
+
+
+def _check(path: Path, archives: Sequence[Archive]) -> None:
+    refuse_special(path)
+    if path.exists() and any(path.samefile(archive.path) for archive in archives):
+        raise UsageError("output-is-source", "the report would replace an archive", "Name another output.", str(path))
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(
+            "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
+        )
+
+
+@dataclass(slots=True)
+class _Joined:
+    """What all parts together found in one archive."""
+
+    text: dict[str, list[Span]] = field(default_factory=dict)
+    modems: Modems = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    read: int = 0
+    damaged: int = 0
+
+
+def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
+    """Write every report, whatever the order in which the outcomes came; done again, it writes the same bytes.
+
+    A part that failed leaves no trace in the text, only in the report that is returned.
+    """
+    ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
+    joined = _collect(plan, ordered)
+    _account(plan, ordered, joined)
+    paths = targets([source.archive for source in plan.sources], plan.modes, output)
+    for index, source in enumerate(plan.sources):
+        for mode in plan.modes:
+            path = paths[source.archive.label, mode]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with published(path) as file:
+                _write(file, mode, source, joined[index])
+    return _report(plan, ordered, joined, list(paths.values()))
+
+
+def _collect(plan: LogPlan, outcomes: Sequence[Outcome]) -> list[_Joined]:
+    joined = [_Joined() for _ in plan.sources]
+    for outcome in outcomes:
+        if outcome.done:
+            index, *texts = outcome.manifest.files
+            paths = {Path(text.path).name.partition(".")[2]: text.path for text in texts}
+            for result in read_results(index):
+                _add(joined[result.archive], result, paths)
+    return joined
+
+
+def _add(joined: _Joined, result: Result, paths: Mapping[str, str]) -> None:
+    for stream, ranges in result.ranges.items():
+        joined.text.setdefault(stream, []).extend(Span(paths[stream], begin, end - begin) for begin, end in ranges)
+    modems.merge(joined.modems, result.modems)
+    joined.counts.update(result.counts)
+    joined.read += result.pieces
+    joined.damaged += len(result.damaged)
+
+
+def _account(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined]) -> None:
+    """Raise unless every planned piece was read, damaged or in a part that failed, and every line has its place."""
+    failed = sum(
+        outcome.part.stop - outcome.part.first
+        for outcome in outcomes
+        if isinstance(outcome.part, LogPart) and not outcome.done
+    )
+    planned = sum(source.pieces for source in plan.sources)
+    found = sum(one.read + one.damaged for one in joined)
+    lines = Counter[str]()
+    for one in joined:
+        lines.update(one.counts)
+    if planned != found + failed or _unmatched(lines) < 0:
+        raise AnabranchError(
+            "accounting",
+            f"{planned} pieces were planned, {found} read, {failed} failed; lines: {dict(lines)}",
+            "This is a defect of Anabranch: nothing was written. Please report it.",
+        )
+
+
+def _unmatched(lines: Mapping[str, int]) -> int:
+    return lines.get("lines", 0) - sum(lines.get(kind, 0) for kind in ("blank", "undecodable", "candidates"))
+
+
+def _write(file: IO[bytes], mode: str, source: Source, joined: _Joined) -> None:
+    form = FORMS[mode]
+    file.write((UNTAR_FAILED if source.untar_failed else "").encode() + form.header.encode())
+    with SpanFile(joined.text.get(mode, [])) as text:
+        shutil.copyfileobj(text, file, 1 << 20)
+    for line in form.footer(joined.modems, _lines(joined.text.get(EVENTS, []))):
+        file.write(line.encode())
+
+
+def _lines(spans: Sequence[Span]) -> Iterator[str]:
+    with SpanFile(spans) as raw, io.TextIOWrapper(io.BufferedReader(raw), encoding="utf-8", newline="\n") as text:
+        yield from text
+
+
+def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined], paths: Sequence[Path]) -> Report:
+    every = [*plan.slices, *outcomes]
+    sources = [source.error for source in plan.sources if source.error]
+    unsliced = [error for error in sources if not any(error is outcome.error for outcome in every)]
+    failed = [outcome.error for outcome in every if outcome.error] + unsliced
+    counts = PartCounts(
+        total=len(every) + len(unsliced),
+        done=len(every) + len(unsliced) - len(failed),
+        failed=len(failed),
+        cached=sum(outcome.cached for outcome in every),
+    )
+    warnings = [warning for source in plan.sources for warning in source.warnings]
+    warnings += [warning for outcome in outcomes if outcome.done for warning in outcome.manifest.warnings]
+    return Report(
+        flow="parse-logs",
+        status="nothing_to_do" if not plan.sources else "partly_failed" if failed else "completed",
+        parts=counts,
+        items=_figures(plan, sum((one.counts for one in joined), Counter())) | _pieces(joined),
+        bytes_in=sum(source.archive.size for source in plan.sources),
+        bytes_out=sum(path.stat().st_size for path in paths),
+        outputs=[str(path) for path in paths],
+        errors=[ErrorLine.of(error) for error in failed],
+        warnings=warnings,
+        details={
+            source.archive.label: _figures(plan, one.counts) | _pieces([one])
+            for source, one in zip(plan.sources, joined, strict=True)
+        },
+    )
+
+
+def _figures(plan: LogPlan, counts: Mapping[str, int]) -> dict[str, int]:
+    """Give the lines read, what was dropped and why, and the matches of each mode."""
+    kinds = ("lines", "blank", "undecodable", "candidates", "untimed", "out_of_range", *plan.modes)
+    return {kind: counts.get(kind, 0) for kind in kinds} | {"unmatched": _unmatched(counts)}
+
+
+def _pieces(joined: Iterable[_Joined]) -> dict[str, int]:
+    joined = list(joined)
+    return {"pieces": sum(one.read for one in joined), "damaged": sum(one.damaged for one in joined)}

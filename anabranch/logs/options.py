@@ -1,0 +1,72 @@
+"""What a user may choose for the logs workload: the form, the command's options and the reference come from here."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from anabranch.logs.timestamps import Clock, parse_bound
+
+Mode = Literal["known", "sessions", "bw", "md", "grading", "memory"]
+
+
+def _split(value: Any) -> Any:
+    """Take `known,bw` as well as a list, and each mode once."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple):
+        return value
+    return list(dict.fromkeys(mode.strip() for item in listed for mode in str(item).split(",") if mode.strip()))
+
+
+class LogOptions(BaseModel):
+    """Which reports to make, in which time zone, and for which time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: Annotated[
+        list[Mode],
+        BeforeValidator(_split),
+        Field(min_length=1, description="Reports to make; all of them come from one reading of the logs."),
+    ] = ["known"]
+    timezone: Annotated[str, Field(description="Time zone of the times in the reports, such as US/Eastern.")] = "UTC"
+    begin: Annotated[
+        str | None,
+        Field(description="Leave out lines before this time; without an offset it is taken in the time zone chosen."),
+    ] = None
+    end: Annotated[
+        str | None,
+        Field(description="Leave out lines after this time; a date alone means the midnight with which it begins."),
+    ] = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError, see below
+            raise ValueError(f"{name!r} is no time zone; use a name such as UTC or US/Eastern") from error
+        except KeyError as error:
+            raise ValueError(f"there is no time zone {name!r}; use a name such as UTC or US/Eastern") from error
+        return name
+
+    @model_validator(mode="after")
+    def _range_in_order(self) -> "LogOptions":
+        clock = self.clock()
+        if clock.begin and clock.end and clock.begin > clock.end:
+            raise ValueError("the begin is later than the end")
+        return self
+
+    def clock(self) -> Clock:
+        """Resolve zone and range."""
+        zone = ZoneInfo(self.timezone)
+        return Clock(zone, _bound("begin", self.begin, zone), _bound("end", self.end, zone))
+
+
+def _bound(name: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_bound(text, zone)
+    except ValueError as error:
+        raise ValueError(f"the {name} {text!r} is no date and time; write it as 2025-09-26 10:00") from error

@@ -1,0 +1,172 @@
+"""Plan the reading: list the logs of every archive, cut them into pieces, and group the pieces into parts."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from anabranch.batches import contiguous, part_count
+from anabranch.errors import AnabranchError, SourceError
+from anabranch.logs.archive import Archive
+from anabranch.logs.catalogue import Catalogue, Piece
+from anabranch.logs.members import TAR_BLOCK, Listing, Member, listing
+from anabranch.logs.options import LogOptions
+from anabranch.logs.reading import is_compressed
+from anabranch.logs.spans import Span, SpanFile, within
+from anabranch.logs.timestamps import Clock
+from anabranch.logs.unpack import SlicePart, Survey, version
+from anabranch.parts import Outcome, Part, Plan
+from anabranch.storage import fingerprint
+
+# Bytes that one core reads, scans and matches in a second, and the share of it that holds the GIL.
+_TEXT_RATE, _GZIP_RATE, _PYTHON_SHARE = 150e6, 40e6, 0.4
+_PIECE = 16 << 20  # bytes of plain text; gzip cannot be cut
+_LOOK = 64 << 10  # bytes read at a time in search of a line's end
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart(Part):
+    """Consecutive pieces of the catalogue, to be read for some modes."""
+
+    catalogue: str
+    first: int
+    stop: int
+    folder: str
+    modes: tuple[str, ...]
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What became of one archive up to the plan."""
+
+    archive: Archive
+    pieces: int
+    untar_failed: bool  # whether the report says so in its first line
+    error: AnabranchError | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlan(Plan[LogPart]):
+    """The parts to read, and what the join must know of their archives."""
+
+    sources: tuple[Source, ...] = ()
+    modes: tuple[str, ...] = ()
+    slices: tuple[Outcome, ...] = ()
+
+
+def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threads: int) -> LogPlan:
+    """Plan the reading of all logs that the unpacked slices hold; writes the catalogue into the plan's folder.
+
+    An archive that cannot be read to its end contributes what precedes the damage, and a SourceError.
+    """
+    streams = [_stream(archive, outcomes) for archive in slices.archives]
+    listings = [listing(spans) for spans, _ in streams]
+    cut = [
+        _cut(index, member, spans)
+        for index, ((spans, _), listed) in enumerate(zip(streams, listings, strict=True))
+        for member in listed.members
+    ]
+    pieces, costs = (
+        [piece for run, _ in cut for piece in run],
+        [cost for run, each in cut for cost in [each] * len(run)],
+    )
+    catalogue = Catalogue([archive.label for archive in slices.archives], [spans for spans, _ in streams], pieces)
+    counts = Counter(piece.archive for piece in pieces)
+    sources = [
+        _source(archive, stream, listed, counts[index])
+        for index, (archive, stream, listed) in enumerate(zip(slices.archives, streams, listings, strict=True))
+    ]
+    return LogPlan(
+        tuple(_parts(catalogue, costs, slices, options, threads)),
+        slices.folder,
+        sum(costs) * _PYTHON_SHARE,
+        tuple(sources),
+        tuple(options.mode),
+        tuple(outcomes),
+    )
+
+
+def _stream(archive: Archive, outcomes: Sequence[Outcome]) -> tuple[list[Span], AnabranchError | None]:
+    """Say where the tar stream is, up to the first slice that failed, and how that failed."""
+    if archive.kind == "tar":
+        return [Span(archive.path, 0, archive.size)], None
+    spans = []
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
+        part = outcome.part
+        if not isinstance(part, SlicePart) or part.archive != archive:
+            continue
+        target = Path(part.target)
+        if outcome.done or (isinstance(outcome.error, SourceError) and target.exists()):
+            spans.append(Span(part.target, 0, target.stat().st_size))
+        if not outcome.done:
+            return spans, outcome.error
+    return spans, None
+
+
+def _source(archive: Archive, stream: tuple[list[Span], AnabranchError | None], listed: Listing, pieces: int) -> Source:
+    spans, error = stream
+    if error is None and listed.fault:
+        error = SourceError(
+            "archive-damaged",
+            f"cannot be listed to its end ({listed.fault})",
+            "What precedes the damage is in the report. Give a tar archive, packed with bzip2, gzip, xz or not at all.",
+            archive.label,
+        )
+    # tar says nothing of less than a block that comes from a decompressor
+    quiet = archive.kind != "tar" and not stream[1] and sum(span.size for span in spans) < TAR_BLOCK
+    odd = [f"{archive.label}: {name} has no rotation number, and is read first" for name in listed.odd]
+    return Source(archive, pieces, error is not None and not quiet, error, tuple(odd))
+
+
+def _cut(archive: int, member: Member, stream: Sequence[Span]) -> tuple[list[Piece], float]:
+    """Cut a log into pieces of whole lines where it is plain text; give also the cost of each, in seconds."""
+    spans = within(stream, member.start, member.size)
+    compressed = is_compressed(spans)
+    ends = [] if compressed else _line_ends(spans, member.size)
+    pieces = [
+        Piece(archive, member.name, member.start + begin, end - begin, member.regular)
+        for begin, end in pairwise([0, *ends, member.size])
+    ]
+    return pieces, member.size / len(pieces) / (_GZIP_RATE if compressed else _TEXT_RATE)
+
+
+def _line_ends(spans: Sequence[Span], size: int) -> list[int]:
+    """Find an end of line behind every multiple of the size of a piece, where there is one before the next."""
+    ends = []
+    with SpanFile(spans) as file:
+        for nominal in range(_PIECE, size, _PIECE):
+            end = _line_end(file, nominal, min(nominal + _PIECE, size))
+            if end < min(nominal + _PIECE, size):
+                ends.append(end)
+    return ends
+
+
+def _line_end(file: SpanFile, start: int, stop: int) -> int:
+    file.seek(start)
+    while start < stop and (data := file.read(_LOOK)):
+        found = data.find(b"\n") + 1
+        if found:
+            return start + found
+        start += len(data)
+    return stop
+
+
+def _parts(
+    catalogue: Catalogue, costs: Sequence[float], slices: Survey, options: LogOptions, threads: int
+) -> Iterator[LogPart]:
+    if not costs:
+        return
+    path = catalogue.save(Path(slices.folder))
+    modes, clock = tuple(sorted(options.mode)), options.clock()
+    for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads))):
+        pieces = catalogue.pieces[run.start : run.stop]
+        digests = [slices.archives[number].digest for number in sorted({piece.archive for piece in pieces})]
+        key = fingerprint("logs", version(), digests, pieces, modes, options.timezone, clock.begin, clock.end)
+        label = " to ".join(
+            dict.fromkeys(f"{catalogue.labels[piece.archive]}/{piece.member}" for piece in (pieces[0], pieces[-1]))
+        )
+        cost = sum(costs[run.start : run.stop])
+        yield LogPart(index, label, cost, key, str(path), run.start, run.stop, slices.folder, modes, clock)

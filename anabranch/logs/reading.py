@@ -1,0 +1,99 @@
+"""Read a log's bytes as `gzip -cdf` gives them, in blocks that end at a line break, within bounded memory."""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from lzma import LZMAError
+from typing import IO
+
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor
+from isal.igzip_lib import error as deflate_error
+
+from anabranch.logs.spans import Span, SpanFile
+
+# What decoders raise where their data are damaged; the stub of isal calls its error an instance.
+DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, LZMAError, deflate_error)  # type: ignore[assignment]
+LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
+_INPUT, _OUTPUT = 128 << 10, 1 << 20  # bytes given to the decoder, and taken from it, at a time
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
+
+
+def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
+    """Give the text of a log in blocks of whole lines; the last line may lack its break.
+
+    Text is passed on as it is, gzip is inflated (one stream or several), and so is the first file of a zip, as `gzip`
+    does it; what follows the last gzip stream is text again. `.Z` files, which gzip would unpack too, pass as text.
+    Raises one of `DAMAGE` where the data end too early, fail their check, or have no line break for too long.
+    """
+    with SpanFile(spans) as raw, io.BufferedReader(raw, _INPUT) as file:
+        magic = file.read(len(_ZIP))
+        file.seek(0)
+        if magic == _ZIP:
+            yield from _whole_lines(_unzipped(file))
+        else:
+            yield from _whole_lines(_inflated(file))
+
+
+def damage(error: Exception) -> str:
+    """Tell why the data cannot be read; an error of the disk is no damage, and raised again."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+    return str(error) or "the data are damaged"
+
+
+def is_compressed(spans: Sequence[Span]) -> bool:
+    """Whether the log can only be read from its start to its end."""
+    with SpanFile(spans) as file:
+        begin = file.read(len(_ZIP))
+    return begin.startswith((_GZIP, _ZIP))
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    held, size = list[bytes](), 0
+    for chunk in chunks:
+        cut = _after_last_break(chunk)
+        if cut:
+            yield b"".join((*held, chunk[:cut]))
+            held, size = [], 0
+        held.append(chunk[cut:])
+        size += len(chunk) - cut
+        if size > LONGEST_LINE:
+            raise ValueError(f"a line is longer than {LONGEST_LINE >> 20} MB")
+    if size:
+        yield b"".join(held)
+
+
+def _after_last_break(chunk: bytes) -> int:
+    r"""Say where the last whole line ends; a \r at the very end may be half of a \r\n."""
+    return chunk.rfind(b"\n") + 1 or chunk.rfind(b"\r", 0, len(chunk) - 1) + 1
+
+
+def _inflated(file: IO[bytes]) -> Iterator[bytes]:
+    data = file.read(_INPUT)
+    while data.startswith(_GZIP):
+        if len(data) > 3 and data[3] & _UNKNOWN_FLAGS:  # noqa: PLR2004  magic, magic, method, flags
+            raise ValueError("the gzip header has unknown flags")
+        decoder = IgzipDecompressor(flag=DECOMP_GZIP)
+        while not decoder.eof:
+            if decoder.needs_input and not data:
+                data = file.read(_INPUT)
+                if not data:
+                    raise EOFError("the gzip data end too early")
+            yield decoder.decompress(data, _OUTPUT)
+            data = b""
+        data = decoder.unused_data
+        if len(data) < len(_ZIP):
+            data += file.read(_INPUT)
+    while data:
+        yield data
+        data = file.read(_OUTPUT)
+
+
+def _unzipped(file: IO[bytes]) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(archive.infolist()[0]) as first:
+            while data := first.read(_OUTPUT):
+                yield data
+    except (zipfile.BadZipFile, IndexError, NotImplementedError, RuntimeError) as error:
+        raise ValueError(f"the zip cannot be read ({error})") from error

@@ -1,0 +1,96 @@
+"""Read a line's timestamp as the original does, and write it in the reader's zone."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from dateutil.parser import parse
+
+_USUAL = 32  # characters of 2025-09-26T10:00:00.123456+00:00
+_MISSING = datetime(1970, 1, 1)  # noqa: DTZ001  where a token leaves out month or day, so that no result depends on today
+
+
+class Stamp(NamedTuple):
+    """A line's time in the reader's zone."""
+
+    time: str  # 2025-09-26 06:00:00.123456-04:00, the fraction left out when it is zero
+    second: str  # 2025-09-26 06:00:00
+    instant: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Reads timestamps, and says which lie between `begin` and `end`, both included."""
+
+    zone: ZoneInfo
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def read(self, line: str) -> Stamp | None:
+        """Give the time of the line's first token, or None where that is no timestamp."""
+        instant = _usual(line) or _unusual(line)
+        if instant is None:
+            return None
+        try:
+            local = instant.astimezone(self.zone)
+        except (OverflowError, ValueError):  # the first and the last day of the calendar
+            return None
+        time = str(local)
+        return Stamp(time, time[:19], local)
+
+    def covers(self, stamp: Stamp) -> bool:
+        """Whether the time is in the range that was asked for."""
+        return (self.begin is None or self.begin <= stamp.instant) and (self.end is None or stamp.instant <= self.end)
+
+
+def _usual(line: str) -> datetime | None:
+    """Read the form that nearly every line has, in a fiftieth of dateutil's time."""
+    if line[4:5] != "-" or line[10:11] != "T" or line[19:20] != "." or line[26:27] not in {"+", "-"}:
+        return None
+    if line[29:30] != ":" or not (len(line) == _USUAL or line[_USUAL].isspace()):
+        return None
+    try:
+        return datetime.fromisoformat(line[:_USUAL])
+    except ValueError:
+        return None
+
+
+def _unusual(line: str) -> datetime | None:
+    token = line.split(None, 1)
+    return _parsed(token[0]) if token and token[0][:4].isdecimal() and len(token[0]) >= 4 else None  # noqa: PLR2004  a year
+
+
+@lru_cache(maxsize=4096)
+def _parsed(token: str) -> datetime | None:
+    try:
+        return _with_zone(token, _MISSING, lambda _: UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _with_zone(text: str, default: datetime | None, zone: Callable[[datetime], tzinfo]) -> datetime:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dateutil warns of zone names that it ignores
+        found = parse(text, default=default)
+    return found if found.tzinfo else found.replace(tzinfo=zone(found))
+
+
+def parse_bound(text: str, zone: ZoneInfo) -> datetime:
+    """Read a --begin or --end: its own offset, else the time of `zone`; ValueError where it is no time.
+
+    Missing fields come from today, a date alone means its midnight. An hour that the change of clocks makes ambiguous
+    or skips is taken as standard time.
+    """
+    try:
+        return _with_zone(text, None, lambda naive: _standard(naive, zone)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+def _standard(naive: datetime, zone: ZoneInfo) -> tzinfo:
+    offsets = [naive.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1)]
+    return timezone(min(offsets))

@@ -1,0 +1,80 @@
+"""Read one part: decode its pieces, find the report lines, and write them by mode."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from anabranch.errors import Stopped
+from anabranch.logs.catalogue import Catalogue, Piece, load
+from anabranch.logs.modes import Findings, streams
+from anabranch.logs.plan import LogPart
+from anabranch.logs.reading import DAMAGE, damage
+from anabranch.logs.results import Result, ResultWriter
+from anabranch.logs.scan import Scanner
+from anabranch.parts import Manifest
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LogManifest(Manifest):
+    """The index and the text files of a part; `counts` are of lines, and of pieces read and damaged."""
+
+
+def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
+    """Read the part's pieces for all its modes at once, and write what they find into the plan's folder.
+
+    A member that turns out damaged leaves no text but the line that says so, and a warning. Raises Stopped when `stop`
+    says so between two blocks.
+    """
+    catalogue = load(part.catalogue)
+    scanner = Scanner(part.modes, part.clock)
+    results: list[Result] = []
+    with ResultWriter(Path(part.folder), part.key, streams(part.modes)) as writer:
+        for piece in catalogue.pieces[part.first : part.stop]:
+            if not results or results[-1].archive != piece.archive:
+                results.append(Result(piece.archive))
+            before = writer.ends()
+            try:
+                found = _read(catalogue.text(piece), scanner, writer, stop)
+            except DAMAGE as error:
+                before = writer.ends()
+                writer.write({mode: [_failed_to_read(catalogue, piece)] for mode in part.modes})
+                results[-1].damaged.append((piece.member, damage(error)))
+            else:
+                results[-1].add(found)
+            results[-1].keep(before, writer.ends())
+    writer.finish(results)
+    return LogManifest(writer.files(), _totals(results), _warnings(catalogue, results))
+
+
+def _read(text: Iterable[bytes], scanner: Scanner, writer: ResultWriter, stop: Stop) -> Findings:
+    found = Findings({stream: [] for stream in streams(scanner.modes)})
+    for block in text:
+        if stop():
+            raise Stopped
+        scanner.scan(block, found)
+        writer.write(found.text)
+    return found
+
+
+def _failed_to_read(catalogue: Catalogue, piece: Piece) -> str:
+    return f"Failed to read file: {catalogue.labels[piece.archive]}/{piece.member}\n"
+
+
+def _totals(results: list[Result]) -> Counter[str]:
+    total = Counter(
+        pieces=sum(result.pieces for result in results), damaged=sum(len(result.damaged) for result in results)
+    )
+    for result in results:
+        total.update(result.counts, pieces=result.pieces, damaged=len(result.damaged))
+    return total
+
+
+def _warnings(catalogue: Catalogue, results: list[Result]) -> tuple[str, ...]:
+    return tuple(
+        f"{catalogue.labels[result.archive]}/{member} was left out: {reason}"
+        for result in results
+        for member, reason in result.damaged
+    )
