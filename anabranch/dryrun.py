@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def show_plan(request: "Request") -> int:
     """Print the plan of the first map; read only, without a server and without Prefect."""
     threads = request.run.workers or cores()
-    plan: Plan[Part] = load(request.workload.survey)(request.source, request.options, work_dir(request.run), threads)
+    plan: Plan[Part] = load(request.workload.survey)(request.source, work_dir(request.run), threads)
     where = cluster_address(request.run) or f"{threads} workers on this machine"
     if "json" in request.flags:
         parts = [{"index": part.index, "label": part.label, "cost_seconds": round(part.cost, 3)} for part in plan.parts]

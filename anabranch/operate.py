@@ -151,6 +151,8 @@ def _check_server() -> str:
 
 
 def _check_cluster(address: str) -> str:
-    from anabranch.run.runner import check_cluster
+    from anabranch.run.cluster import check_software, connected
 
-    return check_cluster(address)
+    with connected(address) as client:
+        check_software(client)
+        return f"{len(client.nthreads())} workers with {sum(client.nthreads().values())} threads"

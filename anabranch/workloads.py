@@ -15,7 +15,7 @@ class Workload:
     output: str  # help for --output
     flow: str
     options: str
-    survey: str  # (source, options, work_dir, threads) -> Plan: cheap, reads only
+    survey: str  # (source, work_dir, threads) -> Plan of the first map: cheap, reads only
     example: str
 
 

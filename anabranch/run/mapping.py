@@ -21,9 +21,9 @@ from anabranch.config import RunOptions, cluster_address, work_dir
 from anabranch.errors import AnabranchError, Stopped, TemporaryError
 from anabranch.parts import Manifest, Outcome, Part, Plan
 from anabranch.run.cancelling import CancelWatch
+from anabranch.run.cluster import check_shared
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, stop_requested, using
-from anabranch.run.sharing import check_shared
 from anabranch.storage import unchanged
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
@@ -43,8 +43,11 @@ class Done:
     attempt: int
 
 
-def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done | State[Any]:
-    """Do one part inside its task: stop when nobody waits any more, and give every error the part's name."""
+def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Any:
+    """Do one part inside its task; return Done, or a Cancelled state when nobody waits for the part any more.
+
+    Every error gets the part's name, and the number of the attempt.
+    """
     context = TaskRunContext.get()
     attempt = context.task_run.run_count if context else 1
     try:

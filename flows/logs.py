@@ -1,0 +1,45 @@
+"""parse_logs: log archives become reports, byte-identical to those of the one-core parser, on all cores."""
+
+from prefect import flow
+
+from anabranch.config import RunOptions, work_dir
+from anabranch.logs.join import join, targets
+from anabranch.logs.options import LogOptions
+from anabranch.logs.plan import plan
+from anabranch.logs.unpack import survey
+from anabranch.parts import Report
+from anabranch.run.cluster import threads_for
+from anabranch.run.mapping import map_parts
+from anabranch.run.reporting import concluded
+from tasks.logs import parse_part, unpack_slice
+
+
+@flow(name="parse-logs")
+@concluded
+def parse_logs(
+    source: list[str],
+    output: str | None = None,
+    options: LogOptions = LogOptions(),  # noqa: B008  Prefect shows it in the form
+    run: RunOptions = RunOptions(),  # noqa: B008
+) -> Report:
+    """Parse log archives into reports: unpack slices of the archives, parse parts of their logs, join the text.
+
+    Args:
+        source: Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.
+        output: File for one report, or folder for several. Default: a file in the work folder.
+        options: Which reports to make, in which time zone, for which time.
+        run: How the run is carried out.
+
+    """
+    threads = threads_for(run)
+    slices = survey(source, work_dir(run), threads)
+    reports = targets(slices, options.mode, output)
+    unpacked = map_parts(unpack_slice, slices, run)
+    logs = plan(slices, unpacked, options, threads)
+    return join(logs, map_parts(parse_part, logs, run), reports)
+
+
+if __name__ == "__main__":  # python -m flows.logs
+    from anabranch.cli import main
+
+    main()
