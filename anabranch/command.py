@@ -51,7 +51,7 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     model: type[BaseModel] = load(workload.options)
 
     def command(*source: str, output: str | None = None, **values: Any) -> int:
-        flags = frozenset(name for name in FLAGS if values.pop(name))
+        flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
         request = Request(
             workload, [_absolute(path) for path in source], output and _absolute(output), options, run, flags
@@ -71,9 +71,6 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     command.__signature__ = signature  # type: ignore[attr-defined]  # cyclopts reads it through inspect
     command.__doc__ = f"{workload.summary}\n\nExample: `{workload.example}`"
     return command
-
-
-parse_logs = flow_command(PARSE_LOGS)
 
 
 def _carry_out(request: Request) -> int:
@@ -128,7 +125,7 @@ def _flag(name: str, text: str, group: Group) -> inspect.Parameter:
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
     """Take the model's fields from the command's values; what was not given keeps its default."""
-    given = {name: values[name] for name in model.model_fields if values[name] not in (None, False)}
+    given = {name: values[name] for name in model.model_fields if values.get(name) is not None}
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -143,3 +140,6 @@ def _absolute(path: str) -> str:
     if "://" in path:
         return path
     return str(Path.cwd() / path) + (os.sep if path.endswith(os.sep) else "")
+
+
+parse_logs = flow_command(PARSE_LOGS)

@@ -33,7 +33,8 @@ def parse_logs(
     """
     threads = threads_for(run)
     slices = survey(source, work_dir(run), threads)
-    reports = targets(slices, options.mode, output)
+    reports = output or f"{slices.folder}/report.txt"
+    targets(slices.archives, options.mode, reports)
     unpacked = map_parts(unpack_slice, slices, run)
     logs = plan(slices, unpacked, options, threads)
     return join(logs, map_parts(parse_part, logs, run), reports)

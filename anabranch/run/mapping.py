@@ -43,7 +43,7 @@ class Done:
     attempt: int
 
 
-def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Any:
+def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
     """Do one part inside its task; return Done, or a Cancelled state when nobody waits for the part any more.
 
     Every error gets the part's name, and the number of the attempt.
@@ -53,7 +53,8 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Any:
     try:
         return Done(work(part, stop_requested), attempt)
     except Stopped as stopped:
-        return Cancelled(message=str(stopped))  # a state, since an exception would be retried
+        # a state, which Prefect takes for the outcome: an exception would be retried
+        return Cancelled(message=str(stopped))  # type: ignore[return-value]
     except AnabranchError as error:
         error.part = error.part or part.label
         error.attempt = attempt
@@ -78,7 +79,8 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
     task = task.with_options(result_storage=results, persist_result=True)
     progress = Progress(task.name, plan)
     outcomes: dict[int, Outcome] = {}
-    with using(runner_for(plan, run)) as runner, CancelWatch() as cancelled:
+    runner = runner_for(plan, run)
+    with using(runner), CancelWatch() as cancelled:
         if cluster_address(run):
             check_shared(runner.client, Path(plan.folder))
         for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):
