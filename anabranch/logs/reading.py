@@ -15,7 +15,7 @@ from anabranch.logs.spans import Span, SpanFile
 DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, LZMAError, deflate_error)  # type: ignore[assignment]
 LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
 _INPUT, _OUTPUT = 128 << 10, 1 << 20  # bytes given to the decoder, and taken from it, at a time
-_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
 
 
@@ -32,7 +32,7 @@ def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
         if magic == _ZIP:
             yield from _whole_lines(_unzipped(file))
         else:
-            yield from _whole_lines(_inflated(file))
+            yield from _whole_lines(inflate(file))
 
 
 def damage(error: Exception) -> str:
@@ -46,7 +46,7 @@ def is_compressed(spans: Sequence[Span]) -> bool:
     """Whether the log can only be read from its start to its end."""
     with SpanFile(spans) as file:
         begin = file.read(len(_ZIP))
-    return begin.startswith((_GZIP, _ZIP))
+    return begin.startswith((GZIP, _ZIP))
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -69,9 +69,10 @@ def _after_last_break(chunk: bytes) -> int:
     return chunk.rfind(b"\n") + 1 or chunk.rfind(b"\r", 0, len(chunk) - 1) + 1
 
 
-def _inflated(file: IO[bytes]) -> Iterator[bytes]:
+def inflate(file: IO[bytes]) -> Iterator[bytes]:
+    """Inflate gzip streams, one behind the other; bytes that begin no stream are given as they are, to the end."""
     data = file.read(_INPUT)
-    while data.startswith(_GZIP):
+    while data.startswith(GZIP):
         if len(data) > 3 and data[3] & _UNKNOWN_FLAGS:  # noqa: PLR2004  magic, magic, method, flags
             raise ValueError("the gzip header has unknown flags")
         decoder = IgzipDecompressor(flag=DECOMP_GZIP)

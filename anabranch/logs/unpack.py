@@ -6,15 +6,12 @@ import lzma
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-
-from isal import igzip
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import SourceError, Stopped
 from anabranch.logs import bzip2
 from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of
-from anabranch.logs.reading import DAMAGE, damage
+from anabranch.logs.reading import DAMAGE, GZIP, damage, inflate
 from anabranch.parts import Manifest, Part, Plan
 from anabranch.storage import code_version, fingerprint, published, work_file
 
@@ -122,10 +119,17 @@ def _seconds(archive: Archive) -> float:
 
 
 def _stream(part: SlicePart) -> Iterator[bytes]:
-    opened: dict[Kind, Callable[[str], IO[bytes]]] = {"bz2": bz2.open, "gz": igzip.open, "xz": lzma.open}
-    with opened[part.archive.kind](part.archive.path) as file:
-        while data := file.read(CHUNK):
-            yield data
+    path, kind = Path(part.archive.path), part.archive.kind
+    with path.open("rb") as raw:
+        if kind == "gz":
+            if raw.read(len(GZIP)) != GZIP:
+                raise ValueError("it is not gzip data")
+            raw.seek(0)
+            yield from inflate(raw)
+        else:
+            with bz2.open(raw) if kind == "bz2" else lzma.open(raw) as file:
+                while data := file.read(CHUNK):
+                    yield data
 
 
 def _blocks(part: SlicePart) -> Iterator[bytes]:
