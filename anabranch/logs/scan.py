@@ -33,10 +33,10 @@ class Scanner:
         Of the lines counted, `blank` (nothing but blanks and tabs) and `undecodable` (no UTF-8) can match nothing; of
         the `candidates`, which contain the fixed text of a rule, some are `untimed` or `out_of_range`.
         """
-        found.counts["lines"] += count_lines(block)
+        lines = count_lines(block)
+        found.counts["lines"] += lines
         found.counts["undecodable"] += _undecodable(block)
-        if block.count(b"\n") + block.count(b"\r") > len(block) // _DENSE:
-            lines = count_lines(block)
+        if lines > len(block) // _DENSE:
             block = _BLANK_LINES.sub(b"\n", block)
             found.counts["blank"] += lines - count_lines(block)
         hits = self._automaton.find_matches_as_indexes(block, overlapping=True)
@@ -94,8 +94,8 @@ class Scanner:
 
 def count_lines(block: bytes) -> int:
     r"""Count lines as `bytes.splitlines` does: \n, \r and \r\n end one, and the last needs no end."""
-    breaks = block.count(b"\n") + block.count(b"\r")
-    return breaks - (block.count(b"\r\n") if b"\r" in block else 0) + (block[-1:] not in b"\r\n")
+    lone = block.count(b"\r") - block.count(b"\r\n") if b"\r" in block else 0
+    return block.count(b"\n") + lone + (block[-1:] not in b"\r\n")
 
 
 def _line_start(block: bytes, place: int) -> int:
