@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import time
 import urllib.request
 from typing import Any
 from urllib.error import HTTPError
@@ -11,10 +12,12 @@ from urllib.error import HTTPError
 from anabranch.errors import SetupError
 
 NOT_FOUND = 404
+BUSY = (429, 503)  # 503 is what the server says when its SQLite database is locked
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before another attempt at a busy server
 
 
 def call(url: str, body: object = None, *, method: str | None = None, timeout: float = 30) -> Any:
-    """Send `body` as JSON (GET without one) and return the JSON that comes back.
+    """Send `body` as JSON (GET without one) and return the JSON that comes back; a busy server is asked again.
 
     A server that cannot be reached, or that does not speak JSON, is a SetupError "server-unreachable"; one that
     refuses the request raises urllib's HTTPError, whose text `refusal` reads.
@@ -23,13 +26,24 @@ def call(url: str, body: object = None, *, method: str | None = None, timeout: f
         raise _unreachable(url, "it is no http address")
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, _headers(), method=method)  # noqa: S310  the scheme was checked
+    for pause in PAUSES:
+        try:
+            return _send(request, timeout)
+        except HTTPError as error:
+            if error.code not in BUSY:
+                raise
+            time.sleep(pause)
+    return _send(request, timeout)
+
+
+def _send(request: urllib.request.Request, timeout: float) -> Any:
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310  the same
+        with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310  `call` checked it
             return json.loads(response.read() or b"null")
     except HTTPError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _unreachable(url, str(error) or type(error).__name__) from error
+        raise _unreachable(request.full_url, str(error) or type(error).__name__) from error
 
 
 def refusal(error: HTTPError) -> str:

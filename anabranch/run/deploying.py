@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from anabranch.run.server import Server, ensure_server, find_server, prefect_env
 
 POOL = "anabranch"
 WORKER_SECONDS = 120.0  # until a new worker has imported Prefect and reported to the server
+CANCEL_SECONDS = 60.0  # for runs to end at their next item
+POLL_SECONDS = (
+    "2"  # a run that was handed over starts, and a cancelled one ends, that soon; Prefect's own 10 feel broken
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,14 @@ def up(project: Path | None = None, home: Path | None = None, *, say: Say | None
 
 
 def down(home: Path | None = None, *, say: Say | None = None) -> None:
-    """Stop our worker, then our server; runs in progress are told to stop, scheduled ones wait for the next `up`."""
+    """Cancel the runs of our worker, stop it, then our server; scheduled runs wait for the next `up`."""
     say = say or _silent
     home = state_folder(home)
     with locked(home / "up.lock", WORKER_SECONDS, say):
+        worker = running(home / "worker.json")
+        if worker:
+            with suppress(SetupError):  # a server that is gone can cancel nothing
+                _cancel_runs(worker.url, say)
         say("worker: stopped" if stop(home / "worker.json") else "worker: was not running")
         say("server: stopped" if stop_server(home) else "server: was not running")
 
@@ -155,7 +164,8 @@ def _ensure_worker(url: str, home: Path, say: Say) -> None:
         stop(note)
         _forget_worker(url, name)
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
-        environment = os.environ | prefect_environment(url, home) | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"}
+        environment = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS, **os.environ, **prefect_environment(url, home)}
+        environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
         worker = launch([*command, "--install-policy", "never"], note, home / "worker.log", url, environment)
     for _ in patiently(WORKER_SECONDS, "the Prefect worker to start", say):
         if not alive(worker):
@@ -164,6 +174,31 @@ def _ensure_worker(url: str, home: Path, say: Say) -> None:
             return
     log = home / "worker.log"
     raise SetupError("worker-not-started", f"the Prefect worker did not start: {last_line(log)}", f"Read {log}.")
+
+
+def _cancel_runs(url: str, say: Say) -> None:
+    """Cancel what our worker runs: killed with it, a run would stay "Running" for ever and hold its slot."""
+    ours = {run["id"]: run["name"] for run in _live_runs(url) if _is_process_of(run)}
+    for run, name in ours.items():
+        call(f"{url}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+        say(f"run {name}: cancelled")
+    for _ in patiently(CANCEL_SECONDS if ours else 0, "the runs to stop", say):
+        if ours.keys().isdisjoint(run["id"] for run in _live_runs(url)):  # its process ends before the worker says so
+            break
+
+
+def _live_runs(url: str) -> list[dict[str, Any]]:
+    states = {"type": {"any_": ["PENDING", "RUNNING", "CANCELLING"]}}
+    pool = {"name": {"any_": [POOL]}}
+    runs: list[dict[str, Any]] = call(f"{url}/flow_runs/filter", {"flow_runs": {"state": states}, "work_pools": pool})
+    return runs
+
+
+def _is_process_of(run: dict[str, Any]) -> bool:
+    try:  # Prefect tells the process its run in PREFECT__FLOW_RUN_ID; another machine's pid may exist here too
+        return run["id"].encode() in Path(f"/proc/{run['infrastructure_pid']}/environ").read_bytes()
+    except OSError:
+        return False
 
 
 def _forget_worker(url: str, name: str) -> None:

@@ -1,5 +1,6 @@
 """Hand a run to its deployment over HTTP and leave it to the Prefect worker there."""
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +31,9 @@ def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any
     known = (found.get("parameter_openapi_schema") or {}).get("properties", parameters)
     if unknown := sorted(parameters.keys() - known.keys()):  # the server would take them, and the run would crash
         raise _bad_parameters(flow, f"no parameter is called {', '.join(unknown)}")
+    wish = {"parameters": dict(parameters), "idempotency_key": str(uuid.uuid4())}  # asked twice, still one run
     try:
-        run = call(f"{url}/deployments/{found['id']}/create_flow_run", {"parameters": dict(parameters)})
+        run = call(f"{url}/deployments/{found['id']}/create_flow_run", wish)
     except HTTPError as error:
         if error.code in (CONFLICT, UNPROCESSABLE):
             raise _bad_parameters(flow, refusal(error)) from error

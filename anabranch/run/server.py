@@ -20,6 +20,12 @@ from anabranch.storage import published
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
 
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+_SERVER_SETTINGS = {
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
+    # the usual one forgets at a restart who held a deployment's slots, which then stay taken for ever
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    **_QUIET,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +106,12 @@ def _start(home: Path) -> Program:
     port = _choose_port(home / "server.port")
     # settings that the user made for another server (its database, its password) would break this one
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    own = {"PREFECT_HOME": str(_prefect_home(home)), "PREFECT_SERVER_DATABASE_TIMEOUT": "60", **_QUIET}
     return launch(
         ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         home / "server.json",
         home / "server.log",
         f"http://127.0.0.1:{port}/api",
-        inherited | own,
+        {**inherited, **_SERVER_SETTINGS, "PREFECT_HOME": str(_prefect_home(home))},
     )
 
 
