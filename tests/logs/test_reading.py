@@ -1,0 +1,118 @@
+import gzip
+import io
+import random
+import tracemalloc
+import zipfile
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anabranch.logs.reading import DAMAGE, LONGEST_LINE, blocks, is_compressed
+from anabranch.logs.spans import Span
+
+
+def spans(path, data):
+    path.write_bytes(data)
+    return [Span(str(path), 0, len(data))]
+
+
+def text_of(path, data):
+    return b"".join(blocks(spans(path, data)))
+
+
+def zipped(text, method=zipfile.ZIP_DEFLATED):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("messages.log", text)
+    return packed.getvalue()
+
+
+TEXT = b"".join(b"line %d\n" % number for number in range(100_000))
+GZIPPED = gzip.compress(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"", b"", id="empty"),
+        pytest.param(b"plain\n", b"plain\n", id="plain"),
+        pytest.param(b"\x1f", b"\x1f", id="half a magic number"),
+        pytest.param(b"BZh9 is text here", b"BZh9 is text here", id="bzip2 passes as text"),
+        pytest.param(GZIPPED, TEXT, id="gzip"),
+        pytest.param(gzip.compress(b""), b"", id="empty gzip"),
+        pytest.param(
+            GZIPPED + gzip.compress(b"a\n") + gzip.compress(b"") + GZIPPED, TEXT + b"a\n" + TEXT, id="streams"
+        ),
+        pytest.param(gzip.compress(b"a\n") + b"GARBAGE", b"a\nGARBAGE", id="text behind gzip"),
+        pytest.param(GZIPPED + b"G" * 300_000, TEXT + b"G" * 300_000, id="much text behind gzip"),
+        pytest.param(zipped(TEXT), TEXT, id="deflated zip"),
+        pytest.param(zipped(TEXT, zipfile.ZIP_STORED), TEXT, id="stored zip"),
+    ],
+)
+def test_reads_as_gzip_would(data, expected, tmp_path):
+    assert text_of(tmp_path / "log", data) == expected
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(GZIPPED[:-1], id="no length"),
+        pytest.param(GZIPPED[:-9], id="no check sum"),
+        pytest.param(GZIPPED[:100], id="cut"),
+        pytest.param(GZIPPED[:2], id="magic number only"),
+        pytest.param(GZIPPED[:-8] + bytes(4) + GZIPPED[-4:], id="wrong check sum"),
+        pytest.param(GZIPPED[:-4] + bytes(4), id="wrong length"),
+        pytest.param(GZIPPED[:2] + b"\x09" + GZIPPED[3:], id="unknown method"),
+        pytest.param(GZIPPED[:3] + b"\x20" + GZIPPED[4:], id="unknown flag"),
+        pytest.param(GZIPPED + GZIPPED[:-1], id="second stream cut"),
+        pytest.param(zipped(TEXT)[:-30], id="zip cut"),
+        pytest.param(
+            zipped(TEXT).replace(zlib.crc32(TEXT).to_bytes(4, "little"), b"abcd"), id="zip with wrong check sum"
+        ),
+    ],
+)
+def test_damage_is_an_error(data, tmp_path):
+    with pytest.raises(DAMAGE):
+        text_of(tmp_path / "log", data)
+
+
+@given(st.data())
+def test_a_changed_byte_of_the_data_is_noticed(tmp_path_factory, data):
+    place = data.draw(st.integers(10, len(GZIPPED) - 1))
+    damaged = bytearray(GZIPPED)
+    damaged[place] ^= data.draw(st.integers(1, 255))
+
+    with pytest.raises(DAMAGE):
+        text_of(tmp_path_factory.getbasetemp() / "damaged", bytes(damaged))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("separator", [b"\n", b"\r", b"\r\n"])
+def test_blocks_end_at_line_breaks(seed, separator, tmp_path):
+    draw = random.Random(seed)
+    text = separator.join(b"x" * draw.randrange(300) for _ in range(20_000))
+    given_blocks = list(blocks(spans(tmp_path / "log", text)))
+
+    assert b"".join(given_blocks) == text
+    assert len(given_blocks) > 2
+    assert [line for block in given_blocks for line in block.splitlines()] == text.splitlines()
+
+
+def test_a_line_without_end_is_damage_and_never_held_whole(tmp_path):
+    one_line = spans(tmp_path / "log", gzip.compress(bytes(100_000_000), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="longer than 8 MB"):
+            list(blocks(one_line))
+        assert tracemalloc.get_traced_memory()[1] < 3 * LONGEST_LINE
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("data", "compressed"), [(GZIPPED, True), (zipped(b"x"), True), (b"text\n", False), (b"", False)]
+)
+def test_only_plain_text_can_be_cut(data, compressed, tmp_path):
+    assert is_compressed(spans(tmp_path / "log", data)) == compressed
