@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cases soak lint format lock bench down clean
+.PHONY: help setup demo test cases soak lint format docs lock bench down clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,6 +42,9 @@ lint: setup  ## Check form and types
 format: setup  ## Put the code into its form
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+docs: setup  ## Write docs/reference.md from the program
+	.venv/bin/python docs/make_reference.py
 
 lock: | $(UV)  ## Take the newest allowed versions into uv.lock
 	$(UV) lock --upgrade

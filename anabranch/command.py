@@ -102,17 +102,26 @@ def _hand_over(request: Request) -> int:
     return 0
 
 
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """List what a field may be, where it is one or some of a few words."""
+    kind = field.annotation
+    if get_origin(kind) is list:
+        kind = get_args(kind)[0]
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def shown_default(field: FieldInfo) -> str:
+    """Write a field's default as a person would type it."""
+    default = field.get_default(call_default_factory=True)
+    return ",".join(default) if isinstance(default, list) else str(default or "")
+
+
 def _option(name: str, field: FieldInfo, group: Group) -> inspect.Parameter:
     if field.annotation is bool:
         return _flag(name, field.description or "", group)
-    kind = field.annotation
-    choices = get_args(next(iter(get_args(kind)), None)) if get_origin(kind) is list else ()
-    if get_origin(kind) is Literal:
-        choices = get_args(kind)
-    default = field.get_default(call_default_factory=True)
-    shown = ",".join(default) if isinstance(default, list) else default
-    text = f"{field.description} Of: {', '.join(choices)}." if choices else field.description
-    parameter = Parameter(help=text, group=group, show_default=(lambda _: shown) if shown not in (None, "") else False)
+    words, default = choices(field), shown_default(field)
+    text = f"{field.description} Of: {', '.join(words)}." if words else field.description
+    parameter = Parameter(help=text, group=group, show_default=(lambda _: default) if default else False)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, parameter]
     )

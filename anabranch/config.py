@@ -22,7 +22,9 @@ class RunOptions(BaseModel):
     refresh: Annotated[bool, Field(description="Do every part anew, even where the cache has its result.")] = False
     work_dir: Annotated[
         str | None,
-        Field(description="Folder for work files, shared by all machines of a cluster. Default: $ANABRANCH_WORK_DIR."),
+        Field(
+            description="Folder for work files, which a cluster's machines must share. Default: $ANABRANCH_WORK_DIR."
+        ),
     ] = None
     tolerate: Annotated[
         str,
@@ -46,10 +48,9 @@ def cluster_address(run: RunOptions) -> str | None:
 
 
 def work_dir(run: RunOptions) -> Path:
-    """Name the folder for work files: the option, $ANABRANCH_WORK_DIR, or the user's cache folder."""
-    return Path(
-        run.work_dir or os.environ.get("ANABRANCH_WORK_DIR") or _user_folder("XDG_CACHE_HOME", ".cache")
-    ).absolute()
+    """Name the folder of our work files: in the one that was chosen, or in the user's cache folder."""
+    chosen = run.work_dir or os.environ.get("ANABRANCH_WORK_DIR")
+    return (Path(chosen) / "anabranch" if chosen else _user_folder("XDG_CACHE_HOME", ".cache")).absolute()
 
 
 def state_dir() -> Path:

@@ -18,6 +18,8 @@ from typing_extensions import Buffer
 from anabranch.errors import UsageError
 from anabranch.parts import WorkFile
 
+KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last week's parts
+
 
 @contextmanager
 def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
@@ -97,13 +99,20 @@ def code_version(folder: Path) -> str:
     return fingerprint(*[(file.name, file.read_bytes()) for file in sorted(folder.glob("*")) if file.is_file()])
 
 
-def prune(work_dir: Path, keep_seconds: float) -> None:
-    """Remove the work folders that no run has used for that long."""
+def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:
+    """Remove the folders of plans, and the records of results, that no run has used for that long."""
     oldest = time.time() - keep_seconds
-    for folder in work_dir.glob("*/*"):
+    for path in work_dir.glob("*/*"):
         with suppress(OSError):
-            if folder.is_dir() and folder.stat().st_mtime < oldest:
-                shutil.rmtree(folder)
+            if path.lstat().st_mtime < oldest:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def touch(*paths: Path) -> None:
+    """Note that these are in use, so that they are kept."""
+    for path in paths:
+        with suppress(OSError):
+            os.utime(path)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -29,9 +29,10 @@ PARSE_LOGS = Workload(
     name="parse-logs",
     summary="Parse log archives into reports, byte-identical to the one-core parser, on all cores.",
     source="Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.",
-    output="File for one report, or folder for several: <archive>.<mode>.txt. Default: standard output.",
+    output="File for one report, or folder for several: ARCHIVE.MODE.txt. Default: standard output.",
     flow="flows.logs:parse_logs",
     options="anabranch.logs.options:LogOptions",
     survey="anabranch.logs.unpack:survey",
     example="anabranch parse-logs unit.tar.bz2 --mode known,bw --timezone Europe/Paris --output reports/",
 )
+WORKLOADS = (PARSE_LOGS,)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from anabranch.errors import UsageError
-from anabranch.storage import code_version, fingerprint, prune, published, unchanged, work_file
+from anabranch.storage import code_version, fingerprint, prune, published, touch, unchanged, work_file
 
 
 def test_a_published_file_is_whole(tmp_path):
@@ -84,9 +84,17 @@ def test_prune_removes_only_what_nobody_used_lately(tmp_path):
     for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "slice").write_bytes(b"x")
-    os.utime(old, (0, time.time() - 1000))
+    record, used = tmp_path / "results" / "record", tmp_path / "results" / "used"
+    record.parent.mkdir()
+    for path in (record, used):
+        path.touch()
+    for path in (old, record, used):
+        os.utime(path, (0, time.time() - 1000))
+    touch(used)
 
     prune(tmp_path, keep_seconds=500)
 
     assert not old.exists()
+    assert not record.exists()
     assert new.exists()
+    assert used.exists()

@@ -1,6 +1,5 @@
 """Map a task over a plan's parts, and gather every outcome in the plan's order."""
 
-import os
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -24,7 +23,7 @@ from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import check_shared
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, stop_requested, using
-from anabranch.storage import unchanged
+from anabranch.storage import prune, touch, unchanged
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
 
@@ -75,6 +74,7 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
     """
     if not plan.parts:
         return []
+    prune(work_dir(run))
     results = work_dir(run) / "results"
     task = task.with_options(result_storage=results, persist_result=True)
     progress = Progress(task.name, plan)
@@ -93,24 +93,22 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
 def _submit(task: Task[..., Any], plan: Plan[Part], results: Path, *, refresh: bool) -> dict[PrefectFuture[Any], Part]:
     """Submit the heaviest parts first, so that none of them begins when the others are nearly done."""
     anew = task.with_options(refresh_cache=True)
-    cache = ResultStore(result_storage=LocalFileSystem(basepath=str(results)))
     return {
-        (anew if refresh or _is_stale(cache, part.key) else task).submit(part): part
+        (anew if refresh or _is_stale(results, part.key) else task).submit(part): part
         for part in sorted(plan.parts, key=lambda part: -part.cost)
     }
 
 
-def _is_stale(cache: ResultStore, key: str) -> bool:
+def _is_stale(results: Path, key: str) -> bool:
     """Whether the cache has a result whose files are gone or changed."""
+    cache = ResultStore(result_storage=LocalFileSystem(basepath=str(results)))
     if not cache.exists(key):
         return False
     try:
         manifest: Manifest = cache.read(key).result.manifest
     except Exception:  # noqa: BLE001  whatever is wrong with a record, the part runs anew
         return True
-    for file in manifest.files:
-        with suppress(OSError):
-            os.utime(Path(file.path).parent)  # in use: not to be pruned
+    touch(results / key, *{Path(file.path).parent for file in manifest.files})
     return not all(unchanged(file) for file in manifest.files)
 
 

@@ -1,0 +1,72 @@
+"""Write docs/reference.md from the program itself: python docs/make_reference.py. A test compares the two."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from anabranch import operate
+from anabranch.adhoc import EXIT_CODES, NOTHING_TO_DO
+from anabranch.command import FLAGS, choices, shown_default
+from anabranch.config import RunOptions
+from anabranch.workloads import WORKLOADS, load
+
+TARGET = Path(__file__).parent / "reference.md"
+EXITS = {
+    0: "all parts done (warnings allowed), or nothing to do",
+    1: "the run failed",
+    2: "usage: the command or the form is wrong, and nothing was done",
+    3: "some parts failed beyond `--tolerate`; the rest is joined",
+    4: "nothing to do, with `--error-on-empty`",
+    5: "stopped or temporary: the same command resumes",
+}
+VARIABLES = {
+    "PREFECT_API_URL": "the Prefect server to use; without it, Anabranch's own background server",
+    "ANABRANCH_CLUSTER": "the Dask scheduler to use where `--cluster` is not given",
+    "ANABRANCH_WORK_DIR": "the folder for work files where `--work-dir` is not given; default `~/.cache/anabranch`",
+    "ANABRANCH_STATE_DIR": "the folder of the background server and worker; default `~/.local/state/anabranch`",
+}
+
+
+def render() -> str:
+    """Return the text of the reference."""
+    return "\n".join(_lines()) + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield "# Reference\n\nMade from the program by `make docs`; a test keeps the two equal."
+    for workload in WORKLOADS:
+        yield f"\n## anabranch {workload.name} SOURCE… [options]\n\n{workload.summary}\n\n```console\n$ {workload.example}\n```\n"
+        yield f"SOURCE: {workload.source}\n"
+        yield f"The flow is `{workload.flow.replace(':', '.')}`; its parameters are `source`, `output`, `options` and `run`.\n"
+        yield from _table("option", {"output": workload.output, **_described(load(workload.options))})
+    yield "\n## Options of every flow\n"
+    yield from _table("option", _described(RunOptions))
+    yield "\n## Options of the command alone\n"
+    yield from _table("option", FLAGS)
+    yield "\n## Commands about the house\n"
+    for command in (operate.up, operate.down, operate.status, operate.doctor, operate.demo):
+        yield f"- `anabranch {command.__name__}`: {(command.__doc__ or '').partition(chr(10))[0]}"
+    yield "\n## Exit codes\n"
+    assert {*EXIT_CODES.values(), NOTHING_TO_DO} <= EXITS.keys()
+    yield from (f"- {code}: {text}" for code, text in EXITS.items())
+    yield "\n## Environment variables\n"
+    yield from (f"- `{name}`: {text}" for name, text in VARIABLES.items())
+
+
+def _described(model: type[BaseModel]) -> dict[str, str]:
+    found = {}
+    for name, field in model.model_fields.items():
+        several, default = choices(field), shown_default(field)
+        of = f" Of: {', '.join(several)}." if several else ""
+        found[name] = f"{field.description}{of}{f' Default: `{default}`.' if default else ''}"
+    return found
+
+
+def _table(head: str, rows: dict[str, str]) -> Iterator[str]:
+    yield f"| {head} | |\n|---|---|"
+    yield from (f"| `--{name.replace('_', '-')}` | {text} |" for name, text in rows.items())
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render())

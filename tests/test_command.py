@@ -1,0 +1,210 @@
+"""The whole command in a subprocess: output, JSON, exit code, stderr."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from anabranch.parts import Report
+
+DATA = Path(__file__).parent / "data" / "logs"
+BASIC, CUT, DAMAGED = DATA / "s01_basic.tar.bz2", DATA / "c09_cut_outer.tar", DATA / "s05_broken_members.tar.bz2"
+KNOWN = (DATA / "expected" / "s01_basic.tar.bz2.known.UTC.txt").read_bytes()
+COMMAND = [sys.executable, "-m", "anabranch.cli"]
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {**os.environ, "ANABRANCH_WORK_DIR": str(tmp_path / "work"), "ANABRANCH_STATE_DIR": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def anabranch(environment):
+    def run(*arguments, **more):
+        command = [*COMMAND, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, env={**environment, **more}, check=False)
+
+    return run
+
+
+@pytest.mark.server
+class TestRun:
+    """With a server, as people use it."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, prefect_server):
+        return prefect_server
+
+    def test_one_report_goes_to_stdout_byte_for_byte(self, anabranch):
+        done = anabranch("parse-logs", BASIC)
+
+        assert done.stdout == KNOWN
+        assert done.returncode == 0
+        assert b"parse-logs: completed: 2 of 2 parts done" in done.stderr
+        assert b"/runs/flow-run/" in done.stderr
+
+    def test_several_reports_go_to_a_folder_and_a_second_run_takes_them_from_the_cache(self, anabranch, tmp_path):
+        arguments = ("parse-logs", BASIC, "--mode", "known,bw", "--output", f"{tmp_path}/reports/", "--json")
+        first, second = (Report.model_validate_json(anabranch(*arguments).stdout) for _ in range(2))
+
+        assert first.outputs == [f"{tmp_path}/reports/{BASIC.name}.{mode}.txt" for mode in ("known", "bw")]
+        assert Path(first.outputs[0]).read_bytes() == KNOWN
+        assert (first.status, first.parts.total, first.parts.cached) == ("completed", 2, 0)
+        assert second.parts.cached == second.parts.total == 2
+        assert second.items == first.items
+        assert first.run_id in first.run_url
+
+    def test_one_report_goes_to_the_file_that_is_named(self, anabranch, tmp_path):
+        assert anabranch("parse-logs", BASIC, "--output", tmp_path / "report").stdout == b""
+
+        assert (tmp_path / "report").read_bytes() == KNOWN
+
+    def test_a_damaged_member_is_a_warning(self, anabranch):
+        done = anabranch("parse-logs", DAMAGED, "--json")
+        report = Report.model_validate_json(done.stdout)
+
+        assert done.returncode == 0
+        assert report.status == "completed"
+        assert any("messages.log" in warning and "lines" in warning for warning in report.warnings)
+
+    @pytest.mark.parametrize(("tolerate", "code"), [("0", 3), ("1", 0)])
+    def test_a_damaged_archive_is_read_up_to_the_damage(self, anabranch, tmp_path, tolerate, code):
+        folder = f"{tmp_path}/reports/"
+        done = anabranch("parse-logs", BASIC, CUT, "--output", folder, "--json", "--tolerate", tolerate)
+        report = Report.model_validate_json(done.stdout)
+
+        assert done.returncode == code
+        assert report.errors[0].part == CUT.name
+        assert (tmp_path / "reports" / f"{BASIC.name}.known.txt").read_bytes() == KNOWN
+        assert (tmp_path / "reports" / f"{CUT.name}.known.txt").read_bytes().startswith(b"The untar failed")
+
+    @pytest.mark.parametrize(("flags", "code"), [((), 0), (("--error-on-empty",), 4)])
+    def test_an_empty_folder_is_nothing_to_do(self, anabranch, tmp_path, flags, code):
+        (tmp_path / "inbox").mkdir()
+        done = anabranch("parse-logs", tmp_path / "inbox", "--output", f"{tmp_path}/reports/", "--json", *flags)
+
+        assert Report.model_validate_json(done.stdout).status == "nothing_to_do"
+        assert done.returncode == code
+
+    def test_quiet_says_nothing_where_nothing_is_wrong(self, anabranch):
+        done = anabranch("parse-logs", BASIC, "--quiet")
+
+        assert done.stdout == KNOWN
+        assert done.stderr == b""
+
+    def test_a_terminal_gets_a_bar(self, environment):
+        leader, follower = pty.openpty()
+        process = subprocess.Popen([*COMMAND, "parse-logs", str(BASIC)], stdout=subprocess.DEVNULL, stderr=follower,
+                                   env={**environment, "TERM": "xterm", "COLUMNS": "100"})  # fmt: skip
+        os.close(follower)
+        seen = b""
+        while chunk := _read(leader):
+            seen += chunk
+
+        assert process.wait() == 0
+        assert b"parse" in seen
+        assert "━".encode() in seen
+        assert b"100 %" in seen
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_an_interrupted_run_stops_with_5_and_the_same_command_resumes(self, environment, tmp_path, number):
+        from anabranch.logs.sample import write_sample
+
+        archive, output = tmp_path / "unit.tar.bz2", tmp_path / "report"
+        write_sample(archive, megabytes=60)
+        command = [*COMMAND, "parse-logs", str(archive), "--output", str(output), "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+        while not list((tmp_path / "work").glob("anabranch/results/*")):
+            time.sleep(0.02)
+        process.send_signal(number)
+        stopped = Report.model_validate_json(process.communicate()[0])
+
+        assert process.returncode == 5
+        assert stopped.status == "cancelled"
+        assert not output.exists()
+
+        resumed = Report.model_validate_json(subprocess.run(command, capture_output=True, env=environment).stdout)  # noqa: PLW1510
+
+        assert resumed.status == "completed"
+        assert 0 < resumed.parts.cached < resumed.parts.total
+
+    def test_a_cluster_that_is_not_there_fails_with_a_remedy(self, anabranch):
+        done = anabranch("parse-logs", BASIC, "--cluster", "tcp://127.0.0.1:1")
+
+        assert done.returncode == 1
+        assert b"no Dask scheduler answers at tcp://127.0.0.1:1" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def _read(descriptor):
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [
+    (["parse-logs", "missing.tar"], b"there is no such file"),
+    (["parse-logs", BASIC, "--mode", "nonsense"], b"--mode"),
+    (["parse-logs", BASIC, "--timezone", "Foo/Bar"], b"Foo/Bar"),
+    (["parse-logs", BASIC, "--begin", "garbage"], b"garbage"),
+    (["parse-logs", BASIC, "--workers", "0"], b"--workers"),
+    (["parse-logs", BASIC, "--mode", "known,bw"], b"--output"),
+    (["parse-logs"], b"SOURCE"),
+    (["parse-logs", BASIC, "--nonsense"], b"--nonsense"),
+    (["nonsense"], b"nonsense"),
+])  # fmt: skip
+def test_wrong_usage_ends_with_2_before_a_server_is_needed(anabranch, arguments, reason):
+    done = anabranch(*arguments, PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_dry_run_prints_the_plan_and_touches_nothing(anabranch, tmp_path):
+    done = anabranch("parse-logs", BASIC, "--dry-run", PREFECT_API_URL="http://127.0.0.1:1/api")
+    as_json = anabranch("parse-logs", BASIC, "--dry-run", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert done.returncode == 0
+    assert BASIC.name.encode() in done.stdout
+    assert json.loads(as_json.stdout)["parts"][0]["label"].startswith(BASIC.name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreachable_server_is_a_clear_error(anabranch):
+    done = anabranch("parse-logs", BASIC, PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert done.returncode == 1
+    assert b"[server-unreachable]" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback(anabranch):
+    assert b"Traceback" in anabranch("parse-logs", "missing.tar", "--debug").stderr
+
+
+def test_help_names_every_option_with_its_description(anabranch):
+    from anabranch.config import RunOptions
+    from anabranch.logs.options import LogOptions
+
+    text = anabranch("parse-logs", "--help", COLUMNS="400").stdout.decode()
+
+    for name, field in {**LogOptions.model_fields, **RunOptions.model_fields}.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert field.description in text
+
+
+def test_plain_lines_come_where_there_is_no_terminal(monkeypatch, capsys):
+    from anabranch import terminal
+
+    monkeypatch.setattr(terminal, "LINE_EVERY", 0)
+    terminal.Terminal().show("parse: 3 of 9 parts")
+
+    assert capsys.readouterr().err == "parse: 3 of 9 parts\n"
