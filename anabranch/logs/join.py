@@ -48,14 +48,14 @@ def targets(archives: Sequence[Archive], modes: Sequence[str], output: str) -> d
 
 
 def _check(path: Path, archives: Sequence[Archive]) -> None:
-    refuse_special(path)
-    if path.exists() and any(path.samefile(archive.path) for archive in archives):
-        raise UsageError("output-is-source", "the report would replace an archive", "Name another output.", str(path))
     parent = next(parent for parent in path.absolute().parents if parent.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise UsageError(
             "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
         )
+    refuse_special(path)
+    if path.exists() and any(path.samefile(archive.path) for archive in archives):
+        raise UsageError("output-is-source", "the report would replace an archive", "Name another output.", str(path))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,196 @@
+import gzip
+import os
+
+import pytest
+
+from anabranch.errors import AnabranchError, TemporaryError, UsageError
+from anabranch.logs.join import UNTAR_FAILED, join, targets
+from anabranch.logs.options import LogOptions
+from anabranch.logs.plan import plan
+from anabranch.logs.unpack import survey, unpack
+from anabranch.logs.work import work
+from anabranch.parts import Outcome
+from tests.logs.archives import START, entry, flow, line, tar_of, tar_with, write
+from tests.logs.pipeline import outcome, outcomes, parse_logs
+
+BW = LogOptions(mode="bw")
+HEADER = "datetime,total bitrate,video bitrate,notes\n"
+
+
+def row(total):
+    return f"2025-09-26 10:00:00,{total},5,\n"
+
+
+def archives(folder, *names):
+    return survey([write(folder / name, {"messages.log": flow(1)}) for name in names], folder, 1).archives
+
+
+def test_one_report_goes_to_the_output_itself(tmp_path):
+    (unit,) = archives(tmp_path, "unit.tar")
+
+    assert targets([unit], ["bw"], str(tmp_path / "new" / "report")) == {
+        ("unit.tar", "bw"): tmp_path / "new" / "report"
+    }
+
+
+@pytest.mark.parametrize("output", ["", "new/"])
+def test_one_report_goes_into_a_folder_that_exists_or_ends_in_a_slash(output, tmp_path):
+    (unit,) = archives(tmp_path, "unit.tar")
+
+    assert targets([unit], ["bw"], f"{tmp_path}/{output}") == {
+        ("unit.tar", "bw"): tmp_path / output / "unit.tar.bw.txt"
+    }
+
+
+def test_several_reports_go_into_a_folder(tmp_path):
+    units = archives(tmp_path, "a.tar", "b.tar")
+
+    found = targets(units, ["bw", "md"], str(tmp_path / "new"))
+
+    assert sorted(path.name for path in found.values()) == [
+        "a.tar.bw.txt",
+        "a.tar.md.txt",
+        "b.tar.bw.txt",
+        "b.tar.md.txt",
+    ]
+    assert {path.parent for path in found.values()} == {tmp_path / "new"}
+
+
+@pytest.mark.parametrize(
+    ("output", "modes", "code"),
+    [
+        ("unit.tar", ["bw"], "output-is-source"),
+        ("unit.tar", ["bw", "md"], "output-not-a-folder"),
+        ("unit.tar/report", ["bw"], "output-not-writable"),
+        ("pipe", ["bw"], "output-not-a-file"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused(output, modes, code, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(UsageError) as refused:
+        targets(archives(tmp_path, "unit.tar"), modes, str(tmp_path / output))
+    assert refused.value.code == code
+
+
+def test_a_damaged_member_leaves_one_line_in_its_place_in_every_report(tmp_path):
+    whole = b"".join(flow(number) for number in range(20_000))
+    source = write(
+        tmp_path / "unit.tar",
+        {"messages.log.2": flow(2), "messages.log.1.gz": gzip.compress(whole)[:-1], "messages.log": flow(3)},
+    )
+
+    report = parse_logs([source], tmp_path / "out", LogOptions(mode="bw,known"), tmp_path / "work")
+
+    failed = "Failed to read file: unit.tar/messages.log.1.gz\n"
+    assert (tmp_path / "out/unit.tar.bw.txt").read_text() == HEADER + row(2) + failed + row(3)
+    assert (tmp_path / "out/unit.tar.known.txt").read_text() == failed
+    assert (report.status, report.items["pieces"], report.items["damaged"], report.items["lines"]) == (
+        "completed",
+        2,
+        1,
+        2,
+    )
+    assert "messages.log.1.gz was left out" in report.warnings[0]
+
+
+def test_a_folder_named_like_a_log_cannot_be_read(tmp_path):
+    (tmp_path / "unit.tar").write_bytes(
+        tar_with([(entry("messages.log.5/", 0, b"5"), b""), (entry("messages.log", 0), b"")])
+    )
+
+    parse_logs([str(tmp_path / "unit.tar")], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (tmp_path / "out").read_text() == HEADER + "Failed to read file: unit.tar/messages.log.5\n"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(("unit.tar.gz", lambda tar: gzip.compress(tar)[:-9]), id="gzip cut short"),
+        pytest.param(("unit.tar.gz", lambda tar: gzip.compress(tar[:3000])), id="tar cut short"),
+        pytest.param(("unit.tar", lambda tar: tar[:3000]), id="plain tar cut short"),
+    ],
+)
+def test_what_precedes_the_damage_of_an_archive_is_in_the_report(spoil, tmp_path):
+    name, spoiled = spoil
+    tar = tar_of({"messages.log.1": flow(1), "messages.log": b"".join(flow(number) for number in range(2, 50))})
+    (tmp_path / name).write_bytes(spoiled(tar))
+
+    report = parse_logs([str(tmp_path / name)], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (tmp_path / "out").read_text().startswith(UNTAR_FAILED + HEADER + row(1) + row(2) + row(3))
+    assert (report.status, report.parts.failed) == ("partly_failed", 1)
+    assert [(error.code, error.part) for error in report.errors] == [("archive-damaged", name)]
+
+
+@pytest.mark.parametrize("name", ["unit.tar", "unit.tar.gz", "unit.tar.bz2", "unit.tgz", "unit.dat"])
+def test_what_is_no_archive_is_an_error_beside_the_others(name, tmp_path):
+    (tmp_path / name).write_bytes(b"no archive at all\n" * 100)
+    good = write(tmp_path / "good.tar", {"messages.log": flow(1)})
+
+    report = parse_logs([str(tmp_path / name), good], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (tmp_path / f"out/{name}.bw.txt").read_text() == UNTAR_FAILED + HEADER
+    assert (tmp_path / "out/good.tar.bw.txt").read_text() == HEADER + row(1)
+    assert [error.part for error in report.errors] == [name]
+
+
+@pytest.fixture
+def two_parts(tmp_path):
+    """Plan two archives whose slices are unpacked, and do their parts."""
+    sources = [write(tmp_path / f"{name}.tar.gz", {"messages.log": flow(n)}) for n, name in enumerate("ab")]
+    slices = survey(sources, tmp_path / "work", 1)
+    logs = plan(slices, outcomes(unpack, slices.parts), BW, 1)
+    return logs, outcomes(work, logs.parts)
+
+
+def test_parts_that_failed_are_listed_and_leave_no_trace_in_the_text(two_parts, tmp_path):
+    logs, done = two_parts
+    error = TemporaryError("toy", "the worker died", "Run it again.", done[0].part.label)
+
+    report = join(logs, [Outcome(done[0].part, error=error)], str(tmp_path / "out"))
+
+    assert (tmp_path / "out/a.tar.gz.bw.txt").read_text() == HEADER
+    assert (report.status, report.parts.total, report.parts.done, report.parts.failed) == ("partly_failed", 3, 2, 1)
+    assert report.errors[0].code == "toy"
+
+
+def test_a_piece_that_is_neither_read_nor_failed_stops_the_publication(two_parts, tmp_path):
+    logs, _ = two_parts
+
+    with pytest.raises(AnabranchError, match="2 pieces were planned, 0 read, 0 failed"):
+        join(logs, [], str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_slice_that_failed_for_another_reason_ends_its_archive(tmp_path):
+    source = write(tmp_path / "unit.tar.gz", {"messages.log": flow(1)})
+    slices = survey([source], tmp_path / "work", 1)
+    outcome(unpack, slices.parts[0])
+    lost = Outcome(slices.parts[0], error=TemporaryError("toy", "no answer", "Run it again."))
+
+    report = join(plan(slices, [lost], BW, 1), [], str(tmp_path / "out"))
+
+    assert (tmp_path / "out").read_text() == UNTAR_FAILED + HEADER
+    assert [error.code for error in report.errors] == ["toy"]
+
+
+def test_the_report_counts_lines_by_what_became_of_them(tmp_path):
+    text = (
+        flow(1)
+        + b"\n \n\xff\n"
+        + b'Entering state "StopStreamer"\n'
+        + line(START)
+        + line("quiet")
+        + line(time="2024-01-01T00:00:00Z")
+    )
+    source = write(tmp_path / "unit.tar", {"messages.log": text})
+
+    report = parse_logs([source], tmp_path / "out", LogOptions(mode="bw", begin="2025-01-01"), tmp_path / "work")
+
+    expected = {"lines": 8, "blank": 2, "undecodable": 1, "candidates": 4, "untimed": 1, "out_of_range": 1, "bw": 2}
+    assert report.items == {**expected, "unmatched": 1, "pieces": 1, "damaged": 0}
+    assert report.details == {"unit.tar": report.items}
+    assert report.bytes_out == (tmp_path / "out").stat().st_size
+    assert report.bytes_in == (tmp_path / "unit.tar").stat().st_size
