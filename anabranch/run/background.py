@@ -22,6 +22,7 @@ from anabranch.storage import published
 Say = Callable[[str], None]
 
 LARGEST_LOG = 10_000_000  # bytes; a larger one is set aside when its program starts next
+EMPTY = ("", "An exception occurred.")  # the second is how Prefect's commands end a traceback
 SAY_SECONDS = 10  # between two messages while we wait
 
 # Started with `&` from a script, we inherit an ignored SIGINT, and so would Prefect, whose worker stops by that signal
@@ -122,12 +123,12 @@ def locked(path: Path, seconds: float, say: Say | None = None) -> Iterator[None]
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that is not empty."""
+    """Return the last line of a log that says something."""
     try:
         lines = log.read_text(errors="replace").split("\n")
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return next((line.strip() for line in reversed(lines) if line.strip() not in EMPTY), "")
 
 
 def _started(pid: int) -> int | None:

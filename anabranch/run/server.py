@@ -53,8 +53,11 @@ def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeo
         return url
     home = state_folder(home)
     with locked(home / "server.lock", timeout, waiting):
-        program = running(home / "server.json") or _start(home)
-        _await_answer(program, home, timeout, waiting)
+        program = running(home / "server.json")
+        if not program or not _await_answer(program, home, timeout, waiting):  # or it was just ending
+            program = _start(home)
+            if not _await_answer(program, home, timeout, waiting):
+                raise _not_started("it ended", home)
     return program.url
 
 
@@ -137,12 +140,13 @@ def _free_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> None:
+def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> bool:
+    """Wait until our server answers; False when it ended instead."""
     for _ in patiently(timeout, "the Prefect server to start", waiting):
         if not alive(program):
-            raise _not_started("it ended", home)
+            return False
         if _answers(program.url, home):
-            return
+            return True
     raise _not_started(f"it does not answer after {timeout:.0f} s", home)
 
 

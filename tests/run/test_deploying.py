@@ -1,0 +1,204 @@
+import json
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from anabranch.errors import SetupError, UsageError
+from anabranch.run.api import call
+from anabranch.run.background import patiently
+from anabranch.run.deploying import down, status, up
+from anabranch.run.handover import hand_over
+from anabranch.run.server import find_server
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.server
+
+FLOW = """
+import json, os, time
+from pathlib import Path
+from prefect import flow
+from pydantic import BaseModel
+
+class Options(BaseModel):
+    number: int = 1
+
+@flow(name="small-work")
+def small_work(output: str, options: Options = Options(), seconds: int = 0):
+    Path(output).write_text(json.dumps({"folder": os.getcwd(), "number": options.number}))
+    for _ in range(seconds * 10):
+        time.sleep(0.1)
+"""
+
+DEPLOYMENTS = """
+definitions:
+  common: &common
+    entrypoint: small.small_work
+    work_pool: {name: anabranch}
+    concurrency_limit: {limit: 1, collision_strategy: ENQUEUE}
+    parameters: {output: out.json, options: {number: 7}}
+    pull: [{prefect.deployments.steps.set_working_directory: {directory: "{{ $PWD }}"}}]
+deployments:
+  - <<: *common
+    name: default
+    schedules: [{slug: nightly, cron: "0 3 * * *", timezone: UTC, active: false}]
+  - <<: *common
+    name: hourly
+    schedules: [{slug: hourly, interval: 3600, anchor_date: "2020-01-01T00:30:00+00:00", active: true}]
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_other_server(monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "small.py").write_text(FLOW)
+    (folder / "prefect.yaml").write_text(DEPLOYMENTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    home = tmp_path_factory.mktemp("state")
+    yield home
+    down(home)
+
+
+@pytest.fixture
+def url(project, state):
+    """The API of a server with the project's deployments and a worker."""
+    found = status(state)
+    return (found if found.worker else up(project, state)).server.url
+
+
+def awaited(url, run, *states):
+    """Wait until the run is in one of the states, and return its state."""
+    for _ in patiently(90):
+        if (state := call(f"{url}/flow_runs/{run}")["state"])["type"] in (*states, "FAILED", "CRASHED"):
+            return state
+    pytest.fail(f"the run is still {state['type']}")
+
+
+def switch(url, *, active):
+    found = call(f"{url}/deployments/name/small-work/default")
+    schedule = found["schedules"][0]["id"]
+    call(f"{url}/deployments/{found['id']}/schedules/{schedule}", {"active": active}, method="PATCH")
+
+
+def test_up_deploys_everything_and_can_be_repeated(url, project, state):
+    before = status(state)
+
+    assert up(project, state) == before
+    assert before.server.healthy
+    schedules = {deployment.name: deployment.schedules for deployment in before.deployments}
+    assert schedules["small-work/default"] == {"nightly": False}
+    assert schedules["small-work/hourly"] == {"hourly": True}
+
+
+def test_a_schedule_stays_as_people_switched_it(url, project, state):
+    switch(url, active=True)
+
+    found = up(project, state)
+
+    assert {deployment.name: deployment.schedules for deployment in found.deployments}["small-work/default"] == {
+        "nightly": True
+    }
+    switch(url, active=False)
+
+
+def test_an_active_schedule_makes_its_runs(url):
+    wish = {"deployments": {"name": {"any_": ["hourly"]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+
+    assert any(call(f"{url}/flow_runs/filter", wish) for _ in patiently(120))
+
+
+def test_a_run_handed_over_is_carried_out_in_the_projects_folder(url, project, tmp_path):
+    run = hand_over(url, "small-work", "default", {"output": str(tmp_path / "out.json")})
+
+    assert awaited(url, run.id, "COMPLETED")["type"] == "COMPLETED"
+    assert json.loads((tmp_path / "out.json").read_text()) == {"folder": str(project), "number": 7}
+    assert run.url == f"{url.removesuffix('/api')}/runs/flow-run/{run.id}"
+
+
+def test_what_is_not_deployed_says_how_to_deploy_it(url):
+    with pytest.raises(SetupError, match="anabranch up") as caught:
+        hand_over(url, "small-work", "weekly", {})
+
+    assert caught.value.code == "not-deployed"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"options": {"number": "many"}}, "options.number"),
+        ({"seconds": None}, "seconds"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_parameters_that_the_flow_does_not_take_are_refused_with_the_reason(url, parameters, named):
+    with pytest.raises(UsageError, match=named) as caught:
+        hand_over(url, "small-work", "default", parameters)
+
+    assert caught.value.code == "bad-parameters"
+
+
+@pytest.mark.faults
+def test_a_worker_that_died_is_replaced(url, project, state):
+    before = status(state)
+    os.kill(before.worker, signal.SIGKILL)
+    assert any(status(state).worker is None for _ in patiently(30))
+
+    after = up(project, state)
+
+    assert after.worker != before.worker
+    assert after.server == before.server
+
+
+def test_the_repositorys_own_deployments_can_be_deployed(url, state):
+    found = up(ROOT, state)
+
+    assert {deployment.name: deployment.schedules for deployment in found.deployments}["parse-logs/default"] == {
+        "nightly": False
+    }
+
+
+def test_a_folder_without_prefect_yaml_is_no_project(tmp_path):
+    with pytest.raises(SetupError, match=str(tmp_path)) as caught:
+        up(tmp_path, tmp_path / "state")
+
+    assert caught.value.code == "no-project"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_deployment_that_cannot_be_made_is_an_error_with_its_log(url, state, tmp_path):
+    (tmp_path / "prefect.yaml").write_text(DEPLOYMENTS.replace("small.small_work", "missing_module.flow"))
+
+    with pytest.raises(SetupError, match="missing_module") as caught:
+        up(tmp_path, state)
+
+    assert caught.value.code == "deploy-failed"
+    assert str(state / "deploy.log") in caught.value.remedy
+
+
+def test_down_cancels_the_run_in_progress_and_leaves_no_process(url, state, tmp_path):
+    output = tmp_path / "out.json"
+    run = hand_over(url, "small-work", "default", {"output": str(output), "seconds": 300})
+    assert any(output.exists() for _ in patiently(60))
+    pids = [find_server(state).pid, status(state).worker, int(call(f"{url}/flow_runs/{run.id}")["infrastructure_pid"])]
+
+    down(state)
+
+    with sqlite3.connect(state / "prefect" / "prefect.db") as history:
+        assert history.execute("select state_type from flow_run where id = ?", [run.id]).fetchone() == ("CANCELLED",)
+    assert not [
+        pid for pid in pids if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert status(state).server is None
+    assert status(state).worker is None

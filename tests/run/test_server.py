@@ -1,0 +1,240 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from anabranch.errors import SetupError
+from anabranch.run.api import call
+from anabranch.run.background import patiently, running
+from anabranch.run.server import ensure_server, find_server, prefect_environment, stop_server
+
+ENSURE = "import sys, pathlib; from anabranch.run.server import *; print(ensure_server(pathlib.Path(sys.argv[1])))"
+
+
+def processes_of(home: Path) -> list[int]:
+    """List the processes whose Prefect folder is in `home`."""
+    mark, found = f"PREFECT_HOME={home}/prefect\0".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+@contextmanager
+def answering(text: bytes, port: int = 0):
+    """A stranger that answers every request with `text`."""
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", port), Stranger)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/api"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _no_other_server(monkeypatch):
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+
+
+@pytest.fixture(scope="module")
+def race(tmp_path_factory):
+    """A state folder, and what two commands got that started at the same time while it was empty."""
+    home = tmp_path_factory.mktemp("race") / "state"
+    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{home.parent}/other.db"
+    commands = [
+        subprocess.Popen([sys.executable, "-c", ENSURE, str(home)], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    urls = [command.communicate(timeout=170)[0].strip() for command in commands]
+    yield home, urls
+    stop_server(home)
+
+
+@pytest.fixture
+def home(race):
+    """A state folder whose server runs."""
+    ensure_server(race[0])
+    return race[0]
+
+
+@pytest.mark.server
+def test_two_commands_that_race_start_one_server_and_both_get_it(race):
+    home, (first, second) = race
+
+    assert first == second == find_server(home).url
+    assert processes_of(home) == [find_server(home).pid]
+
+
+@pytest.mark.server
+def test_a_server_that_runs_is_used_again(home):
+    before = find_server(home)
+
+    assert ensure_server(home) == before.url
+    assert find_server(home) == before
+    assert before.healthy
+
+
+@pytest.mark.server
+def test_the_server_outlives_its_starter_and_its_terminal(home):
+    pid = find_server(home).pid
+
+    assert os.getsid(pid) == pid
+
+
+@pytest.mark.server
+def test_the_servers_folder_is_the_users_alone(home):
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert (home / "prefect").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.server
+def test_the_server_sends_no_telemetry_and_ignores_settings_for_another(home):
+    settings = call(f"{find_server(home).url}/admin/settings")
+
+    assert settings["server"]["analytics_enabled"] is False
+    assert settings["home"] == str(home / "prefect")
+    assert not (home.parent / "other.db").exists()
+
+
+@pytest.mark.server
+@pytest.mark.faults
+def test_after_kill_9_the_next_call_starts_a_new_server_at_the_same_port(home):
+    before = find_server(home)
+    os.kill(before.pid, signal.SIGKILL)
+
+    url = ensure_server(home)
+
+    assert url == before.url
+    assert find_server(home).pid != before.pid
+
+
+@pytest.mark.server
+@pytest.mark.faults
+def test_a_stranger_on_the_remembered_port_is_left_alone_and_another_port_taken(home):
+    port = int((home / "server.port").read_text())
+    os.kill(find_server(home).pid, signal.SIGKILL)
+    assert any(running(home / "server.json") is None for _ in patiently(30))
+
+    with answering(b"true", port) as stranger:  # it even looks healthy
+        assert find_server(home) is None
+        url = ensure_server(home)
+
+        assert url != stranger
+    assert url == f"http://127.0.0.1:{(home / 'server.port').read_text()}/api"
+
+
+@pytest.mark.server
+def test_stop_leaves_no_process_and_no_note(home):
+    assert stop_server(home) is True
+
+    assert processes_of(home) == []
+    assert find_server(home) is None
+    assert stop_server(home) is False
+
+
+@pytest.mark.server
+def test_a_named_server_is_used_and_never_stopped(prefect_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+
+    assert ensure_server(tmp_path) == prefect_server
+    assert find_server(tmp_path).pid is None
+    assert stop_server(tmp_path) is False
+    assert find_server(tmp_path).healthy
+
+
+@pytest.mark.server
+@pytest.mark.faults
+def test_a_server_that_cannot_start_says_why_and_where_its_log_is(tmp_path):
+    (tmp_path / "prefect" / "prefect.db").mkdir(parents=True)
+
+    with pytest.raises(SetupError) as caught:
+        ensure_server(tmp_path)
+
+    assert caught.value.code == "server-not-started"
+    assert str(tmp_path / "server.log") in caught.value.remedy
+    assert caught.value.reason.rpartition(": ")[2] in (tmp_path / "server.log").read_text()
+    assert processes_of(tmp_path) == []
+
+
+def test_a_named_server_that_does_not_answer_is_unreachable(tmp_path, monkeypatch):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))  # bound, and never listening
+        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/api")
+
+        with pytest.raises(SetupError) as caught:
+            ensure_server(tmp_path)
+
+    assert caught.value.code == "server-unreachable"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "localhost:4200", "http://"])
+def test_an_address_that_is_none_is_unreachable(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", url)
+
+    with pytest.raises(SetupError, match="server-unreachable"):
+        ensure_server(tmp_path)
+
+
+def test_a_page_of_something_else_is_no_server(tmp_path, monkeypatch):
+    with answering(b"<html>welcome</html>") as url:
+        monkeypatch.setenv("PREFECT_API_URL", url)
+
+        with pytest.raises(SetupError, match="server-unreachable"):
+            ensure_server(tmp_path)
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(SetupError, match="ANABRANCH_STATE_DIR") as caught:
+        ensure_server(tmp_path / "file" / "state")
+
+    assert caught.value.code == "state-folder"
+
+
+def test_our_processes_use_our_folder_with_our_server_and_the_users_with_theirs(tmp_path, monkeypatch):
+    ours = prefect_environment("http://127.0.0.1:1/api", tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", "http://theirs/api")
+    theirs = prefect_environment("http://theirs/api", tmp_path)
+
+    assert ours["PREFECT_HOME"] == str(tmp_path / "prefect")
+    assert "PREFECT_HOME" not in theirs
+    assert ours["PREFECT_API_URL"] != theirs["PREFECT_API_URL"]
+    assert ours["DO_NOT_TRACK"] == theirs["DO_NOT_TRACK"] == "1"
+
+
+def test_none_of_the_modules_that_a_detached_command_needs_imports_prefect():
+    code = """
+import json, sys
+import anabranch.run.server, anabranch.run.deploying, anabranch.run.handover
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+    output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    assert {"prefect", "prefect_dask", "dask", "distributed", "httpx"}.isdisjoint(json.loads(output))
