@@ -1,6 +1,7 @@
 """Files that are either whole or not there: written aside, flushed to disk, renamed."""
 
 import errno
+import glob
 import hashlib
 import io
 import os
@@ -18,6 +19,7 @@ from typing_extensions import Buffer
 from anabranch.errors import UsageError
 from anabranch.parts import WorkFile
 
+LEFT_SECONDS = 3600  # since its last write; a writer that is alive writes more often
 KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last week's parts
 
 
@@ -29,7 +31,8 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     after a power cut. A target that exists and is no regular file (a device, a pipe, a link) is a UsageError.
     """
     refuse_special(target)
-    aside = target.with_name(f".{uuid.uuid4().hex}.part")
+    aside = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
+    _sweep(target)
     try:
         raw = _Counted(aside, "xb")
         with io.BufferedWriter(raw) as file:
@@ -59,6 +62,14 @@ class _Counted(io.FileIO):
     def truncate(self, size: int | None = None, /) -> int:
         self.written = super().truncate(size)
         return self.written
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed writers of the same file left beside it."""
+    with suppress(OSError):
+        for left in target.parent.glob(f".{glob.escape(target.name[:100])}.{'?' * 32}.part"):
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                left.unlink()
 
 
 def _check_size(raw: _Counted, target: Path) -> None:

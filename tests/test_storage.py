@@ -40,6 +40,19 @@ def test_a_published_file_has_the_mode_that_the_user_asked_for(tmp_path):
     assert stat.S_IMODE((tmp_path / "report.txt").stat().st_mode) == 0o640
 
 
+def test_what_killed_writers_left_is_swept_away(tmp_path):
+    target = tmp_path / "report[1].txt"
+    old, new = (tmp_path / f".report[1].txt.{digit * 32}.part" for digit in "01")
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, time.time() - 4000))
+
+    with published(target):
+        pass
+
+    assert sorted(tmp_path.iterdir()) == [new, target]
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("elsewhere")])
 def test_a_target_that_is_no_regular_file_is_refused(tmp_path, make):
     target = tmp_path / "target"
