@@ -1,0 +1,54 @@
+"""The logs workload at a small scale: a hundred kilobytes are cut as gigabytes are, into slices, pieces and parts."""
+
+import bz2
+import gzip
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from anabranch.logs.options import LogOptions
+from tests.logs.archives import START, STOP, flow, line, tar_of
+from tests.logs.pipeline import parse_logs
+
+OPTIONS = LogOptions(mode=["bw", "sessions"])
+
+
+@contextmanager
+def small_scale() -> Iterator[None]:
+    """Lower the sizes from which on the engine cuts: its way is that of big archives, its time that of small ones."""
+    with (
+        patch("anabranch.batches.SMALLEST_PART", 4e-4),
+        patch("anabranch.logs.unpack._WHOLE", 0),
+        patch("anabranch.logs.plan._PIECE", 16 << 10),
+    ):
+        yield
+
+
+def parse(source: str, output: str, work_dir: str) -> None:
+    """Run the whole engine at a small scale."""
+    with small_scale():
+        parse_logs([source], Path(output), OPTIONS, Path(work_dir))
+
+
+def write_archive(path: Path) -> None:
+    """Write an archive of three slices: plain and gzipped logs, one of them damaged, and something that is no log."""
+    damaged = bytearray(gzip.compress(text(2)))
+    damaged[len(damaged) // 2] ^= 0xFF
+    files = {
+        "messages.log.3.gz": gzip.compress(text(3)),
+        "messages.log.2.gz": bytes(damaged),
+        "core.dump": random.Random(1).randbytes(120_000),  # makes it three blocks of bzip2
+        "messages.log.1": text(1),
+        "messages.log": text(0),
+    }
+    path.write_bytes(bz2.compress(tar_of(files), compresslevel=1))
+
+
+def text(hour: int) -> bytes:
+    """Give some 36 KB of log with a session and what is measured in it."""
+    times = [f"2025-09-26T{20 - hour:02}:{second // 60:02}:{second % 60:02}.5+00:00" for second in range(240)]
+    return (
+        line(START, times[0]) + b"".join(flow(1000 + n, time) for n, time in enumerate(times)) + line(STOP, times[-1])
+    )
