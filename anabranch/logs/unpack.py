@@ -5,6 +5,7 @@ import hashlib
 import lzma
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from anabranch.batches import contiguous, part_count
@@ -78,6 +79,7 @@ def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifes
     return Manifest((work_file(target),), {"bytes": target.stat().st_size})
 
 
+@cache
 def version() -> str:
     """Fingerprint the code and the rules of this workload."""
     return code_version(Path(__file__).parent)
