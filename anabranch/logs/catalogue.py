@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from anabranch.logs.reading import blocks
+from anabranch.logs.reading import DamageError, blocks
 from anabranch.logs.spans import Span, within
 from anabranch.storage import fingerprint, published
 
@@ -29,9 +29,9 @@ class Catalogue(NamedTuple):
     pieces: list[Piece]
 
     def text(self, piece: Piece) -> Iterator[bytes]:
-        """Give the piece's text in blocks of whole lines; raises one of `reading.DAMAGE` where it cannot be read."""
+        """Give the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
         if not piece.readable:
-            raise ValueError("it is no regular file")
+            raise DamageError("it is no regular file")
         return blocks(within(self.streams[piece.archive], piece.start, piece.size))
 
     def save(self, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, SourceError
@@ -58,27 +59,32 @@ class LogPlan(Plan[LogPart]):
     slices: tuple[Outcome, ...] = ()
 
 
+class _Stream(NamedTuple):
+    """An archive's tar stream as far as it could be unpacked, the logs in it, and why it ends there."""
+
+    spans: list[Span]
+    listed: Listing
+    error: AnabranchError | None = None
+
+
 def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threads: int) -> LogPlan:
     """Plan the reading of all logs that the unpacked slices hold; writes the catalogue into the plan's folder.
 
     An archive that cannot be read to its end contributes what precedes the damage, and a SourceError.
     """
     streams = [_stream(archive, outcomes) for archive in slices.archives]
-    listings = [listing(spans) for spans, _ in streams]
     cut = [
-        _cut(index, member, spans)
-        for index, ((spans, _), listed) in enumerate(zip(streams, listings, strict=True))
-        for member in listed.members
+        cut
+        for index, stream in enumerate(streams)
+        for member in stream.listed.members
+        for cut in _cut(index, member, stream.spans)
     ]
-    pieces, costs = (
-        [piece for run, _ in cut for piece in run],
-        [cost for run, each in cut for cost in [each] * len(run)],
-    )
-    catalogue = Catalogue([archive.label for archive in slices.archives], [spans for spans, _ in streams], pieces)
+    pieces, costs = [piece for piece, _ in cut], [cost for _, cost in cut]
+    catalogue = Catalogue([archive.label for archive in slices.archives], [stream.spans for stream in streams], pieces)
     counts = Counter(piece.archive for piece in pieces)
     sources = [
-        _source(archive, stream, listed, counts[index])
-        for index, (archive, stream, listed) in enumerate(zip(slices.archives, streams, listings, strict=True))
+        _source(archive, stream, counts[index])
+        for index, (archive, stream) in enumerate(zip(slices.archives, streams, strict=True))
     ]
     return LogPlan(
         tuple(_parts(catalogue, costs, slices, options, threads)),
@@ -90,48 +96,51 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     )
 
 
-def _stream(archive: Archive, outcomes: Sequence[Outcome]) -> tuple[list[Span], AnabranchError | None]:
-    """Say where the tar stream is, up to the first slice that failed, and how that failed."""
+def _stream(archive: Archive, outcomes: Sequence[Outcome]) -> _Stream:
+    """Find the archive's tar stream, up to the first slice that failed, and the logs in it."""
     if archive.kind == "tar":
-        return [Span(archive.path, 0, archive.size)], None
+        spans = [Span(archive.path, 0, archive.size)]
+        return _Stream(spans, listing(spans))
     spans = []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
-        part = outcome.part
-        if not isinstance(part, SlicePart) or part.archive != archive:
-            continue
-        target = Path(part.target)
-        if outcome.done or (isinstance(outcome.error, SourceError) and target.exists()):
-            spans.append(Span(part.target, 0, target.stat().st_size))
-        if not outcome.done:
-            return spans, outcome.error
-    return spans, None
+        if isinstance(outcome.part, SlicePart) and outcome.part.archive == archive:
+            spans += _unpacked(outcome, Path(outcome.part.target))
+            if outcome.error:
+                return _Stream(spans, listing(spans), outcome.error)
+    return _Stream(spans, listing(spans))
 
 
-def _source(archive: Archive, stream: tuple[list[Span], AnabranchError | None], listed: Listing, pieces: int) -> Source:
-    spans, error = stream
-    if error is None and listed.fault:
+def _unpacked(outcome: Outcome, target: Path) -> Iterator[Span]:
+    """Give the slice, or what precedes the damage in it; a result from the cache may lie in another run's folder."""
+    if outcome.done:
+        yield Span(outcome.manifest.files[0].path, 0, outcome.manifest.files[0].size)
+    elif isinstance(outcome.error, SourceError) and target.exists():
+        yield Span(str(target), 0, target.stat().st_size)
+
+
+def _source(archive: Archive, stream: _Stream, pieces: int) -> Source:
+    error = stream.error
+    if error is None and stream.listed.fault:
         error = SourceError(
             "archive-damaged",
-            f"cannot be listed to its end ({listed.fault})",
+            f"cannot be listed to its end ({stream.listed.fault})",
             "What precedes the damage is in the report. Give a tar archive, packed with bzip2, gzip, xz or not at all.",
             archive.label,
         )
     # tar says nothing of less than a block that comes from a decompressor
-    quiet = archive.kind != "tar" and not stream[1] and sum(span.size for span in spans) < TAR_BLOCK
-    odd = [f"{archive.label}: {name} has no rotation number, and is read first" for name in listed.odd]
+    quiet = archive.kind != "tar" and not stream.error and sum(span.size for span in stream.spans) < TAR_BLOCK
+    odd = [f"{archive.label}: {name} has no rotation number, and is read first" for name in stream.listed.odd]
     return Source(archive, pieces, error is not None and not quiet, error, tuple(odd))
 
 
-def _cut(archive: int, member: Member, stream: Sequence[Span]) -> tuple[list[Piece], float]:
+def _cut(archive: int, member: Member, stream: Sequence[Span]) -> Iterator[tuple[Piece, float]]:
     """Cut a log into pieces of whole lines where it is plain text; give also the cost of each, in seconds."""
     spans = within(stream, member.start, member.size)
     compressed = is_compressed(spans)
     ends = [] if compressed else _line_ends(spans, member.size)
-    pieces = [
-        Piece(archive, member.name, member.start + begin, end - begin, member.regular)
-        for begin, end in pairwise([0, *ends, member.size])
-    ]
-    return pieces, member.size / len(pieces) / (_GZIP_RATE if compressed else _TEXT_RATE)
+    for begin, end in pairwise([0, *ends, member.size]):
+        piece = Piece(archive, member.name, member.start + begin, end - begin, member.regular)
+        yield piece, piece.size / (_GZIP_RATE if compressed else _TEXT_RATE)
 
 
 def _line_ends(spans: Sequence[Span], size: int) -> list[int]:
@@ -164,8 +173,9 @@ def _parts(
     modes, clock = tuple(sorted(options.mode)), options.clock()
     for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads))):
         pieces = catalogue.pieces[run.start : run.stop]
-        digests = [slices.archives[number].digest for number in sorted({piece.archive for piece in pieces})]
-        key = fingerprint("logs", version(), digests, pieces, modes, options.timezone, clock.begin, clock.end)
+        used = [slices.archives[number] for number in sorted({piece.archive for piece in pieces})]
+        content = [(archive.label, archive.digest, archive.kind) for archive in used]
+        key = fingerprint("logs", version(), content, pieces, modes, options.timezone, clock.begin, clock.end)
         label = " to ".join(
             dict.fromkeys(f"{catalogue.labels[piece.archive]}/{piece.member}" for piece in (pieces[0], pieces[-1]))
         )

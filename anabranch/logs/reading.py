@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from lzma import LZMAError
 from typing import IO
 
@@ -11,12 +12,29 @@ from isal.igzip_lib import error as deflate_error
 
 from anabranch.logs.spans import Span, SpanFile
 
-# What decoders raise where their data are damaged; the stub of isal calls its error an instance.
-DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, LZMAError, deflate_error)  # type: ignore[assignment]
 LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
 _INPUT, _OUTPUT = 128 << 10, 1 << 20  # bytes given to the decoder, and taken from it, at a time
 GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
+
+
+# What decoders raise where their data are damaged; the stub of isal calls its error an instance.
+_RAISED: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, LZMAError, deflate_error)  # type: ignore[assignment]
+
+
+class DamageError(Exception):
+    """These data cannot be read to their end; the text says why."""
+
+
+@contextmanager
+def damage_noticed() -> Iterator[None]:
+    """Turn what a decoder raises into DamageError; an error of the disk stays what it is."""
+    try:
+        yield
+    except _RAISED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamageError(str(error) or "the data are damaged") from error
 
 
 def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
@@ -24,22 +42,15 @@ def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
 
     Text is passed on as it is, gzip is inflated (one stream or several), and so is the first file of a zip, as `gzip`
     does it; what follows the last gzip stream is text again. `.Z` files, which gzip would unpack too, pass as text.
-    Raises one of `DAMAGE` where the data end too early, fail their check, or have no line break for too long.
+    Raises DamageError where the data end too early, fail their check, or have no line break for too long.
     """
-    with SpanFile(spans) as raw, io.BufferedReader(raw, _INPUT) as file:
+    with damage_noticed(), SpanFile(spans) as raw, io.BufferedReader(raw, _INPUT) as file:
         magic = file.read(len(_ZIP))
         file.seek(0)
         if magic == _ZIP:
             yield from _whole_lines(_unzipped(file))
         else:
             yield from _whole_lines(inflate(file))
-
-
-def damage(error: Exception) -> str:
-    """Tell why the data cannot be read; an error of the disk is no damage, and raised again."""
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error
-    return str(error) or "the data are damaged"
 
 
 def is_compressed(spans: Sequence[Span]) -> bool:

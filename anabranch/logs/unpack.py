@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import SourceError, Stopped
 from anabranch.logs import bzip2
 from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of
-from anabranch.logs.reading import DAMAGE, GZIP, damage, inflate
+from anabranch.logs.reading import GZIP, DamageError, damage_noticed, inflate
 from anabranch.parts import Manifest, Part, Plan
 from anabranch.storage import code_version, fingerprint, published, work_file
 
@@ -63,12 +64,12 @@ def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifes
     target.parent.mkdir(parents=True, exist_ok=True)
     with published(target, durable=False) as out:
         try:
-            for data in _stream(part) if part.stop_bit == 0 else _blocks(part):
+            for data in _blocks(part) if part.stop_bit else _stream(part):
                 if stop():
                     raise Stopped
                 out.write(data)
-        except DAMAGE as error:
-            fault = damage(error)
+        except DamageError as error:
+            fault = str(error)
     if fault:
         raise SourceError(
             "archive-damaged",
@@ -122,10 +123,10 @@ def _seconds(archive: Archive) -> float:
 
 def _stream(part: SlicePart) -> Iterator[bytes]:
     path, kind = Path(part.archive.path), part.archive.kind
-    with path.open("rb") as raw:
+    with damage_noticed(), path.open("rb") as raw:
         if kind == "gz":
             if raw.read(len(GZIP)) != GZIP:
-                raise ValueError("it is not gzip data")
+                raise DamageError("it is not gzip data")
             raw.seek(0)
             yield from inflate(raw)
         else:
@@ -135,12 +136,22 @@ def _stream(part: SlicePart) -> Iterator[bytes]:
 
 
 def _blocks(part: SlicePart) -> Iterator[bytes]:
-    first = part.first_bit // 8
-    with Path(part.archive.path).open("rb") as file:
-        file.seek(first)
-        data = file.read((part.stop_bit + 7) // 8 - first)
-    inside = [mark for mark in bzip2.marks([data]) if part.first_bit <= mark.bit + first * 8 < part.stop_bit]
-    ends = [mark.bit for mark in inside[1:]] + [part.stop_bit - first * 8]
-    for mark, end in zip(inside, ends, strict=True):
-        if not mark.last:
-            yield bzip2.decode(data, range(mark.bit, end))
+    base = part.first_bit // 8
+    with damage_noticed(), Path(part.archive.path).open("rb") as file:
+        file.seek(base)
+        found = [mark._replace(bit=mark.bit + base * 8) for mark in bzip2.marks(_until(file, part.stop_bit))]
+        inside = [mark for mark in found if part.first_bit <= mark.bit < part.stop_bit]
+        ends = [mark.bit for mark in inside[1:]] + [part.stop_bit]
+        for mark, end in zip(inside, ends, strict=True):
+            if not mark.last:
+                first = mark.bit // 8
+                file.seek(first)
+                yield bzip2.decode(file.read((end + 7) // 8 - first), range(mark.bit % 8, end - first * 8))
+
+
+def _until(file: IO[bytes], stop_bit: int) -> Iterator[bytes]:
+    """Read on in chunks, up to that bit."""
+    left = (stop_bit + 7) // 8 - file.tell()
+    while left > 0 and (data := file.read(min(left, CHUNK))):
+        left -= len(data)
+        yield data

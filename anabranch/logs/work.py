@@ -9,7 +9,7 @@ from anabranch.errors import Stopped
 from anabranch.logs.catalogue import Catalogue, Piece, load
 from anabranch.logs.modes import Findings, streams
 from anabranch.logs.plan import LogPart
-from anabranch.logs.reading import DAMAGE, damage
+from anabranch.logs.reading import DamageError
 from anabranch.logs.results import Result, ResultWriter
 from anabranch.logs.scan import Scanner
 from anabranch.parts import Manifest
@@ -38,10 +38,10 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
             before = writer.ends()
             try:
                 found = _read(catalogue.text(piece), scanner, writer, stop)
-            except DAMAGE as error:
+            except DamageError as error:
                 before = writer.ends()
                 writer.write({mode: [_failed_to_read(catalogue, piece)] for mode in part.modes})
-                results[-1].damaged.append((piece.member, damage(error)))
+                results[-1].damaged.append((piece.member, str(error)))
             else:
                 results[-1].add(found)
             results[-1].keep(before, writer.ends())

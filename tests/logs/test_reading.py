@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.logs.reading import DAMAGE, LONGEST_LINE, blocks, is_compressed
+from anabranch.logs.reading import LONGEST_LINE, DamageError, blocks, is_compressed
 from anabranch.logs.spans import Span
 
 
@@ -74,7 +74,7 @@ def test_reads_as_gzip_would(data, expected, tmp_path):
     ],
 )
 def test_damage_is_an_error(data, tmp_path):
-    with pytest.raises(DAMAGE):
+    with pytest.raises(DamageError):
         text_of(tmp_path / "log", data)
 
 
@@ -84,7 +84,7 @@ def test_a_changed_byte_of_the_data_is_noticed(tmp_path_factory, data):
     damaged = bytearray(GZIPPED)
     damaged[place] ^= data.draw(st.integers(1, 255))
 
-    with pytest.raises(DAMAGE):
+    with pytest.raises(DamageError):
         text_of(tmp_path_factory.getbasetemp() / "damaged", bytes(damaged))
 
 
@@ -104,7 +104,7 @@ def test_a_line_without_end_is_damage_and_never_held_whole(tmp_path):
     one_line = spans(tmp_path / "log", gzip.compress(bytes(100_000_000), 1))
     tracemalloc.start()
     try:
-        with pytest.raises(ValueError, match="longer than 8 MB"):
+        with pytest.raises(DamageError, match="longer than 8 MB"):
             list(blocks(one_line))
         assert tracemalloc.get_traced_memory()[1] < 3 * LONGEST_LINE
     finally:
