@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import subprocess
 import threading
 from dataclasses import asdict, replace
 
@@ -148,6 +149,17 @@ def test_a_lock_that_another_holds_is_busy_and_free_again_after_it(tmp_path):
     assert caught.value.code == "busy"
     with locked(tmp_path / "lock", 1):
         pass
+
+
+def test_a_dead_process_that_its_starter_has_not_reaped_is_not_alive():
+    child = subprocess.Popen(["sleep", "60"])
+    program = Program(child.pid, background._started(child.pid), "")
+    assert alive(program)
+
+    child.kill()
+
+    assert becomes(lambda: not alive(program))
+    child.wait()
 
 
 def test_a_process_that_never_was_is_not_alive():
