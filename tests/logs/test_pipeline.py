@@ -12,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anabranch.errors import Stopped
+from anabranch.logs.join import join
 from anabranch.logs.modes import FORMS
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.sample import write_sample
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
+from anabranch.parts import Outcome
 from tests.logs.archives import START, flow, line, tar_of, write
-from tests.logs.pipeline import outcomes, parse_logs
+from tests.logs.pipeline import outcome, outcomes, parse_logs
 
 ALL = LogOptions(mode=list(FORMS), timezone="US/Eastern")
 
@@ -109,17 +111,42 @@ def test_other_options_give_other_keys(change, archives, tmp_path):
     assert keys[0] == keys[1] != keys[2]
 
 
-def test_the_key_follows_the_bytes_and_not_the_name(tmp_path):
-    def keys(name, text):
-        (tmp_path / name).mkdir()
-        source = write(tmp_path / name / "unit.tar.gz", {"messages.log": text})
-        slices = survey([source], tmp_path / name, 2)
-        logs = plan(slices, outcomes(unpack, slices.parts), ALL, 2)
-        return slices.parts[0].key, logs.parts[0].key
+def keys(folder, text, name="unit.tar.gz"):
+    folder.mkdir()
+    slices = survey([write(folder / name, {"messages.log": text})], folder, 2)
+    logs = plan(slices, outcomes(unpack, slices.parts), ALL, 2)
+    return slices.parts[0].key, logs.parts[0].key
 
-    first, again, other = keys("a", flow(1)), keys("b", flow(1)), keys("c", flow(2))
+
+def test_the_key_follows_the_bytes_and_not_the_folder(tmp_path):
+    first, again, other = (keys(tmp_path / name, flow(total)) for name, total in (("a", 1), ("b", 1), ("c", 2)))
+
     assert first[0] == again[0] != other[0]
     assert first[1] == again[1] != other[1]
+
+
+def test_the_name_counts_where_the_text_may_show_it(tmp_path):
+    first, renamed = keys(tmp_path / "a", flow(1)), keys(tmp_path / "b", flow(1), "other.tar.gz")
+
+    assert first[0] == renamed[0]
+    assert first[1] != renamed[1]
+
+
+def test_a_slice_from_the_cache_is_read_where_it_lies(tmp_path):
+    one, two = (write(tmp_path / f"{name}.tar.gz", {"messages.log": flow(1)}) for name in "ab")
+    earlier = survey([one], tmp_path / "work", 1)
+    (known,) = outcomes(unpack, earlier.parts)
+    slices = survey([one, two], tmp_path / "work", 1)
+
+    cached = [known if part.key == known.part.key else outcome(unpack, part) for part in slices.parts]
+    cached = [
+        Outcome(part, manifest=each.manifest, cached=True) for part, each in zip(slices.parts, cached, strict=True)
+    ]
+    logs = plan(slices, cached, ALL, 1)
+    report = join(logs, outcomes(work, logs.parts), str(tmp_path / "out"))
+
+    assert slices.folder != earlier.folder
+    assert (report.items["bw"], report.parts.cached) == (2, 2)
 
 
 def test_doing_everything_again_writes_the_same_bytes(archives, expected, tmp_path):
