@@ -16,8 +16,6 @@ LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, sinc
 _INPUT, _OUTPUT = 128 << 10, 1 << 20  # bytes given to the decoder, and taken from it, at a time
 GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
-
-
 # What decoders raise where their data are damaged; the stub of isal calls its error an instance.
 _RAISED: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, LZMAError, deflate_error)  # type: ignore[assignment]
 
@@ -55,7 +53,7 @@ def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
 
 def is_compressed(spans: Sequence[Span]) -> bool:
     """Whether the log can only be read from its start to its end."""
-    with SpanFile(spans) as file:
+    with SpanFile(spans) as raw, io.BufferedReader(raw, len(_ZIP)) as file:
         begin = file.read(len(_ZIP))
     return begin.startswith((GZIP, _ZIP))
 

@@ -20,7 +20,6 @@ class Scanner:
     """Scans blocks for all rules of some modes at once."""
 
     def __init__(self, modes: Sequence[str], clock: Clock) -> None:
-        self.modes = tuple(modes)
         self._clock = clock
         self._rules = [(mode, rules()[mode]) for mode in modes]
         self._literals = sorted({rule.literal for _, listed in self._rules for rule in listed})

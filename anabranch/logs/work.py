@@ -26,7 +26,7 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
     """Read the part's pieces for all its modes at once, and write what they find into the plan's folder.
 
     A member that turns out damaged leaves no text but the line that says so, and a warning. Raises Stopped when `stop`
-    says so between two blocks.
+    says so before a block.
     """
     catalogue = load(part.catalogue)
     scanner = Scanner(part.modes, part.clock)
@@ -35,13 +35,13 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
         for piece in catalogue.pieces[part.first : part.stop]:
             if not results or results[-1].archive != piece.archive:
                 results.append(Result(piece.archive))
-            before = writer.ends()
+            before, found = writer.ends(), Findings({stream: [] for stream in streams(part.modes)})
             try:
-                found = _read(catalogue.text(piece), scanner, writer, stop)
+                _read(catalogue.text(piece), scanner, found, writer, stop)
             except DamageError as error:
                 before = writer.ends()
                 writer.write({mode: [_failed_to_read(catalogue, piece)] for mode in part.modes})
-                results[-1].damaged.append((piece.member, str(error)))
+                results[-1].damaged.append((piece.member, f"{error} (after {found.counts['lines']} lines)"))
             else:
                 results[-1].add(found)
             results[-1].keep(before, writer.ends())
@@ -49,14 +49,12 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
     return LogManifest(writer.files(), _totals(results), _warnings(catalogue, results))
 
 
-def _read(text: Iterable[bytes], scanner: Scanner, writer: ResultWriter, stop: Stop) -> Findings:
-    found = Findings({stream: [] for stream in streams(scanner.modes)})
+def _read(text: Iterable[bytes], scanner: Scanner, found: Findings, writer: ResultWriter, stop: Stop) -> None:
     for block in text:
         if stop():
             raise Stopped
         scanner.scan(block, found)
         writer.write(found.text)
-    return found
 
 
 def _failed_to_read(catalogue: Catalogue, piece: Piece) -> str:
@@ -64,9 +62,7 @@ def _failed_to_read(catalogue: Catalogue, piece: Piece) -> str:
 
 
 def _totals(results: list[Result]) -> Counter[str]:
-    total = Counter(
-        pieces=sum(result.pieces for result in results), damaged=sum(len(result.damaged) for result in results)
-    )
+    total = Counter[str]()
     for result in results:
         total.update(result.counts, pieces=result.pieces, damaged=len(result.damaged))
     return total

@@ -17,6 +17,9 @@ BW = LogOptions(mode="bw")
 HEADER = "datetime,total bitrate,video bitrate,notes\n"
 
 
+END = "the gzip data end too early"
+
+
 def row(total):
     return f"2025-09-26 10:00:00,{total},5,\n"
 
@@ -91,7 +94,7 @@ def test_a_damaged_member_leaves_one_line_in_its_place_in_every_report(tmp_path)
         1,
         2,
     )
-    assert "messages.log.1.gz was left out" in report.warnings[0]
+    assert report.warnings == [f"unit.tar/messages.log.1.gz was left out: {END} (after 20000 lines)"]
 
 
 def test_a_folder_named_like_a_log_cannot_be_read(tmp_path):
@@ -194,3 +197,15 @@ def test_the_report_counts_lines_by_what_became_of_them(tmp_path):
     assert report.details == {"unit.tar": report.items}
     assert report.bytes_out == (tmp_path / "out").stat().st_size
     assert report.bytes_in == (tmp_path / "unit.tar").stat().st_size
+
+
+def test_a_manifest_counts_what_its_part_read(two_parts):
+    _, (done,) = two_parts
+
+    assert {kind: done.manifest.counts[kind] for kind in ("pieces", "damaged", "lines", "candidates", "bw")} == {
+        "pieces": 2,
+        "damaged": 0,
+        "lines": 2,
+        "candidates": 2,
+        "bw": 2,
+    }

@@ -23,7 +23,7 @@ TEXT = st.lists(st.tuples(LINES, BREAKS), max_size=30).map(lambda pairs: b"".joi
 
 
 def scan(*blocks, scanner=SCANNER):
-    found = Findings({stream: [] for stream in streams(scanner.modes)})
+    found = Findings({stream: [] for stream in streams(MODES)})
     for block in blocks:
         scanner.scan(block, found)
     return found
