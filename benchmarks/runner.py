@@ -1,6 +1,6 @@
 """Milliseconds per mapped task of Prefect's own runners and ours, on the same two-process cluster, in one run.
 
-    python -m benchmarks.runner --tasks 200 --rounds 3
+python -m benchmarks.runner --tasks 200 --rounds 3
 """
 
 import argparse
@@ -45,7 +45,7 @@ def measure(tasks: int, rounds: int) -> Measures:
 
     from anabranch.run.runner import WarmDaskTaskRunner
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         runners: dict[str, Callable[[], Any]] = {
             "stock DaskTaskRunner": lambda: DaskTaskRunner(address=cluster.scheduler_address),
             "WarmDaskTaskRunner": lambda: WarmDaskTaskRunner(address=cluster.scheduler_address),

@@ -1,7 +1,9 @@
 """Tell Prefect's API how a task ended whose engine could not: its worker died, or never got as far as an engine."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from prefect.context import FlowRunContext, TagsContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.tasks import Task
 
-_NOT_FOUND = 404
+_NO_SUCH_RECORD_OR_TWICE = {404, 409}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,18 @@ class Origin:
             logging.getLogger(__name__).warning("cannot report the crash of task run %s: %s", task_run_id, error)
 
     def _set_state(self, client: SyncPrefectClient, task_run_id: UUID, state: State[Any]) -> None:
-        try:
-            client.set_task_run_state(task_run_id, state, force=True)
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code != _NOT_FOUND:
-                raise
-            name = f"{self.task.name}-{task_run_id.hex[:3]}"
-            client.create_task_run(
-                self.task, self.flow_run_id, task_run_id.hex, task_run_id, name, extra_tags=self.tags, state=state
-            )
+        name = f"{self.task.name}-{task_run_id.hex[:3]}"
+        set_state = partial(client.set_task_run_state, task_run_id, state, force=True)
+        create = partial(
+            client.create_task_run, self.task, self.flow_run_id, task_run_id.hex, task_run_id, name, self.tags, state
+        )
+        # once more at the end, since the worker's last events may make the record after the first look
+        attempts: tuple[Callable[[], object], ...] = (set_state, create, set_state)
+        for attempt in attempts:
+            try:
+                attempt()
+            except PrefectHTTPStatusError as error:
+                if error.response.status_code not in _NO_SUCH_RECORD_OR_TWICE:
+                    raise
+            else:
+                return

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import distributed
+from dask.typing import Key
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.states import Crashed
@@ -22,16 +23,16 @@ from anabranch.run.payload import pack_state, unpack_state
 R = TypeVar("R")
 
 
-class WarmFuture(PrefectDaskFuture[R]):  # type: ignore[misc]  # prefect_dask has no types
+class WarmFuture(PrefectDaskFuture[R]):
     """Wait on an event of its own: a Dask future that is released while somebody waits for it is an error."""
 
-    def __init__(self, task_run_id: UUID, wrapped_future: distributed.Future, origin: Origin) -> None:
+    def __init__(self, task_run_id: UUID, wrapped_future: distributed.Future[bytes], origin: Origin) -> None:
         super().__init__(task_run_id=task_run_id, wrapped_future=wrapped_future)
         self.origin = origin
         self._settled, self._lock = threading.Event(), threading.Lock()
         self._callbacks: list[Callable[[PrefectFuture[R]], None]] = []
 
-    def dependency(self) -> bytes | distributed.Future:
+    def dependency(self) -> bytes | distributed.Future[bytes]:
         """Return what a later task waits for: the packed state, or a second handle that outlives our release."""
         with self._lock:
             if self._final_state:
@@ -58,7 +59,7 @@ class WarmFuture(PrefectDaskFuture[R]):  # type: ignore[misc]  # prefect_dask ha
         """Return the task's result; raise its exception, or TimeoutError after `timeout` seconds."""
         if not self._settled.wait(timeout):
             raise TimeoutError(f"Task run {self.task_run_id} did not complete within {timeout} seconds")
-        return self._final_state.result(raise_on_failure=raise_on_failure, _sync=True)  # type: ignore[no-any-return]  # prefect_dask has no types
+        return super().result(raise_on_failure=raise_on_failure)
 
     def add_done_callback(self, fn: Callable[[PrefectFuture[R]], None]) -> None:
         """Call `fn` with this future once its state is final: at once, or in the collector's thread."""
@@ -87,9 +88,9 @@ class Collector:
     def watch(self, future: WarmFuture[Any]) -> None:
         """Settle this future as soon as its task is over."""
         self._open.add(future)
-        self._client.loop.add_callback(self._fetch, future)
+        self._client.loop.add_callback(self._fetch, future)  # type: ignore[union-attr]  # a started client has one
 
-    def close(self, state: State[Any]) -> list[str]:
+    def close(self, state: State[Any]) -> list[Key]:
         """Settle what is still open with `state`, end the thread, and return the Dask keys of the former."""
         dropped = [future.wrapped_future.key for future in tuple(self._open) if future.settle(state)]
         self._arrived.put(None)

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import BaseAnnotation
 
 
-def pack_call(call: object, future_type: type) -> tuple[bytes, list[Any]]:
+def pack_call(call: object, future_type: type[Any]) -> tuple[bytes, list[Any]]:
     """Pickle a call; return it with the `dependency()` of each future found in it, however deep.
 
     Dask gets the dependencies as one plain list, so it needs no knowledge of the containers that held the futures.
@@ -54,7 +54,7 @@ def unpack_state(packed: bytes) -> State[Any]:
 
 
 class _CallPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
-    def __init__(self, file: io.BytesIO, upstream: list[Any], future_type: type) -> None:
+    def __init__(self, file: io.BytesIO, upstream: list[Any], future_type: type[Any]) -> None:
         super().__init__(file)
         self._upstream, self._future_type = upstream, future_type
 

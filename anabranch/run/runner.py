@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -17,11 +18,12 @@ from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner
 from prefect.tasks import Task
 from prefect.utilities.engine import collect_task_run_inputs_sync
-from prefect_dask import DaskTaskRunner
+from prefect_dask.client import PrefectDaskClient
+from prefect_dask.task_runners import DaskTaskRunner
 
 from anabranch.config import RunOptions, cluster_address, cores
-from anabranch.errors import SetupError
 from anabranch.parts import Plan
+from anabranch.run.connecting import require_scheduler
 from anabranch.run.crashes import Origin
 from anabranch.run.futures import Collector, WarmFuture
 from anabranch.run.payload import pack_call
@@ -39,13 +41,15 @@ PROCESS_START_SECONDS = (
 CLUSTER_SETTINGS = {
     # a part that kills its worker twice is the cause; Dask's default of 3 costs two more workers
     "distributed.scheduler.allowed-failures": 1,
+    # by default a worker that happens to be down 15 s after a death is given up for ever, and its tasks may wait for ever
+    "distributed.deploy.lost-worker-timeout": "5 minutes",
     # none waits on a worker behind a running task: it would be blamed too when that one kills the worker
     "distributed.scheduler.worker-saturation": 1.0,
 }
 """Dask's settings for the clusters that we start; good for the scheduler of a standing cluster too."""
 
 
-class WarmDaskTaskRunner(DaskTaskRunner):  # type: ignore[misc]  # prefect_dask has no types
+class WarmDaskTaskRunner(DaskTaskRunner):
     """Run tasks on Dask at a tenth of the stock runner's cost; decision 0001 tells how, and what else it mends.
 
     Takes the arguments of DaskTaskRunner. Connects or starts its cluster at the first submitted task, and raises
@@ -57,7 +61,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):  # type: ignore[misc]  # prefect_dask 
         self._flow_run = b""
         self._packed_tasks: dict[int, tuple[Task[Any, Any], bytes]] = {}
         self._starting = threading.Lock()
-        return super().__enter__()  # type: ignore[no-any-return]  # prefect_dask has no types
+        return super().__enter__()  # type: ignore[no-any-return, no-untyped-call]  # prefect_dask
 
     def __exit__(self, *error: object) -> None:
         if self._collector:
@@ -67,23 +71,18 @@ class WarmDaskTaskRunner(DaskTaskRunner):  # type: ignore[misc]  # prefect_dask 
         super().__exit__(*error)
 
     @property
-    def client(self) -> distributed.Client:
+    def client(self) -> PrefectDaskClient:
         """The Dask client; starts or reaches the cluster when first asked for."""
         if self._client is None:
             # Prefect's root handlers would show Dask's INFO lines
             logging.getLogger("distributed").setLevel(logging.WARNING)
-            try:
-                with dask.config.set(CLUSTER_SETTINGS):
-                    return super().client
-            except (OSError, ValueError) as error:
-                raise SetupError(
-                    "cluster-unreachable",
-                    f"no Dask scheduler answers at {self.address}" if self.address else f"no Dask cluster: {error}",
-                    "Start it, correct the address, or leave --cluster away to run on this machine.",
-                ) from error
+            if self.address:
+                require_scheduler(self.address, self.client_kwargs.get("security"), CONNECT_SECONDS)
+            with dask.config.set(CLUSTER_SETTINGS):
+                return super().client
         return self._client
 
-    def submit(
+    def submit(  # type: ignore[override]  # its type variables say nothing about our futures
         self,
         task: Task[Any, Any],
         parameters: dict[str, Any],
@@ -124,8 +123,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):  # type: ignore[misc]  # prefect_dask 
     def _start(self) -> Collector:
         with self._starting:
             if self._collector is None:
-                shared = {name: value for name, value in serialize_context().items() if name not in _OWN_CONTEXT}
-                self._flow_run = cloudpickle.dumps(shared)
+                self._flow_run = cloudpickle.dumps(_shared_context())
                 self._collector = Collector(self.client)
             return self._collector
 
@@ -137,6 +135,19 @@ class WarmDaskTaskRunner(DaskTaskRunner):  # type: ignore[misc]  # prefect_dask 
 
 
 _OWN_CONTEXT = ("task_run_context", "tags_context", "asset_context")  # what differs between the tasks of one flow run
+
+
+def _shared_context() -> dict[str, Any]:
+    context = {name: value for name, value in serialize_context().items() if name not in _OWN_CONTEXT}
+    if flow_run := context["flow_run_context"]:
+        # without its body, which no task needs, and which may not pickle, or name a module that workers do not have
+        flow_run["flow"] = copy(flow_run["flow"])
+        flow_run["flow"].fn = flow_run["flow"].__wrapped__ = _no_body
+    return context
+
+
+def _no_body() -> None:
+    """Stand for the body of a flow on workers."""
 
 
 def _own_context(task: Task[Any, Any], task_run_id: UUID, inputs: dict[str, set[RunInput]]) -> dict[str, Any]:
@@ -165,7 +176,7 @@ def using(runner: TaskRunner[Any]) -> Iterator[TaskRunner[Any]]:
 def runner_for(plan: Plan[Any], run: RunOptions) -> WarmDaskTaskRunner:
     """Choose where the plan's parts run: the named cluster, processes where they pay, or this process."""
     if address := cluster_address(run):
-        return WarmDaskTaskRunner(address=address, client_kwargs={"timeout": CONNECT_SECONDS})
+        return WarmDaskTaskRunner(address=address)
     workers = max(1, min(run.workers or cores(), len(plan.parts)))
     saved = plan.python_seconds * (1 - 1 / workers)
     if saved > PROCESS_START_SECONDS:
@@ -175,4 +186,6 @@ def runner_for(plan: Plan[Any], run: RunOptions) -> WarmDaskTaskRunner:
 
 
 def _local_runner(**cluster: Any) -> WarmDaskTaskRunner:
-    return WarmDaskTaskRunner(cluster_kwargs={**cluster, "dashboard_address": None})
+    # any free port, since Dask warns when its usual one is taken, even where it shows no dashboard
+    quiet = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": ":0"}}
+    return WarmDaskTaskRunner(cluster_kwargs={**cluster, **quiet})

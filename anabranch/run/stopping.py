@@ -10,11 +10,12 @@ import time
 from collections.abc import Collection
 from contextvars import ContextVar
 
+from dask.typing import Key
 from distributed import Client, Worker, get_worker
 
 _POLL_SECONDS = 0.1
 
-_part: ContextVar[tuple[Worker, str] | None] = ContextVar("part", default=None)
+_part: ContextVar[tuple[Worker, Key] | None] = ContextVar("part", default=None)
 
 
 def stop_requested() -> bool:
@@ -36,7 +37,7 @@ def mark_part() -> None:
     _part.set((worker, worker.get_current_task()))
 
 
-def wait_until_stopped(client: Client, keys: Collection[str], seconds: float) -> None:
+def wait_until_stopped(client: Client, keys: Collection[Key], seconds: float) -> None:
     """Wait until no worker runs a task of these keys any more, at most that long."""
     # in a thread of its own: a call to a worker that answers no more would never return
     watcher = threading.Thread(target=_watch, args=(client, frozenset(keys), time.monotonic() + seconds), daemon=True)
@@ -44,7 +45,7 @@ def wait_until_stopped(client: Client, keys: Collection[str], seconds: float) ->
     watcher.join(seconds)
 
 
-def _watch(client: Client, keys: frozenset[str], deadline: float) -> None:
+def _watch(client: Client, keys: frozenset[Key], deadline: float) -> None:
     while client.status == "running" and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)  # first, since the release of the keys is still on its way to the workers
         running = client.run(_running_keys, on_error="ignore")
@@ -52,5 +53,5 @@ def _watch(client: Client, keys: frozenset[str], deadline: float) -> None:
             return
 
 
-def _running_keys(dask_worker: Worker) -> list[str]:
+def _running_keys(dask_worker: Worker) -> list[Key]:
     return list(dask_worker.active_threads.values())

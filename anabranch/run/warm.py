@@ -33,7 +33,7 @@ def run_task(flow_run: bytes, task: bytes, call: bytes, upstream: list[bytes]) -
     try:
         warm = _warm_run(flow_run)
         return warm.context.copy().run(_run, warm.flow_run, _unpickled(task), call, upstream)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         raise RuntimeError(f"{type(error).__name__}: {error}") from None
 
 
@@ -74,7 +74,7 @@ def _run(flow_run: dict[str, Any], task: Task[Any, Any], call: bytes, upstream: 
     context = {**flow_run, **own_context}
     state: State[Any]
     if task.isasync:
-        state = asyncio.run(run_task_async(task=task, context=context, return_type="state", **arguments))
+        state = asyncio.run(run_task_async(task=task, context=context, return_type="state", **arguments))  # type: ignore[arg-type]  # a state, as asked
     else:
-        state = run_task_sync(task=task, context=context, return_type="state", **arguments)
+        state = run_task_sync(task=task, context=context, return_type="state", **arguments)  # type: ignore[assignment]
     return pack_state(state)

@@ -3,8 +3,9 @@
 import json
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -13,32 +14,7 @@ from prefect.client.schemas.objects import TaskRun
 
 PATIENCE = 60  # seconds for events that are still on their way
 
-
-def task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
-    """Return the task runs of a flow run, once there are `count` of them and all are final, or patience ends."""
-    with get_client(sync_client=True) as client:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])))
-            final = [run for run in runs if run.state and run.state.is_final()]
-            if len(final) >= count or time.monotonic() > deadline:
-                return runs
-            time.sleep(0.2)
-
-
-def records(api: str, kind: str, criteria: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Return the API's records of a kind ("logs", "artifacts", "events"), once there are `count` of them."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        request = urllib.request.Request(
-            f"{api}/{kind}/filter", json.dumps(criteria).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            found = json.load(answer)
-        found = found["events"] if kind == "events" else found
-        if len(found) >= count or time.monotonic() > deadline:
-            return list(found)
-        time.sleep(0.2)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,3 +29,36 @@ class Seen:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+def task_runs(flow_run_id: UUID, count: int) -> list[TaskRun]:
+    """Return the task runs of a flow run, once `count` of them have come to an end, or patience ends."""
+    chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        return _patiently(
+            lambda: client.read_task_runs(flow_run_filter=chosen),
+            lambda runs: sum(map(_has_ended, runs)) >= count,
+        )
+
+
+def records(api: str, kind: str, criteria: dict[str, Any], field: str, wanted: set[str]) -> set[str]:
+    """Return that field of the API's "logs", "artifacts" or "events", once all wanted are there, or patience ends."""
+    body, headers = json.dumps(criteria).encode(), {"Content-Type": "application/json"}
+
+    def read() -> set[str]:
+        with urllib.request.urlopen(urllib.request.Request(f"{api}/{kind}/filter", body, headers)) as answer:
+            found = json.load(answer)
+        return {each[field] for each in (found["events"] if kind == "events" else found)}
+
+    return _patiently(read, lambda found: wanted <= found)
+
+
+def _has_ended(run: TaskRun) -> bool:
+    return run.state is not None and (run.state.is_final() or run.state.name == "NotReady")
+
+
+def _patiently(read: Callable[[], T], enough: Callable[[T], bool]) -> T:
+    deadline = time.monotonic() + PATIENCE
+    while not enough(found := read()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found

@@ -94,7 +94,7 @@ def artifacts(_folder: str) -> Any:
 
 
 def concurrency_limit(_folder: str) -> Any:
-    return sorted(future.result() for future in [tasks.one_at_a_time.submit() for _ in range(3)])
+    return sorted(future.result() for future in [tasks.one_at_a_time.submit() for _ in range(2)])
 
 
 def nested_task(_folder: str) -> Any:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -201,7 +202,7 @@ def take(value: Any) -> Any:
 
 @task
 def return_unpicklable() -> Any:
-    return (number for number in range(3))
+    return threading.Lock()
 
 
 @task

@@ -1,6 +1,7 @@
 """Tasks behave on our runner as on Prefect's thread runner: each rule is checked on both."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -13,6 +14,8 @@ from tests.run.runner_behaviours import show_all
 from tests.run.runner_tasks import LIMIT
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
+
+TASK_RUNS = 65  # of one flow run with every behaviour
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_hooks_run_once_for_each_task_run(seen):
 def test_a_global_concurrency_limit_of_one_holds_between_workers(seen):
     intervals = seen["concurrency_limit"]
 
-    assert all(end <= start for (_, end), (start, _) in zip(intervals, intervals[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(intervals))
 
 
 def test_a_task_may_call_a_task(seen):
@@ -131,23 +134,30 @@ def test_an_exception_that_cannot_be_unpickled_leaves_a_failed_task_with_its_mes
 
 
 def test_logs_of_tasks_reach_the_api(seen, prefect_server):
+    wanted = {f"logged {number}" for number in range(3)}
     criteria = {"logs": {"flow_run_id": {"any_": [str(seen.flow_run_id)]}}}
-    found = records(prefect_server, "logs", criteria, 100)
 
-    assert {f"logged {number}" for number in range(3)} <= {log["message"] for log in found}
+    assert wanted <= records(prefect_server, "logs", criteria, "message", wanted)
 
 
 def test_artifacts_of_tasks_reach_the_api(seen, prefect_server):
+    wanted = {f"part-{number}" for number in range(3)}
     criteria = {"flow_runs": {"id": {"any_": [str(seen.flow_run_id)]}}}
-    found = records(prefect_server, "artifacts", criteria, 3)
 
-    assert {f"part-{number}" for number in range(3)} <= {artifact["key"] for artifact in found}
+    assert wanted <= records(prefect_server, "artifacts", criteria, "key", wanted)
+
+
+def test_events_of_tasks_reach_the_api(seen, prefect_server):
+    related = {"id": [f"prefect.flow-run.{seen.flow_run_id}"]}
+    criteria = {"filter": {"related": related, "event": {"name": ["anabranch.part.done"]}}}
+
+    assert records(prefect_server, "events", criteria, "event", {"anabranch.part.done"}) == {"anabranch.part.done"}
 
 
 def test_the_api_has_the_same_records_of_both_runners(both):
     states = {}
     for name, seen in both.items():
-        runs = task_runs(seen.flow_run_id, 60)
+        runs = task_runs(seen.flow_run_id, TASK_RUNS)
         states[name] = Counter(run.state.name if run.state else "none" for run in runs)
 
     assert states["warm"] == states["threads"]
@@ -155,12 +165,12 @@ def test_the_api_has_the_same_records_of_both_runners(both):
 
 
 def test_the_api_counts_the_attempts_of_a_retried_task(seen):
-    runs = [run for run in task_runs(seen.flow_run_id, 60) if run.name.startswith("third_time_lucky")]
+    runs = [run for run in task_runs(seen.flow_run_id, TASK_RUNS) if run.name.startswith("third_time_lucky")]
 
     assert [run.run_count for run in runs] == [3, 3]
 
 
 def test_the_api_links_a_task_run_to_the_ones_it_waited_for(seen):
-    runs = [run for run in task_runs(seen.flow_run_id, 60) if run.name.startswith("total")]
+    runs = [run for run in task_runs(seen.flow_run_id, TASK_RUNS) if run.name.startswith("total")]
 
     assert sorted(len(run.task_inputs["numbers"]) for run in runs) == [3, 6]
