@@ -16,12 +16,15 @@ OPTIONS = LogOptions(mode=["bw", "sessions"])
 
 
 @contextmanager
-def small_scale() -> Iterator[None]:
-    """Lower the sizes from which on the engine cuts: its way is that of big archives, its time that of small ones."""
+def small_scale(*, seconds: float = 4e-4, piece: int = 16 << 10) -> Iterator[None]:
+    """Lower the sizes from which on the engine cuts: its way is that of big archives, its time that of small ones.
+
+    `seconds` are those of the smallest part, `piece` the bytes of a piece.
+    """
     with (
-        patch("anabranch.batches.SMALLEST_PART", 4e-4),
+        patch("anabranch.batches.SMALLEST_PART", seconds),
         patch("anabranch.logs.unpack._WHOLE", 0),
-        patch("anabranch.logs.plan._PIECE", 16 << 10),
+        patch("anabranch.logs.plan._PIECE", piece),
     ):
         yield
 

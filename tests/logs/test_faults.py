@@ -21,10 +21,11 @@ READING = ("openat", "read", "preadv2")
 ONCE = [(call, fault) for call in WRITING for fault in (KILL, FULL)] + [("write", LIE), ("preadv2", BROKEN)]
 DENSE = [
     *((call, fault) for call in WRITING for fault in (BROKEN, FULL + LASTING, BROKEN + LASTING)),
-    *((call, fault) for call in READING for fault in (KILL, BROKEN, BROKEN + LASTING)),
+    *((call, fault) for call in ("openat", "read") for fault in (KILL, BROKEN)),
+    *((call, BROKEN + LASTING) for call in READING),
     ("write", LIE + LASTING),
 ]
-REMARKS = {FULL: "No space left", BROKEN: "Input/output error", LIE: "fewer bytes than were written"}
+REMARKS = {FULL: "No space left", BROKEN: "Input/output error", LIE: "fewer bytes than were written|invalid length"}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_a_fault_at_any_call_leaves_old_or_new_reports_and_the_next_run_succeeds
         reports = _files(output)
         assert run.returncode or reports == undisturbed
         assert run.returncode or call in READING
-        assert run.returncode in (-SIGKILL, 0) or REMARKS[fault.rstrip(LASTING)] in run.stderr
+        assert run.returncode in (-SIGKILL, 0) or re.search(REMARKS[fault.rstrip(LASTING)], run.stderr)
         assert all(reports.get(name) in (text, before.get(name)) for name, text in undisturbed.items())
         parse(*arguments)
         assert _files(output) == undisturbed
