@@ -16,21 +16,27 @@ BUSY = (429, 503)  # 503 is what the server says when its SQLite database is loc
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before another attempt at a busy server
 
 
+class RefusedError(SetupError):
+    """The server answers, and says no: `status` is the HTTP code, `detail` its own reason."""
+
+    status = 0
+    detail = ""
+
+
 def call(url: str, body: object = None, *, method: str | None = None, timeout: float = 30) -> Any:
     """Send `body` as JSON (GET without one) and return the JSON that comes back; a busy server is asked again.
 
-    A server that cannot be reached, or that does not speak JSON, is a SetupError "server-unreachable"; one that
-    refuses the request raises urllib's HTTPError, whose text `refusal` reads.
+    Raises SetupError "server-unreachable" where nothing answers or something else than Prefect, and RefusedError.
     """
     if not url.startswith(("http://", "https://")):
-        raise _unreachable(url, "it is no http address")
+        raise unreachable(url, "it is no http address")
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, _headers(), method=method)  # noqa: S310  the scheme was checked
     for pause in PAUSES:
         try:
             return _send(request, timeout)
-        except HTTPError as error:
-            if error.code not in BUSY:
+        except RefusedError as error:
+            if error.status not in BUSY:
                 raise
             time.sleep(pause)
     return _send(request, timeout)
@@ -40,26 +46,42 @@ def _send(request: urllib.request.Request, timeout: float) -> Any:
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310  `call` checked it
             return json.loads(response.read() or b"null")
-    except HTTPError:
-        raise
+    except HTTPError as error:
+        raise _refused(request.full_url, error) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _unreachable(request.full_url, str(error) or type(error).__name__) from error
+        raise unreachable(request.full_url, str(error) or type(error).__name__) from error
 
 
-def refusal(error: HTTPError) -> str:
-    """Return the server's own reason for refusing a request."""
-    with error:
-        text = error.read().decode(errors="replace")
-    try:
-        detail = json.loads(text)
-        return str(detail.get("detail") or detail.get("exception_message") or text)
-    except (ValueError, AttributeError):
-        return text or str(error)
+def unreachable(url: str, why: str) -> SetupError:
+    """Return the error for a server that is not there."""
+    return SetupError(
+        "server-unreachable",
+        f"the Prefect server does not answer at {url}: {why}",
+        "Start that server, correct PREFECT_API_URL, or unset it to use Anabranch's own.",
+    )
 
 
 def ui_url(url: str) -> str:
     """Return the address of the pages that belong to an API's address: $PREFECT_UI_URL, or beside the API."""
     return os.environ.get("PREFECT_UI_URL") or url.rstrip("/").removesuffix("/api")
+
+
+def _refused(url: str, error: HTTPError) -> RefusedError:
+    status, detail = error.code, _detail(error)
+    reason = f"the Prefect server refused {url}: {detail} ({status})"
+    refused = RefusedError("server-refused", reason, "Look into that server's log.")
+    refused.status, refused.detail = status, detail
+    return refused
+
+
+def _detail(error: HTTPError) -> str:
+    with error:
+        text = error.read().decode(errors="replace")
+    try:
+        answer = json.loads(text)
+        return str(answer.get("detail") or answer.get("exception_message") or text)
+    except (ValueError, AttributeError):
+        return str(error)
 
 
 def _headers() -> dict[str, str]:
@@ -69,11 +91,3 @@ def _headers() -> dict[str, str]:
     elif login := os.environ.get("PREFECT_API_AUTH_STRING"):
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     return headers
-
-
-def _unreachable(url: str, why: str) -> SetupError:
-    return SetupError(
-        "server-unreachable",
-        f"the Prefect server does not answer at {url}: {why}",
-        "Start that server, correct PREFECT_API_URL, or unset it to use Anabranch's own.",
-    )

@@ -11,11 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote
 
 from anabranch.errors import SetupError
-from anabranch.run.api import NOT_FOUND, call, refusal
+from anabranch.run.api import NOT_FOUND, RefusedError, call
 from anabranch.run.background import Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.run.server import Server, ensure_server, find_server, prefect_environment, state_folder, stop_server
 
@@ -102,8 +101,8 @@ def _project(project: Path | None) -> Path:
 def _ensure_pool(url: str) -> None:
     try:
         call(f"{url}/work_pools/{POOL}")
-    except HTTPError as error:
-        if error.code != NOT_FOUND:
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
             raise
         # without a job template: the first worker of the pool brings that of its type
         call(f"{url}/work_pools/", {"name": POOL, "type": "process"})
@@ -205,6 +204,6 @@ def _forget_worker(url: str, name: str) -> None:
     """Remove the server's record of an earlier worker, which would pass for a report of the new one."""
     try:
         call(f"{url}/work_pools/{POOL}/workers/{quote(name)}", method="DELETE")
-    except HTTPError as error:
-        if error.code != NOT_FOUND:
-            raise SetupError("worker-not-started", refusal(error), "Look into the server's log.") from error
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
+            raise

@@ -4,11 +4,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote
 
 from anabranch.errors import SetupError, UsageError
-from anabranch.run.api import NOT_FOUND, call, refusal, ui_url
+from anabranch.run.api import NOT_FOUND, RefusedError, call, ui_url
 
 CONFLICT, UNPROCESSABLE = 409, 422  # how the server refuses parameters
 
@@ -34,28 +33,24 @@ def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any
     wish = {"parameters": dict(parameters), "idempotency_key": str(uuid.uuid4())}  # asked twice, still one run
     try:
         run = call(f"{url}/deployments/{found['id']}/create_flow_run", wish)
-    except HTTPError as error:
-        if error.code in (CONFLICT, UNPROCESSABLE):
-            raise _bad_parameters(flow, refusal(error)) from error
-        raise _refused(url, error) from error
+    except RefusedError as error:
+        if error.status in (CONFLICT, UNPROCESSABLE):
+            raise _bad_parameters(flow, error.detail) from error
+        raise
     return FlowRun(run["id"], f"{ui_url(url)}/runs/flow-run/{run['id']}")
 
 
 def _find(url: str, flow: str, deployment: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = call(f"{url}/deployments/name/{quote(flow, safe='')}/{quote(deployment, safe='')}")
-    except HTTPError as error:
-        if error.code == NOT_FOUND:
+    except RefusedError as error:
+        if error.status == NOT_FOUND:
             raise SetupError(
                 "not-deployed", f"the server at {url} has no deployment {flow}/{deployment}", "Run `anabranch up`."
             ) from error
-        raise _refused(url, error) from error
+        raise
     return found
 
 
 def _bad_parameters(flow: str, why: str) -> UsageError:
     return UsageError("bad-parameters", f"{flow} does not take these parameters: {why}", "Correct the command.")
-
-
-def _refused(url: str, error: HTTPError) -> SetupError:
-    return SetupError("server-refused", f"the server at {url} refused: {refusal(error)}", "See the server's log.")

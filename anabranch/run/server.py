@@ -9,11 +9,10 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError
 
 from anabranch.config import state_dir
 from anabranch.errors import SetupError
-from anabranch.run.api import call, ui_url
+from anabranch.run.api import RefusedError, call, ui_url, unreachable
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.storage import published
 
@@ -48,7 +47,7 @@ def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeo
     Safe to call from several commands at once: one starts it, all get its address. `waiting` gets a sentence
     every ten seconds. Raises SetupError "server-unreachable", "server-not-started", "state-folder" or "busy".
     """
-    if url := os.environ.get("PREFECT_API_URL"):
+    if url := _named_server():
         _require_healthy(url)
         return url
     home = state_folder(home)
@@ -63,7 +62,7 @@ def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeo
 
 def find_server(home: Path | None = None) -> Server | None:
     """Return the server that `ensure_server` would use, without starting one."""
-    if url := os.environ.get("PREFECT_API_URL"):
+    if url := _named_server():
         return Server(url, _answers(url, None))
     home = state_folder(home)
     program = running(home / "server.json")
@@ -83,7 +82,7 @@ def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
     A server that the user named keeps the user's PREFECT_HOME, where the login for it may stand.
     """
     environment = {"PREFECT_API_URL": url, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR", **_QUIET}
-    if url != os.environ.get("PREFECT_API_URL"):
+    if url != _named_server():
         environment["PREFECT_HOME"] = str(_prefect_home(state_folder(home)))
     return environment
 
@@ -99,6 +98,10 @@ def state_folder(home: Path | None = None) -> Path:
             "state-folder", f"the folder {home} cannot be used: {error}", "Name another one in ANABRANCH_STATE_DIR."
         ) from error
     return home
+
+
+def _named_server() -> str:
+    return os.environ.get("PREFECT_API_URL", "").rstrip("/")
 
 
 def _prefect_home(home: Path) -> Path:
@@ -162,16 +165,14 @@ def _answers(url: str, home: Path | None) -> bool:
 def _require_healthy(url: str) -> None:
     try:
         call(f"{url}/health", timeout=10)
-    except HTTPError as error:
-        raise SetupError(
-            "server-unreachable", f"the Prefect server at {url} is not healthy: {error}", "Look into that server's log."
-        ) from error
+    except RefusedError as error:
+        raise unreachable(url, error.detail) from error
 
 
 def _folder_of(url: str) -> str:
     try:
         return str(call(f"{url}/admin/settings", timeout=10)["home"])
-    except (HTTPError, SetupError, KeyError, TypeError):
+    except (SetupError, KeyError, TypeError):
         return ""
 
 

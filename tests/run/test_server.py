@@ -1,5 +1,6 @@
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.errors import SetupError
+from anabranch.run import api
 from anabranch.run.api import call
 from anabranch.run.background import patiently, running
 from anabranch.run.server import ensure_server, find_server, prefect_environment, stop_server
@@ -31,21 +33,29 @@ def processes_of(home: Path) -> list[int]:
     return found
 
 
+class Stranger(BaseHTTPRequestHandler):
+    """Answers every request with `text`, the first `times` of them with `status`; `seen` holds their headers."""
+
+    def do_GET(self):
+        self.seen.append(self.headers)
+        self.send_response(self.status if len(self.seen) <= self.times else 200)
+        self.end_headers()
+        self.wfile.write(self.text)
+
+    def log_message(self, *_):
+        pass
+
+
 @contextmanager
-def answering(text: bytes, port: int = 0):
-    """A stranger that answers every request with `text`."""
-
-    class Stranger(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", port), Stranger)
-    thread = threading.Thread(target=server.serve_forever)
+def answering(text, port=0, status=200, times=0, seen=None):
+    """Run such a stranger and give its address."""
+    handler = type(
+        "Handler",
+        (Stranger,),
+        {"text": text, "status": status, "times": times, "seen": seen if seen is not None else []},
+    )
+    server = HTTPServer(("127.0.0.1", port), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/api"
@@ -159,7 +169,7 @@ def test_stop_leaves_no_process_and_no_note(home):
 
 @pytest.mark.server
 def test_a_named_server_is_used_and_never_stopped(prefect_server, tmp_path, monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("PREFECT_API_URL", f"{prefect_server}/")
 
     assert ensure_server(tmp_path) == prefect_server
     assert find_server(tmp_path).pid is None
@@ -227,6 +237,31 @@ def test_our_processes_use_our_folder_with_our_server_and_the_users_with_theirs(
     assert "PREFECT_HOME" not in theirs
     assert ours["PREFECT_API_URL"] != theirs["PREFECT_API_URL"]
     assert ours["DO_NOT_TRACK"] == theirs["DO_NOT_TRACK"] == "1"
+
+
+def test_a_busy_server_is_asked_again_and_a_refusal_is_told_with_its_reason(monkeypatch):
+    monkeypatch.setattr(api, "PAUSES", (0, 0))
+    with answering(b"1", status=503, times=2) as url:
+        assert call(url) == 1
+    with answering(b"1", status=503, times=3) as url, pytest.raises(api.RefusedError) as busy:
+        call(url)
+    with answering(b'{"detail": "no such thing"}', status=404, times=1) as url, pytest.raises(api.RefusedError) as gone:
+        call(url)
+
+    assert busy.value.status == 503
+    assert gone.value.detail == "no such thing"
+    assert pickle.loads(pickle.dumps(gone.value)).status == 404
+
+
+def test_the_login_of_the_users_server_goes_with_every_request(monkeypatch):
+    seen = []
+    with answering(b"1", seen=seen) as url:
+        monkeypatch.setenv("PREFECT_API_AUTH_STRING", "me:secret")
+        call(url)
+        monkeypatch.setenv("PREFECT_API_KEY", "key")
+        call(url)
+
+    assert [headers["Authorization"] for headers in seen] == ["Basic bWU6c2VjcmV0", "Bearer key"]
 
 
 def test_none_of_the_modules_that_a_detached_command_needs_imports_prefect():
