@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from typing_extensions import Buffer
 
+from anabranch.errors import TemporaryError
+
 
 class Span(NamedTuple):
     """A range of bytes in a file."""
@@ -64,13 +66,17 @@ class SpanFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Buffer) -> int:
-        """Read up to the end of the span in which the position lies."""
+        """Read up to the end of the span in which the position lies; TemporaryError where its file became shorter."""
         index = bisect_right(self._ends, self._position)
         if index == len(self._spans):
             return 0
         span = self._spans[index]
         left = self._ends[index] - self._position
         read = os.preadv(self._descriptor(index), [memoryview(buffer)[:left]], span.start + span.size - left)
+        if not read and memoryview(buffer).nbytes:  # else the text would just lack its end
+            raise TemporaryError(
+                "file-changed", "this file became shorter during the run", "Run the same command again.", span.path
+            )
         self._position += read
         return read
 

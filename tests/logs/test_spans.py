@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch.errors import TemporaryError
 from anabranch.logs.spans import Span, SpanFile, within
 
 DATA = bytes(range(256))
@@ -55,3 +56,12 @@ def test_closing_leaves_no_file_open(path):
 def test_a_place_before_the_begin_is_an_error(path):
     with SpanFile([Span(path, 0, 10)]) as file, pytest.raises(ValueError, match="before the begin"):
         file.seek(-11, os.SEEK_END)
+
+
+def test_a_file_that_became_shorter_is_no_end_of_file(tmp_path):
+    (tmp_path / "data").write_bytes(DATA)
+    with SpanFile([Span(str(tmp_path / "data"), 10, 100)]) as raw, io.BufferedReader(raw) as file:
+        os.truncate(tmp_path / "data", 50)
+
+        with pytest.raises(TemporaryError, match="shorter"):
+            file.read()
