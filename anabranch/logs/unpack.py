@@ -131,7 +131,7 @@ def _stream(part: SlicePart) -> Iterator[bytes]:
             yield from inflate(raw)
         else:
             with bz2.open(raw) if kind == "bz2" else lzma.open(raw) as file:
-                while data := file.read(CHUNK):
+                while data := file.read1(CHUNK):  # `read` would lose what precedes an error in the same megabyte
                     yield data
 
 

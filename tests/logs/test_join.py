@@ -1,9 +1,13 @@
+import bz2
 import gzip
 import os
+import random
+from unittest.mock import patch
 
 import pytest
 
 from anabranch.errors import AnabranchError, TemporaryError, UsageError
+from anabranch.logs import bzip2
 from anabranch.logs.join import UNTAR_FAILED, join, targets
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
@@ -125,6 +129,23 @@ def test_what_precedes_the_damage_of_an_archive_is_in_the_report(spoil, tmp_path
     assert (tmp_path / "out").read_text().startswith(UNTAR_FAILED + HEADER + row(1) + row(2) + row(3))
     assert (report.status, report.parts.failed) == ("partly_failed", 1)
     assert [(error.code, error.part) for error in report.errors] == [("archive-damaged", name)]
+
+
+@pytest.mark.parametrize(("behind", "slices"), [(7, 1), (2000, 5)], ids=["in the CRC of a block", "within a block"])
+def test_what_precedes_a_damaged_bzip2_block_is_in_the_report(behind, slices, tmp_path):
+    filler = random.Random(1).randbytes(400_000)  # four blocks and more
+    whole = bz2.compress(tar_of({"messages.log.1": flow(1), "core": filler, "messages.log": flow(2)}), 1)
+    third = [mark.bit for mark in bzip2.marks([whole])][2] // 8
+    damaged = bytearray(whole)
+    damaged[third + behind] ^= 0xFF
+    (tmp_path / "unit.tar.bz2").write_bytes(damaged)
+
+    with patch("anabranch.logs.unpack._WHOLE", 0), patch("anabranch.batches.SMALLEST_PART", 1e-5):
+        report = parse_logs([str(tmp_path / "unit.tar.bz2")], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (tmp_path / "out").read_text() == UNTAR_FAILED + HEADER + row(1)
+    assert [error.code for error in report.errors] == ["archive-damaged"]
+    assert (report.parts.total, report.parts.failed) == (slices + 1, 1)
 
 
 @pytest.mark.parametrize("name", ["unit.tar", "unit.tar.gz", "unit.tar.bz2", "unit.tgz", "unit.dat"])

@@ -56,7 +56,7 @@ def expected(archives, tmp_path_factory):
     return reports(folder / "out")
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     seed=st.integers(),
     threads=st.integers(1, 9),
