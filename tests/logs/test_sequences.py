@@ -55,6 +55,13 @@ CONTENTS = {
     "cut in a log": tar_of({"messages.log.1": _log(10, 1000), "messages.log": _log(11, 1100)})[:-3000],
 }
 
+DAMAGES = {
+    "delete": Path.unlink,
+    "truncate": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "change": lambda path: path.write_bytes(path.read_bytes()[::-1]),
+    "touch": Path.touch,
+}
+
 
 class Sequences(RuleBasedStateMachine):
     """Two people run commands on one archive that changes, in one work folder, where anything may get lost."""
@@ -110,29 +117,27 @@ class Sequences(RuleBasedStateMachine):
                 (folder / ".0123456789abcdef.part").write_bytes(b"half a li")
 
     @precondition(lambda self: not self.running)
-    @rule(data=st.data(), damage=st.sampled_from(("delete", "truncate", "change", "touch")))
-    def spoil(self, data, damage):
+    @rule(damage=st.sampled_from(sorted(DAMAGES)), every=st.integers(1, 3), seed=st.integers(0, 9))
+    def spoil(self, damage, every, seed):
         files = sorted(path for folder in self._work_folders() for path in folder.iterdir())
-        if not files:
-            return
-        path = data.draw(st.sampled_from(files))
-        match damage:
-            case "delete":
-                path.unlink()
-            case "truncate":
-                os.truncate(path, path.stat().st_size // 2)
-            case "change":
-                path.write_bytes(path.read_bytes()[::-1])
-            case "touch":
-                path.touch()
+        random.Random(seed).shuffle(files)
+        for path in files[::every]:
+            DAMAGES[damage](path)
+
+    @rule(options=st.sampled_from(OPTIONS), threads=st.integers(1, 5), twice=st.booleans())
+    def run_at_once(self, options, threads, twice):
+        self.start("ours", options, threads, seed=0)
+        self._finish("ours", twice=twice)
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), again=st.booleans())
-    def finish(self, data, again):
-        who = data.draw(st.sampled_from(sorted(self.running)))
+    @rule(data=st.data(), twice=st.booleans())
+    def finish(self, data, twice):
+        self._finish(data.draw(st.sampled_from(sorted(self.running))), twice=twice)
+
+    def _finish(self, who, *, twice):
         command = self.running.pop(who)
         report = command.finish(self.output)
-        if again:
+        if twice:
             report = command.join(self.output)
 
         expected, status, lines = fresh(self.source.name, self.content, command.options.model_dump_json())
