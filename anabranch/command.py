@@ -51,6 +51,8 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     model: type[BaseModel] = load(workload.options)
 
     def command(*source: str, output: str | None = None, **values: Any) -> int:
+        if not source:
+            raise UsageError("bad-option", "SOURCE is missing", f"Example: {workload.example}")
         flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
         request = Request(
@@ -75,12 +77,13 @@ def flow_command(workload: Workload) -> Callable[..., int]:
 
 def _carry_out(request: Request) -> int:
     """Choose among the three ways; only the last imports Prefect."""
+    if "detach" in request.flags:
+        return _hand_over(request)  # whose worker may see other folders than we do
+    load(request.workload.check)(request.source, request.output, request.options)
     if "dry_run" in request.flags:
         from anabranch.dryrun import show_plan
 
         return show_plan(request)
-    if "detach" in request.flags:
-        return _hand_over(request)
     from anabranch.adhoc import run_flow
 
     return run_flow(request)

@@ -1,6 +1,6 @@
 """The data's way through every workload: a plan of parts, one outcome for each, one report."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -96,6 +96,13 @@ class PartCounts(BaseModel):
     failed: int = 0
     cached: int = 0
 
+    @classmethod
+    def of(cls, outcomes: Collection[Outcome]) -> "PartCounts":
+        """Count the outcomes of all maps of a run."""
+        done = sum(outcome.done for outcome in outcomes)
+        cached = sum(outcome.cached for outcome in outcomes)
+        return cls(total=len(outcomes), done=done, failed=len(outcomes) - done, cached=cached)
+
 
 Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]
 
@@ -115,7 +122,7 @@ class Report(BaseModel):
     outputs: list[str] = Field(default_factory=list)
     errors: list[ErrorLine] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
-    details: dict[str, Any] = Field(default_factory=dict)
+    details: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def message(self) -> str:

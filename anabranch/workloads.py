@@ -15,6 +15,7 @@ class Workload:
     output: str  # help for --output
     flow: str
     options: str
+    check: str  # (source, output, options): raises UsageError for what can be told before anything runs
     survey: str  # (source, work_dir, threads) -> Plan of the first map: cheap, reads only
     example: str
 
@@ -32,6 +33,7 @@ PARSE_LOGS = Workload(
     output="File for one report, or folder for several: ARCHIVE.MODE.txt. Default: standard output.",
     flow="flows.logs:parse_logs",
     options="anabranch.logs.options:LogOptions",
+    check="anabranch.logs.targets:check",
     survey="anabranch.logs.unpack:survey",
     example="anabranch parse-logs unit.tar.bz2 --mode known,bw --timezone Europe/Paris --output reports/",
 )

@@ -3,9 +3,10 @@
 from prefect import flow
 
 from anabranch.config import RunOptions, work_dir
-from anabranch.logs.join import join, targets
+from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
+from anabranch.logs.targets import check
 from anabranch.logs.unpack import survey
 from anabranch.parts import Report
 from anabranch.run.cluster import threads_for
@@ -31,16 +32,16 @@ def parse_logs(
         run: How the run is carried out.
 
     """
+    check(source, output, options)
     threads = threads_for(run)
     slices = survey(source, work_dir(run), threads)
-    reports = output or f"{slices.folder}/report.txt"
-    targets(slices.archives, options.mode, reports)
-    unpacked = map_parts(unpack_slice, slices, run)
-    logs = plan(slices, unpacked, options, threads)
-    return join(logs, map_parts(parse_part, logs, run), reports)
+    logs = plan(slices, map_parts(unpack_slice, slices, run), options, threads)
+    return join(logs, map_parts(parse_part, logs, run), output or f"{slices.folder}/report.txt")
 
 
-if __name__ == "__main__":  # python -m flows.logs
+if __name__ == "__main__":  # python -m flows.logs …: the command, which imports this module by its real name
+    import sys
+
     from anabranch.cli import main
 
-    main()
+    main([parse_logs.name, *sys.argv[1:]])

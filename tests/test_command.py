@@ -187,7 +187,9 @@ def test_an_unreachable_server_is_a_clear_error(anabranch):
 
 
 def test_debug_shows_the_traceback(anabranch):
-    assert b"Traceback" in anabranch("parse-logs", "missing.tar", "--debug").stderr
+    done = anabranch("parse-logs", "missing.tar", "--debug", PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert b"Traceback" in done.stderr
 
 
 def test_help_names_every_option_with_its_description(anabranch):

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +22,8 @@ def module_of(path):
 
 def imports(path, *, top_level_only=False):
     tree = ast.parse(path.read_text())
-    skip = {id(sub) for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-            for sub in ast.walk(node)}  # fmt: skip
+    skip = {id(sub) for node in tree.body if isinstance(node, ast.If)
+            and re.search("TYPE_CHECKING|__main__", ast.unparse(node.test)) for sub in ast.walk(node)}  # fmt: skip
     for node in tree.body if top_level_only else ast.walk(tree):
         if id(node) in skip:
             continue

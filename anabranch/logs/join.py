@@ -1,7 +1,6 @@
 """Join the parts' texts in the order of the plan, and publish a report for each archive and mode."""
 
 import io
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,53 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from anabranch.errors import AnabranchError, UsageError
+from anabranch.errors import AnabranchError
 from anabranch.logs import modems
-from anabranch.logs.archive import Archive
 from anabranch.logs.modems import Modems
 from anabranch.logs.modes import EVENTS, FORMS
 from anabranch.logs.plan import LogPart, LogPlan, Source
 from anabranch.logs.results import Result, read_results
 from anabranch.logs.spans import Span, SpanFile
+from anabranch.logs.targets import targets
 from anabranch.parts import ErrorLine, Outcome, PartCounts, Report
-from anabranch.storage import published, refuse_special
+from anabranch.storage import published
 
 UNTAR_FAILED = "The untar failed with: ex failed with: 2: \n"
-
-
-def targets(archives: Sequence[Archive], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
-    """Say where the report of each archive's label and mode goes; UsageError where it cannot.
-
-    One report goes to `output` itself, unless that is a folder or ends in a slash. Several go into that folder, as
-    LABEL.MODE.txt.
-    """
-    keys = [(archive.label, mode) for archive in archives for mode in modes]
-    folder = Path(output)
-    if len(keys) == 1 and not folder.is_dir() and not output.endswith("/"):
-        found = {keys[0]: folder}
-    else:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(
-                "output-not-a-folder",
-                f"there are {len(keys)} reports to write, and the output is a file",
-                "Name a folder as the output.",
-                output,
-            )
-        found = {key: folder / f"{key[0]}.{key[1]}.txt" for key in keys}
-    for path in found.values():
-        _check(path, archives)
-    return found
-
-
-def _check(path: Path, archives: Sequence[Archive]) -> None:
-    parent = next(parent for parent in path.absolute().parents if parent.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(
-            "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
-        )
-    refuse_special(path)
-    if path.exists() and any(path.samefile(archive.path) for archive in archives):
-        raise UsageError("output-is-source", "the report would replace an archive", "Name another output.", str(path))
 
 
 @dataclass(slots=True)
@@ -77,7 +41,7 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     joined = _collect(plan, ordered)
     _account(plan, ordered, joined)
-    paths = targets([source.archive for source in plan.sources], plan.modes, output)
+    paths = targets([Path(source.archive.path) for source in plan.sources], plan.modes, output)
     for index, source in enumerate(plan.sources):
         for mode in plan.modes:
             path = paths[source.archive.label, mode]
@@ -150,12 +114,9 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
     sources = [source.error for source in plan.sources if source.error]
     unsliced = [error for error in sources if not any(error is outcome.error for outcome in every)]
     failed = [outcome.error for outcome in every if outcome.error] + unsliced
-    counts = PartCounts(
-        total=len(every) + len(unsliced),
-        done=len(every) + len(unsliced) - len(failed),
-        failed=len(failed),
-        cached=sum(outcome.cached for outcome in every),
-    )
+    counts = PartCounts.of(every)
+    counts.total += len(unsliced)
+    counts.failed += len(unsliced)
     warnings = [warning for source in plan.sources for warning in source.warnings]
     warnings += [warning for outcome in outcomes if outcome.done for warning in outcome.manifest.warnings]
     return Report(

@@ -15,7 +15,7 @@ from prefect.utilities.urls import url_for
 
 from anabranch.config import RunOptions
 from anabranch.errors import PartlyFailed, Stopped
-from anabranch.parts import Outcome, PartCounts, Report
+from anabranch.parts import Report
 
 MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
 
@@ -28,7 +28,6 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
     The report becomes artifacts on the run's page; failed parts beyond `run.tolerate` make the state PartlyFailed, a
     stop makes it Cancelled.
     """
-
     signature = inspect.signature(body)
 
     @functools.wraps(body)
@@ -45,23 +44,14 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
     return flow
 
 
-def counted(*maps: list[Outcome]) -> PartCounts:
-    """Count the outcomes of all maps of a run."""
-    outcomes = [outcome for outcomes in maps for outcome in outcomes]
-    done = sum(outcome.done for outcome in outcomes)
-    return PartCounts(
-        total=len(outcomes), done=done, failed=len(outcomes) - done, cached=sum(outcome.cached for outcome in outcomes)
-    )
-
-
 def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
     context = FlowRunContext.get()
     if context and context.flow_run:
         report.run_id = str(context.flow_run.id)
         report.run_url = url_for("flow-run", context.flow_run.id) or ""
     report.seconds = round(seconds, 3)
-    if report.errors and report.status == "completed" and len(report.errors) > run.tolerated(report.parts.total):
-        report.status = "partly_failed"
+    if report.status == "partly_failed" and len(report.errors) <= run.tolerated(report.parts.total):
+        report.status = "completed"
     for warning in report.warnings:
         get_run_logger().warning("%s", warning)
     Artifact(type="json", key="report", description=report.message, data=report.model_dump(mode="json")).create()
@@ -75,10 +65,11 @@ def _markdown(report: Report) -> Iterator[str]:
     yield f"# {report.flow}: {report.status.replace('_', ' ')}"
     yield f"\n{report.message} in {report.seconds:.1f} s.\n"
     yield from _table(("", ""), [(name, f"{number:,}") for name, number in report.items.items()])
-    for title, rows in report.details.items():
-        if isinstance(rows, list) and rows:
-            yield f"\n## {title}\n"
-            yield from _table(tuple(rows[0]), [tuple(row.values()) for row in rows[:MOST_LINES]])
+    if report.details:  # one row of figures for each thing that the run worked on
+        heads = list(dict.fromkeys(head for figures in report.details.values() for head in figures))
+        rows = [(name, *(figures.get(head, "") for head in heads)) for name, figures in report.details.items()]
+        yield "\n## Details\n"
+        yield from _table(("", *heads), rows[:MOST_LINES])
     for title, lines in (("Outputs", report.outputs), ("Errors", report.errors), ("Warnings", report.warnings)):
         if lines:
             yield f"\n## {title}\n"

@@ -9,9 +9,9 @@ from prefect import flow, task
 
 from anabranch.config import RunOptions
 from anabranch.errors import SourceError, Stopped, TemporaryError
-from anabranch.parts import Manifest, Part, Plan, Report
+from anabranch.parts import ErrorLine, Manifest, Part, PartCounts, Plan, Report
 from anabranch.run.mapping import BY_PART, Done, carry_out, is_temporary, map_parts
-from anabranch.run.reporting import concluded, counted
+from anabranch.run.reporting import concluded
 from anabranch.storage import published, work_file
 
 
@@ -24,11 +24,12 @@ class ToyPart(Part):
 def toy_plan(folder, table, costs=None, python_seconds=0.0, version=""):
     """Make a plan of one part for each row of the table {label: attempts}."""
     Path(folder).mkdir(parents=True, exist_ok=True)
-    return Plan(
-        tuple(ToyPart(i, label, (costs or {}).get(label, 1.0), f"{Path(folder).name}-{label}{version}", str(folder), tuple(attempts))
-              for i, (label, attempts) in enumerate(table.items())),
-        str(folder), python_seconds,
-    )  # fmt: skip
+    name = Path(folder).name
+    parts = [
+        ToyPart(i, label, (costs or {}).get(label, 1.0), f"{name}-{label}{version}", str(folder), tuple(attempts))
+        for i, (label, attempts) in enumerate(table.items())
+    ]
+    return Plan(tuple(parts), str(folder), python_seconds)
 
 
 def attempts_of(folder, label):
@@ -76,10 +77,7 @@ def toy(plan, run: RunOptions) -> Report:
     outcomes = map_parts(do_part, plan, run)
     toy.outcomes = outcomes
     errors = [outcome.error for outcome in outcomes if outcome.error]
-    return Report(flow="toy", parts=counted(outcomes), errors=[_line(error) for error in errors])
-
-
-def _line(error):
-    from anabranch.parts import ErrorLine
-
-    return ErrorLine.of(error)
+    status = "partly_failed" if errors else "completed"
+    return Report(
+        flow="toy", status=status, parts=PartCounts.of(outcomes), errors=[ErrorLine.of(error) for error in errors]
+    )
