@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+SETTLE_SECONDS = 4  # the server digests the events of one runner, which must not slow the next
+
 Measures = dict[str, list[float]]
 
 
@@ -55,6 +57,7 @@ def measure(tasks: int, rounds: int) -> Measures:
         for _ in range(rounds):
             for name, make in runners.items():
                 measures[name].append(map_once(make(), tasks))
+                time.sleep(SETTLE_SECONDS)
     return measures
 
 

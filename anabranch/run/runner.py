@@ -34,14 +34,12 @@ __all__ = ["CLUSTER_SETTINGS", "WarmDaskTaskRunner", "runner_for", "stop_request
 
 CONNECT_SECONDS = 8  # to reach a cluster's scheduler
 STOP_SECONDS = 10  # for parts in flight to come to their next item when the run stops
-PROCESS_START_SECONDS = (
-    3.7  # more than in-process for a whole small run, two processes on two cores: docs/decisions/0001
-)
+PROCESS_START_SECONDS = 3.7  # a small run takes that much longer on two processes: docs/decisions/0001
 
 CLUSTER_SETTINGS = {
     # a part that kills its worker twice is the cause; Dask's default of 3 costs two more workers
     "distributed.scheduler.allowed-failures": 1,
-    # by default a worker that happens to be down 15 s after a death is given up for ever, and its tasks may wait for ever
+    # by default a worker that is down 15 s after a death is given up, and without workers the tasks wait for ever
     "distributed.deploy.lost-worker-timeout": "5 minutes",
     # none waits on a worker behind a running task: it would be blamed too when that one kills the worker
     "distributed.scheduler.worker-saturation": 1.0,
@@ -78,8 +76,10 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             logging.getLogger("distributed").setLevel(logging.WARNING)
             if self.address:
                 require_scheduler(self.address, self.client_kwargs.get("security"), CONNECT_SECONDS)
-            with dask.config.set(CLUSTER_SETTINGS):
-                return super().client
+            else:
+                # until the end, since Dask reads the timeout only when a worker is lost
+                self._exit_stack.enter_context(dask.config.set(CLUSTER_SETTINGS))
+            return super().client
         return self._client
 
     def submit(  # type: ignore[override]  # its type variables say nothing about our futures

@@ -4,6 +4,7 @@ import inspect
 import socket
 import threading
 
+import dask
 import distributed
 import prefect.context
 import pytest
@@ -17,7 +18,7 @@ from anabranch.config import RunOptions
 from anabranch.errors import SetupError
 from anabranch.parts import Part, Plan
 from anabranch.run.connecting import require_scheduler
-from anabranch.run.runner import PROCESS_START_SECONDS, WarmDaskTaskRunner, runner_for, using
+from anabranch.run.runner import CLUSTER_SETTINGS, PROCESS_START_SECONDS, WarmDaskTaskRunner, runner_for, using
 from tests.run import runner_tasks as tasks
 
 
@@ -81,6 +82,23 @@ def test_an_unreachable_cluster_ends_the_flow_with_that_error(prefect_server):
 
     with pytest.raises(SetupError, match="nonsense://somewhere"):
         reach()
+
+
+@pytest.mark.server
+def test_dask_knows_our_settings_as_long_as_our_cluster_lives(prefect_server):
+    def settings() -> dict[str, object]:
+        return {name: dask.config.get(name) for name in CLUSTER_SETTINGS}
+
+    @flow
+    def look():
+        with using(runner_for(plan_of(1, 0.0), RunOptions())):
+            tasks.add.submit(1, 1).wait()
+            return settings()
+
+    before = settings()
+
+    assert look() == CLUSTER_SETTINGS
+    assert settings() == before != CLUSTER_SETTINGS
 
 
 @pytest.mark.server
