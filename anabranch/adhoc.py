@@ -26,6 +26,8 @@ def run_flow(request: "Request") -> int:
     own_server = not os.environ.get("PREFECT_API_URL")
     url = ensure_server(waiting=terminal.say)
     os.environ.update(prefect_environment(url))  # before anything imports Prefect
+    if "debug" not in request.flags:  # errors are shown by us, once, without traceback; the run's page has them all
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
     with terminal:
         state = _run(load(request.workload.flow), request.parameters, terminal)

@@ -12,6 +12,7 @@ from anabranch.parts import Report
 from anabranch.run.cluster import threads_for
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
+from anabranch.storage import fingerprint
 from tasks.logs import parse_part, unpack_slice
 
 
@@ -36,7 +37,7 @@ def parse_logs(
     threads = threads_for(run)
     slices = survey(source, work_dir(run), threads)
     logs = plan(slices, map_parts(unpack_slice, slices, run), options, threads)
-    return join(logs, map_parts(parse_part, logs, run), output or f"{slices.folder}/report.txt")
+    return join(logs, map_parts(parse_part, logs, run), output or f"{slices.folder}/{fingerprint(options)}.txt")
 
 
 if __name__ == "__main__":  # python -m flows.logs …: the command, which imports this module by its real name

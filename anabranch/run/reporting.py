@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
@@ -10,6 +11,7 @@ from prefect import get_run_logger
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.urls import url_for
 
@@ -18,6 +20,8 @@ from anabranch.errors import PartlyFailed, Stopped
 from anabranch.parts import Report
 
 MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
+
+SUPERVISED = "PREFECT__FLOW_RUN_ID"  # set for flow runs that a Prefect worker started
 
 P = ParamSpec("P")
 
@@ -35,7 +39,9 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
         started = time.monotonic()
         try:
             report = body(*args, **kwargs)
-        except (Stopped, KeyboardInterrupt) as stop:
+        except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
+            if isinstance(stop, TerminationSignal) and SUPERVISED in os.environ:
+                raise  # the Prefect worker that sent the signal knows whether it meant a cancel
             return Cancelled(message=str(stop) or "the run was interrupted")
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
