@@ -12,7 +12,7 @@ import pytest
 from anabranch.config import cores
 from anabranch.logs.options import LogOptions, Mode
 from benchmarks.engine import parse_logs
-from benchmarks.logs import AGAIN, ENGINE, OUTER, PRECOMPILED, SLOW, WHOLE, page, require_equal
+from benchmarks.logs import AGAIN, ENGINE, OUTER, PRECOMPILED, SLOW, WHOLE, Case, cases, page, require_equal
 from benchmarks.measure import Usage, median, one_after_the_other, run, write_section
 from benchmarks.one_core import WAYS, write_report
 
@@ -119,8 +119,27 @@ def test_the_slowest_row_is_scaled_to_archives_for_which_it_would_take_too_long(
     ours = {PRECOMPILED: 10.0, ENGINE.format(cores()): 2.0, WHOLE: 4.0, AGAIN: 3.0, OUTER: 1.0}
     rows = {name: Usage(wall, wall, 10**8) for name, wall in ours.items()}
 
-    text = page({20: {SLOW: Usage(100, 90, 10**8), **rows}, 200: rows}, ["bw"], 3, "this machine")
+    text = page({Case(20, ("bw",)): {SLOW: Usage(100, 90, 10**8), **rows}, Case(200, ("bw",)): rows}, 3, "this machine")
 
     assert f"| {SLOW} | 100.00 | 90.00 | 0.90 | 100 | 0.2 | 1.0 | 0.1 |" in text
     assert f"| {SLOW} (measured with 20 MB, scaled) | 1000.00 | 900.00 | 0.90 | 100 | 0.2 | 1.0 | 0.0 |" in text
     assert f"| {WHOLE} | 4.00 | 4.00 | 1.00 | 100 | 50.0 | 250.0 | 2.5 |" in text
+
+
+def test_the_slowest_row_of_other_reports_is_not_scaled():
+    rows = {name: Usage(1, 1, 1) for name in (PRECOMPILED, ENGINE.format(cores()), WHOLE, AGAIN, OUTER)}
+
+    text = page({Case(20, ("bw",)): {SLOW: Usage(100, 90, 1), **rows}, Case(200, ("md",)): rows}, 3, "this machine")
+
+    assert "scaled" not in text
+
+
+def test_the_cases_are_all_sizes_and_single_reports_of_the_largest_archive_with_a_slow_row():
+    assert cases([200, 3, 20], MODES, slow_mb=20) == [
+        Case(3, MODES),
+        Case(20, MODES),
+        Case(200, MODES),
+        Case(20, ("bw",)),
+        Case(20, ("known",)),
+    ]
+    assert cases([200], ["md"], slow_mb=20) == [Case(200, ("md",))]
