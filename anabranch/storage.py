@@ -1,7 +1,6 @@
 """Files that are either whole or not there: written aside, flushed to disk, renamed."""
 
 import errno
-import glob
 import hashlib
 import io
 import os
@@ -31,8 +30,9 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     after a power cut. A target that exists and is no regular file (a device, a pipe, a link) is a UsageError.
     """
     refuse_special(target)
-    aside = target.with_name(f".{target.name[:100]}.{uuid.uuid4().hex}.part")
-    _sweep(target)
+    mark = fingerprint(target.name)  # the name itself might be too long with more behind it
+    _sweep(target.parent, mark)
+    aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
     try:
         raw = _Counted(aside, "xb")
         with io.BufferedWriter(raw) as file:
@@ -64,10 +64,10 @@ class _Counted(io.FileIO):
         return self.written
 
 
-def _sweep(target: Path) -> None:
+def _sweep(folder: Path, mark: str) -> None:
     """Remove what killed writers of the same file left beside it."""
     with suppress(OSError):
-        for left in target.parent.glob(f".{glob.escape(target.name[:100])}.{'?' * 32}.part"):
+        for left in folder.glob(f".{mark}.*.part"):
             if time.time() - left.stat().st_mtime > LEFT_SECONDS:
                 left.unlink()
 

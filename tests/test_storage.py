@@ -18,6 +18,13 @@ def test_a_published_file_is_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["report.txt"]
 
 
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
+    with published(tmp_path / ("ログ" * 42)) as file:  # 252 bytes
+        file.write(b"whole")
+
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
+
+
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     target = tmp_path / "report.txt"
     target.write_bytes(b"old")
@@ -41,8 +48,8 @@ def test_a_published_file_has_the_mode_that_the_user_asked_for(tmp_path):
 
 
 def test_what_killed_writers_left_is_swept_away(tmp_path):
-    target = tmp_path / "report[1].txt"
-    old, new = (tmp_path / f".report[1].txt.{digit * 32}.part" for digit in "01")
+    target = tmp_path / "report.txt"
+    old, new = (tmp_path / f".{fingerprint('report.txt')}.{digit * 32}.part" for digit in "01")
     for path in (old, new):
         path.touch()
     os.utime(old, (0, time.time() - 4000))

@@ -2,11 +2,13 @@
 
 import glob
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from anabranch.errors import UsageError
+from anabranch.errors import SourceError, UsageError
+from anabranch.parts import WorkFile
+from anabranch.storage import unchanged
 
 Kind = Literal["bz2", "gz", "xz", "tar"]
 
@@ -32,6 +34,20 @@ class Archive:
     size: int
     kind: Kind
     digest: str
+    modified_ns: int = field(repr=False, compare=False)  # not of its content, so not of any fingerprint
+
+    @property
+    def file(self) -> WorkFile:
+        """The archive's file, as it was when the run was planned."""
+        return WorkFile(self.path, self.size, self.modified_ns)
+
+
+def require_unchanged(file: WorkFile) -> None:
+    """Raise SourceError where an archive is another than when the run was planned, lest it be taken for the first."""
+    if not unchanged(file):
+        raise SourceError(
+            "source-changed", "it changed during the run", "Run the same command again.", Path(file.path).name
+        )
 
 
 def find(sources: Sequence[str]) -> list[Path]:

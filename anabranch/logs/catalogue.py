@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from anabranch.logs.archive import require_unchanged
 from anabranch.logs.reading import DamageError, blocks
 from anabranch.logs.spans import Span, within
+from anabranch.parts import WorkFile
 from anabranch.storage import fingerprint, published
 
 
@@ -22,9 +25,13 @@ class Piece(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    """The archives' labels, where the bytes of their tar streams are, and all pieces."""
+    """The archives' labels, where the bytes of their tar streams are, and all pieces.
+
+    `plain` has the file of each archive that is read itself, and None for one that is read from unpacked slices.
+    """
 
     labels: list[str]
+    plain: list[WorkFile | None]
     streams: list[list[Span]]
     pieces: list[Piece]
 
@@ -34,9 +41,15 @@ class Catalogue(NamedTuple):
             raise DamageError("it is no regular file")
         return blocks(within(self.streams[piece.archive], piece.start, piece.size))
 
+    def require_unchanged(self, pieces: Sequence[Piece]) -> None:
+        """Raise SourceError where an archive from which these were read is another than when they were planned."""
+        for index in {piece.archive for piece in pieces}:
+            if file := self.plain[index]:
+                require_unchanged(file)
+
     def save(self, folder: Path) -> Path:
         """Write the catalogue under a name that tells its content."""
-        text = json.dumps(self)
+        text = json.dumps([self.labels, [file and astuple(file) for file in self.plain], *self[2:]])
         path = folder / f"{fingerprint(text)}.catalogue.json"
         folder.mkdir(parents=True, exist_ok=True)
         with published(path, durable=False) as file:
@@ -47,8 +60,9 @@ class Catalogue(NamedTuple):
 @lru_cache(maxsize=4)
 def load(path: str) -> Catalogue:
     """Read a catalogue, once for all parts that a process works on."""
-    labels, streams, pieces = json.loads(Path(path).read_bytes())
-    return Catalogue(labels, [_spans(stream) for stream in streams], [Piece(*piece) for piece in pieces])
+    labels, plain, streams, pieces = json.loads(Path(path).read_bytes())
+    files = [WorkFile(*file) if file else None for file in plain]
+    return Catalogue(labels, files, [_spans(stream) for stream in streams], [Piece(*piece) for piece in pieces])
 
 
 def _spans(stream: Sequence[Sequence[int | str]]) -> list[Span]:

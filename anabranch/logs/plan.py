@@ -80,7 +80,12 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
         for cut in _cut(index, member, stream.spans)
     ]
     pieces, costs = [piece for piece, _ in cut], [cost for _, cost in cut]
-    catalogue = Catalogue([archive.label for archive in slices.archives], [stream.spans for stream in streams], pieces)
+    catalogue = Catalogue(
+        [archive.label for archive in slices.archives],
+        [archive.file if archive.kind == "tar" else None for archive in slices.archives],
+        [stream.spans for stream in streams],
+        pieces,
+    )
     counts = Counter(piece.archive for piece in pieces)
     sources = [
         _source(archive, stream, counts[index])

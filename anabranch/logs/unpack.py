@@ -12,7 +12,7 @@ from typing import IO
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import SourceError, Stopped
 from anabranch.logs import bzip2
-from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of
+from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of, require_unchanged
 from anabranch.logs.reading import GZIP, DamageError, damage_noticed, inflate
 from anabranch.parts import Manifest, Part, Plan
 from anabranch.storage import code_version, fingerprint, published, work_file
@@ -58,7 +58,8 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
 def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifest:
     """Write the part's slice of the tar stream.
 
-    SourceError where the archive is damaged: what precedes the damage is in the part's target all the same.
+    SourceError where the archive is damaged, when what precedes the damage is in the part's target all the same, or
+    where it changed since it was surveyed.
     """
     target, fault = Path(part.target), ""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +71,7 @@ def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifes
                 out.write(data)
         except DamageError as error:
             fault = str(error)
+        require_unchanged(part.archive.file)
     if fault:
         raise SourceError(
             "archive-damaged",
@@ -88,13 +90,13 @@ def version() -> str:
 
 def _look(path: Path) -> tuple[Archive, list[range]]:
     """Read the archive once: its fingerprint, and its blocks where it can be cut."""
-    kind, size, digest = kind_of(path), path.stat().st_size, hashlib.blake2b(digest_size=16)
+    kind, noted, digest = kind_of(path), work_file(path), hashlib.blake2b(digest_size=16)
     read = chunks(path, digest.update)
-    found = list(bzip2.marks(read)) if kind == "bz2" and size > _WHOLE else []
+    found = list(bzip2.marks(read)) if kind == "bz2" and noted.size > _WHOLE else []
     for _ in read:
         pass
-    archive = Archive(path.name, str(path), size, kind, digest.hexdigest())
-    return archive, bzip2.spans(found, size) if found else []
+    archive = Archive(path.name, noted.path, noted.size, kind, digest.hexdigest(), noted.modified_ns)
+    return archive, bzip2.spans(found, noted.size) if found else []
 
 
 def _slices(archive: Archive, blocks: Sequence[range], count: int, folder: Path, index: int) -> Iterator[SlicePart]:

@@ -26,13 +26,14 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
     """Read the part's pieces for all its modes at once, and write what they find into the plan's folder.
 
     A member that turns out damaged leaves no text but the line that says so, and a warning. Raises Stopped when `stop`
-    says so before a block.
+    says so before a block, and SourceError where the archive changed since the plan.
     """
     catalogue = load(part.catalogue)
     scanner = Scanner(part.modes, part.clock)
+    pieces = catalogue.pieces[part.first : part.stop]
     results: list[Result] = []
     with ResultWriter(Path(part.folder), part.key, streams(part.modes)) as writer:
-        for piece in catalogue.pieces[part.first : part.stop]:
+        for piece in pieces:
             if not results or results[-1].archive != piece.archive:
                 results.append(Result(piece.archive))
             before, found = writer.ends(), Findings({stream: [] for stream in streams(part.modes)})
@@ -45,6 +46,7 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
             else:
                 results[-1].add(found)
             results[-1].keep(before, writer.ends())
+        catalogue.require_unchanged(pieces)
     writer.finish(results)
     return LogManifest(writer.files(), _totals(results), _warnings(catalogue, results))
 

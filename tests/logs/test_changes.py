@@ -1,0 +1,41 @@
+"""An archive that changes during a run must not be taken for the one that was planned."""
+
+import bz2
+import gzip
+from pathlib import Path
+
+import pytest
+
+from anabranch.errors import SourceError
+from anabranch.logs.options import LogOptions
+from anabranch.logs.plan import plan
+from anabranch.logs.unpack import survey, unpack
+from anabranch.logs.work import work
+from tests.logs.archives import flow, tar_of
+
+
+def change(path, pack):
+    path.write_bytes(pack(tar_of({"messages.log": flow(2)})))
+
+
+@pytest.mark.parametrize(("name", "pack"), [("unit.tar.gz", gzip.compress), ("unit.tar.bz2", bz2.compress)])
+def test_a_slice_of_another_archive_is_not_kept(tmp_path, name, pack):
+    source = tmp_path / name
+    source.write_bytes(pack(tar_of({"messages.log": flow(1)})))
+    slices = survey([str(source)], tmp_path / "work", threads=1)
+    change(source, pack)
+
+    with pytest.raises(SourceError, match="it changed during the run"):
+        unpack(slices.parts[0])
+    assert not Path(slices.parts[0].target).exists()
+
+
+def test_a_part_of_another_plain_archive_is_not_kept(tmp_path):
+    source = tmp_path / "unit.tar"
+    source.write_bytes(tar_of({"messages.log": flow(1)}))
+    logs = plan(survey([str(source)], tmp_path / "work", threads=1), [], LogOptions(), threads=1)
+    change(source, lambda tar: tar)
+
+    with pytest.raises(SourceError, match="it changed during the run"):
+        work(logs.parts[0])
+    assert [path.suffix for path in (tmp_path / "work").rglob("*") if path.is_file()] == [".json"]  # the catalogue
