@@ -48,8 +48,8 @@ class WarmRun:
         self._client = self.context.run(SyncClientContext)
         self.context.run(self._client.__enter__)
 
-    def close(self) -> None:
-        """Close the API client."""
+    def __del__(self) -> None:
+        # when the thread ends or keeps other runs; the client itself may live on in what its run left behind
         self.context.run(self._client.__exit__, None, None, None)
 
 
@@ -59,7 +59,7 @@ def _warm_run(flow_run: bytes) -> WarmRun:
         kept[flow_run] = WarmRun(flow_run)
     kept.move_to_end(flow_run)
     if len(kept) > WARM_RUNS:
-        kept.popitem(last=False)[1].close()
+        kept.popitem(last=False)
     return kept[flow_run]
 
 
