@@ -28,9 +28,10 @@ class Terminal:
                    MofNCompleteColumn(), TextColumn("parts{task.fields[note]}"), TimeElapsedColumn())  # fmt: skip
         self._bar = None if quiet or not self.console.is_terminal else Bar(*columns, console=self.console)
         self._tasks: dict[str, TaskID] = {}
-        self._last_line = time.monotonic()
+        self._last_line = 0.0
 
     def __enter__(self) -> Self:
+        self._last_line = time.monotonic()
         if self._bar:
             self._bar.start()
         return self

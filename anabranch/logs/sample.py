@@ -8,6 +8,7 @@ import random
 import tarfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,15 +48,16 @@ corecard streamer @:INFO:ModemGrading: changed grade of modem # from Full Servic
 corecard streamer @:INFO:modem # extrapolated smooth rtt (###) or upstreamdelay (###) NOT good enough for full service
 corecard streamer @:INFO:modem # loss ( ## ) below limited service floor 20 (Grading.h:217)"""
 
+# In this order, again and again: what a unit goes through.
 _STATES = """\
 corecard boss100 @:INFO:Entering state "StartStreamer" with args: (), {'collectorAddressList': [[u'10.#.##.##', 8###]]}
-corecard boss100 @:INFO:Entering state "Streaming" with args: ('Boss1100_########_Instance1',), {} (state.py:24)
 corecard boss100 @:INFO:Received SESSION ID: ####### from Boss1100_########_Instance2 (selectchannel.py:53)
+corecard boss100 @:INFO:Entering state "Streaming" with args: ('Boss1100_########_Instance1',), {} (state.py:24)
+vic python @:INFO:Camera connected (vic/video.py:##)
+corecard overlord @:ERROR:Overlord watched Egg streamer, pid ####, and it terminated unexpectedly with signal ##
 corecard boss100 @:INFO:Entering state "StopStreamer" with args: (), {} (common/statemachine/state.py:21)
 mmh4 boss1100[###]: @:INFO:Entered state "CollectorStarting" (common/statemachine/state.py:23)
 mmh4 boss1100[###]: @:INFO:Entering state "CollectorStopping" with args: ('No data', True), {} (state.py:21)
-corecard overlord @:ERROR:Overlord watched Egg streamer, pid ####, and it terminated unexpectedly with signal ##
-vic python @:INFO:Camera connected (vic/video.py:##)
 corecard lu100gui @:INFO:Rebooting the system: Reboot was requested (gui/reboot.py:##)"""
 
 
@@ -97,12 +99,14 @@ def _take(lines: Iterator[bytes], size: int | None) -> bytes:
 
 def _lines(size: int, generator: random.Random) -> Iterator[bytes]:
     noise, measured, states = (_texts(templates, generator) for templates in (_NOISE, _MEASURED, _STATES))
+    state = cycle(states)
     step = _SPAN / max(size // _LINE, 1)
     time, written, draw = _START, 0, generator.random
     while written < size:
         chance = draw()
-        pool = states if chance < _STATE else measured if chance < _STATE + _SIGNAL else noise
-        line = f"{time.isoformat(timespec='microseconds')} ".encode() + pool[int(draw() * len(pool))]
+        pool = measured if chance < _SIGNAL else noise
+        text = next(state) if chance > 1 - _STATE else pool[int(draw() * len(pool))]
+        line = f"{time.isoformat(timespec='microseconds')} ".encode() + text
         yield line
         written += len(line)
         time += step
