@@ -47,7 +47,7 @@ def measure(tasks: int, rounds: int) -> Measures:
 
     from anabranch.run.runner import WarmDaskTaskRunner
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         runners: dict[str, Callable[[], Any]] = {
             "stock DaskTaskRunner": lambda: DaskTaskRunner(address=cluster.scheduler_address),
             "WarmDaskTaskRunner": lambda: WarmDaskTaskRunner(address=cluster.scheduler_address),

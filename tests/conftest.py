@@ -53,7 +53,7 @@ def cluster(prefect_server: str) -> Iterator[str]:
 
     with (
         dask.config.set(CLUSTER_SETTINGS),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as running,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as running,
     ):
         yield running.scheduler_address
 

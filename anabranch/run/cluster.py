@@ -11,13 +11,13 @@ from distributed import Client
 
 from anabranch.config import RunOptions, cluster_address, cores
 from anabranch.errors import SetupError
+from anabranch.run.connecting import require_scheduler
 
-CONNECT_SECONDS = 8
 COMPARED = ("anabranch", "prefect", "distributed")  # what must be of one version here and on every worker
 
 
 def threads_for(run: RunOptions) -> int:
-    """Say how many parts will run at the same time: as asked for, else the cluster's threads or this machine's cores."""
+    """Say how many parts will run at the same time: as asked for, the cluster's threads, or this machine's cores."""
     if run.workers:
         return run.workers
     address = cluster_address(run)
@@ -30,18 +30,13 @@ def threads_for(run: RunOptions) -> int:
 @contextmanager
 def connected(address: str) -> Iterator[Client]:
     """Connect to a scheduler; SetupError "cluster-unreachable" or "cluster-empty" where no part could run."""
-    try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise SetupError(
-            "cluster-unreachable",
-            f"no Dask scheduler answers at {address}",
-            "Start it, correct the address, or leave --cluster away to run on this machine.",
-        ) from error
-    with client:
+    require_scheduler(address)
+    with Client(address, set_as_default=False) as client:
         if not client.nthreads():
             raise SetupError(
-                "cluster-empty", f"the Dask scheduler at {address} has no workers", "Start workers: docs/deploying.md."
+                "cluster-empty",
+                f"the Dask scheduler at {address} has no workers",
+                "Start workers, as deployments/README.md says.",
             )
         yield client
 

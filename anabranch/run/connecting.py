@@ -8,8 +8,10 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 
 from anabranch.errors import SetupError
 
+CONNECT_SECONDS = 8
 
-def require_scheduler(address: str, security: Security | None, seconds: float) -> None:
+
+def require_scheduler(address: str, security: Security | None = None, seconds: float = CONNECT_SECONDS) -> None:
     """Raise SetupError "cluster-unreachable" unless a Dask scheduler answers at `address` within that time.
 
     Dask's own client sets no limit to its handshake, so it would wait for ever on a port where somebody else listens.

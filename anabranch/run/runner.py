@@ -32,7 +32,6 @@ from anabranch.run.warm import run_task
 
 __all__ = ["CLUSTER_SETTINGS", "WarmDaskTaskRunner", "runner_for", "stop_requested", "using"]
 
-CONNECT_SECONDS = 8  # to reach a cluster's scheduler
 STOP_SECONDS = 10  # for parts in flight to come to their next item when the run stops
 PROCESS_START_SECONDS = 3.7  # a small run takes that much longer on two processes: docs/decisions/0001
 
@@ -75,7 +74,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             # Prefect's root handlers would show Dask's INFO lines
             logging.getLogger("distributed").setLevel(logging.WARNING)
             if self.address:
-                require_scheduler(self.address, self.client_kwargs.get("security"), CONNECT_SECONDS)
+                require_scheduler(self.address, self.client_kwargs.get("security"))
             else:
                 # until the end, since Dask reads the timeout only when a worker is lost
                 self._exit_stack.enter_context(dask.config.set(CLUSTER_SETTINGS))
@@ -186,6 +185,10 @@ def runner_for(plan: Plan[Any], run: RunOptions) -> WarmDaskTaskRunner:
 
 
 def _local_runner(**cluster: Any) -> WarmDaskTaskRunner:
-    # any free port, since Dask warns when its usual one is taken, even where it shows no dashboard
-    quiet = {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": ":0"}}
-    return WarmDaskTaskRunner(cluster_kwargs={**cluster, **quiet})
+    # Dask serves HTTP even without a dashboard: on every address, and with a warning where its usual port is taken
+    here = {
+        "dashboard_address": None,
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
+        "worker_dashboard_address": "127.0.0.1:0",
+    }
+    return WarmDaskTaskRunner(cluster_kwargs={**cluster, **here})

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.server
 @pytest.fixture
 def run(prefect_server, tmp_path):
     """Run the toy flow on a table of parts; return final state, outcomes by label, and the folder."""
-    from tests.run.toy import toy, toy_plan
-
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from tests.run.toy import toy, toy_plan
 
     def run_toy(table, *, folder=tmp_path / "toy", costs=None, version="", **options):
         plan = toy_plan(folder, table, costs, version=version)

@@ -1,6 +1,7 @@
 """Where a plan's parts run, what happens when that place does not answer, and what of Prefect all this relies on."""
 
 import inspect
+import os
 import socket
 import threading
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import dask
 import distributed
 import prefect.context
+import psutil
 import pytest
 from prefect import flow
 from prefect.context import FlowRunContext
@@ -96,10 +98,27 @@ def test_dask_knows_our_settings_as_long_as_our_cluster_lives(prefect_server):
             tasks.add.submit(1, 1).wait()
             return settings()
 
-    before = settings()
+    with dask.config.set(dict.fromkeys(CLUSTER_SETTINGS, "as it was")):
+        assert look() == CLUSTER_SETTINGS
+        assert set(settings().values()) == {"as it was"}
 
-    assert look() == CLUSTER_SETTINGS
-    assert settings() == before != CLUSTER_SETTINGS
+
+@pytest.mark.server
+@pytest.mark.parametrize("python_seconds", [0.0, 1000.0], ids=["in process", "processes"])
+def test_a_cluster_of_ours_listens_to_this_machine_only(prefect_server, python_seconds):
+    @flow
+    def listen():
+        with using(runner_for(plan_of(2, python_seconds), RunOptions(workers=2))):
+            tasks.add.submit(1, 1).wait()
+            family = [os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))]
+            return {
+                connection.laddr.ip
+                for pid in family
+                for connection in psutil.Process(pid).net_connections("tcp")
+                if connection.status == psutil.CONN_LISTEN
+            }
+
+    assert listen() <= {"127.0.0.1", "::1"}
 
 
 @pytest.mark.server

@@ -120,7 +120,7 @@ def test_a_lost_cluster_ends_the_tasks_and_hangs_nobody(prefect_server, tmp_path
     program = """
 import time, distributed
 if __name__ == "__main__":
-    cluster = distributed.LocalCluster(processes=False, dashboard_address=":0", protocol="tcp")
+    cluster = distributed.LocalCluster(processes=False, dashboard_address="127.0.0.1:0", protocol="tcp")
     print(cluster.scheduler_address, flush=True)
     time.sleep(600)
 """

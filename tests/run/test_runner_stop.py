@@ -21,7 +21,7 @@ LONG = 120  # seconds that a part would work, were it not stopped
 
 
 def in_process() -> WarmDaskTaskRunner:
-    kwargs = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
+    kwargs = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": "127.0.0.1:0"}
     return WarmDaskTaskRunner(cluster_kwargs=kwargs)
 
 
