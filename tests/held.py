@@ -1,0 +1,44 @@
+"""What this process holds of the system: open files, sockets, threads, child processes."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+SETTLE_SECONDS = 15  # a thread that was told to end may take that long; one that leaks never ends
+
+
+def held() -> Counter[str]:
+    """Count what is held, by name: files by path, sockets and pipes by kind, threads and children by their command."""
+    return Counter([*_files(), *_threads(), *_children()])
+
+
+def more_than(before: Counter[str], settle: float = SETTLE_SECONDS, ignore: Sequence[str] = ()) -> Counter[str]:
+    """Give what is held beyond `before`, but for names to ignore, and has not gone after `settle` seconds."""
+    before = before + Counter(dict.fromkeys(ignore, sys.maxsize))
+    deadline = time.monotonic() + settle
+    while (left := held() - before) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def _files():
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            target = str(link.readlink())
+            yield target if target.startswith("/") else target.partition("[")[0]
+
+
+def _threads():
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):
+            yield f"thread {(task / 'comm').read_text().strip()}"
+
+
+def _children():
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):
+            for child in (task / "children").read_text().split():
+                yield f"child {(Path('/proc') / child / 'comm').read_text().strip()}"

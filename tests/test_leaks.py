@@ -1,0 +1,117 @@
+"""A run holds nothing when it is over: files, sockets, threads and child processes are as many as before it."""
+
+import threading
+import time
+
+import pytest
+
+from anabranch.config import RunOptions
+from anabranch.errors import Stopped
+from anabranch.logs.options import LogOptions
+from anabranch.logs.unpack import survey, unpack
+from tests.held import held, more_than
+from tests.logs.pipeline import parse_logs
+from tests.logs.small import parse, small_scale, write_archive
+
+TABLES = {
+    "completed": {"a": ["ok"], "b": ["temporary", "ok"]},
+    "partly failed": {"a": ["ok"], "b": ["source"], "c": ["defect"]},
+    "stopped": {"a": ["ok"], "b": ["slow"], "c": ["ok"]},
+}
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "unit.tar.bz2"
+    write_archive(path)
+    return path
+
+
+def test_what_is_held_would_be_seen(tmp_path):
+    before = held()
+
+    with (tmp_path / "file").open("wb") as file:
+        assert more_than(before, settle=0) == {file.name: 1}
+
+
+def test_the_engine_leaves_nothing_open(archive, tmp_path):
+    parse(str(archive), f"{tmp_path}/first/", str(tmp_path / "work"))
+    before = held()
+    parse(str(archive), f"{tmp_path}/second/", str(tmp_path / "work"))
+
+    assert not more_than(before)
+
+
+def test_an_engine_that_fails_or_is_stopped_leaves_nothing_open(archive, tmp_path):
+    before = held()
+    with small_scale():
+        for part in survey([str(archive)], tmp_path / "work", 2).parts:
+            with pytest.raises(Stopped):
+                unpack(part, lambda: True)
+        (tmp_path / "unit.tar.bz2").write_bytes(archive.read_bytes()[:-1000])
+        report = parse_logs([str(archive)], tmp_path / "report", LogOptions(), tmp_path / "work")
+
+    assert report.status == "partly_failed"
+    assert not more_than(before)
+
+
+@pytest.mark.server
+def test_a_run_through_prefect_and_dask_leaves_nothing_open(prefect_server, archive, tmp_path):
+    from flows.logs import parse_logs as flow
+
+    def run(name):
+        flow([str(archive)], f"{tmp_path}/{name}.txt", LogOptions(), RunOptions(work_dir=str(tmp_path / name)))
+
+    run("first")  # what Prefect keeps for the life of the process
+    before = held()
+    run("second")
+
+    assert not _beyond_connections(before)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("python_seconds", "ends"),
+    [
+        (0, {"completed": "Completed", "partly failed": "PartlyFailed", "stopped": "Cancelled"}),
+        (100, {"stopped": "Cancelled"}),
+    ],
+    ids=["threads", "processes"],
+)
+def test_a_run_leaves_nothing_open_however_it_ends(prefect_server, tmp_path, python_seconds, ends):
+    _run_toy(tmp_path / "first", "completed", python_seconds)
+    before = held()
+
+    states = [_run_toy(tmp_path / end, end, python_seconds) for end in ends]
+
+    assert states == [*ends.values()]
+    assert not _beyond_connections(before)
+
+
+def _beyond_connections(before):
+    """Leave out sockets: an API client of Prefect's flow engine may keep its connection."""
+    return more_than(before, ignore=("socket:",))
+
+
+def _run_toy(folder, end, python_seconds):
+    from tests.run.toy import toy, toy_plan
+
+    plan = toy_plan(folder, TABLES[end], python_seconds=python_seconds)
+    stopper = threading.Thread(target=_cancel_newest_when, args=(folder / "b.attempts",))
+    if end == "stopped":
+        stopper.start()
+    state = toy(plan, run=RunOptions(work_dir=str(folder), workers=2), return_state=True)
+    if end == "stopped":
+        stopper.join()
+    return state.name
+
+
+def _cancel_newest_when(begun):
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelling
+
+    while not begun.exists():
+        time.sleep(0.05)
+    with get_client(sync_client=True) as client:
+        newest = max(client.read_flow_runs(), key=lambda flow_run: flow_run.created)
+        client.set_flow_run_state(newest.id, Cancelling(), force=True)
