@@ -1,9 +1,7 @@
 """What this process holds of the system: open files, sockets, threads, child processes."""
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,9 +13,17 @@ def held() -> Counter[str]:
     return Counter([*_files(), *_threads(), *_children()])
 
 
-def more_than(before: Counter[str], settle: float = SETTLE_SECONDS, ignore: Sequence[str] = ()) -> Counter[str]:
-    """Give what is held beyond `before`, but for names to ignore, and has not gone after `settle` seconds."""
-    before = before + Counter(dict.fromkeys(ignore, sys.maxsize))
+def settled() -> Counter[str]:
+    """Count what is held once it stays so: Prefect opens its connections for logs and events some time after a run."""
+    before, now = Counter[str](), held()
+    while before != now:
+        time.sleep(3)
+        before, now = now, held()
+    return now
+
+
+def more_than(before: Counter[str], settle: float = SETTLE_SECONDS) -> Counter[str]:
+    """Give what is held beyond `before`, and has not gone after `settle` seconds."""
     deadline = time.monotonic() + settle
     while (left := held() - before) and time.monotonic() < deadline:
         time.sleep(0.1)
