@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anabranch.errors import AnabranchError, PartlyFailed
+from anabranch.errors import PartlyFailed, as_ours
 from anabranch.parts import ErrorLine, Report
 from anabranch.run.server import ensure_server, prefect_environment
 from anabranch.terminal import Terminal
@@ -29,10 +29,12 @@ def run_flow(request: "Request") -> int:
     os.environ.update(prefect_environment(url))  # before anything imports Prefect
     if "debug" not in request.flags:  # errors are shown by us, once, without traceback; the run's page has them all
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl-C does; nohup's choice to ignore stays
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     with terminal:
         state = _run(_imported(request.workload.flow), request.parameters, terminal)
-    report, error = _reported(request, state)
+    report, error = _reported(request.workload.name, state)
     if "json" in request.flags:
         print(report.model_dump_json(indent=2))
     elif request.output is None and report.outputs:
@@ -42,7 +44,7 @@ def run_flow(request: "Request") -> int:
         raise error
     if report.status == "nothing_to_do" and "error_on_empty" in request.flags:
         return NOTHING_TO_DO
-    return error.exit_code if isinstance(error, AnabranchError) else EXIT_CODES[report.status]
+    return as_ours(error).exit_code if error else EXIT_CODES[report.status]
 
 
 def _imported(flow: str) -> Any:
@@ -65,23 +67,28 @@ def _run(flow: Any, parameters: dict[str, Any], terminal: Terminal) -> Any:
         return flow(**parameters, return_state=True)
 
 
-def _reported(request: "Request", state: Any) -> tuple[Report, BaseException | None]:
+def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
     """Take the report from the flow's final state, or make one that says what ended the flow."""
-    if state.is_cancelled():
-        return Report(flow=request.workload.name, status="cancelled", warnings=[state.message or ""]), None
-    result = state.result(raise_on_failure=False)
+    from prefect.utilities.urls import url_for
+
+    result = None if state.is_cancelled() else state.result(raise_on_failure=False)
     if isinstance(result, PartlyFailed):
         return result.report, None
     if isinstance(result, Report):
         return result, None
-    error = result if isinstance(result, AnabranchError) else AnabranchError(
-        "unexpected", f"{type(result).__name__}: {result}", "Run again with --debug, and report it.")  # fmt: skip
-    return Report(flow=request.workload.name, status="failed", errors=[ErrorLine.of(error)]), (
-        error if isinstance(result, AnabranchError) else result
-    )
+    run_id = state.state_details.flow_run_id
+    report = Report(flow=flow, run_id=str(run_id or ""), run_url=(run_id and url_for("flow-run", run_id)) or "")
+    if result is None:
+        report.status, report.warnings = "cancelled", [state.message or ""]
+    else:
+        report.status, report.errors = "failed", [ErrorLine.of(as_ours(result))]
+    return report, result
 
 
 def _copy_to_stdout(path: Path) -> None:
-    with path.open("rb") as file:
-        shutil.copyfileobj(file, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    try:
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # whoever reads it, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,9 +5,9 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from anabranch.errors import AnabranchError
+from anabranch.errors import as_ours
 
-USAGE = 2
+USAGE, STOPPED = 2, 5  # exit codes
 
 app = App(
     name="anabranch",
@@ -30,14 +30,15 @@ def main(arguments: list[str] | None = None) -> None:
     except CycloptsError as error:
         print(f"error: {error} See `anabranch --help`.", file=sys.stderr)
         code = USAGE
-    except AnabranchError as error:
-        if "--debug" in words:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        code = error.exit_code
     except KeyboardInterrupt:
         print("stopped. Run the same command again to resume.", file=sys.stderr)
-        code = 5
+        code = STOPPED
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        ours = as_ours(error)
+        print(f"error: {ours}", file=sys.stderr)
+        code = ours.exit_code
     sys.exit(code)
 
 

@@ -1,5 +1,6 @@
 """Make a workload's command from its options model, and carry it out: here, as a dry run, or by its deployment."""
 
+import glob
 import inspect
 import json
 import os
@@ -14,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from anabranch.config import RunOptions
 from anabranch.errors import UsageError
+from anabranch.storage import shown
 from anabranch.workloads import PARSE_LOGS, Workload, load
 
 FLAGS = {
@@ -55,6 +57,7 @@ def flow_command(workload: Workload) -> Callable[..., int]:
             raise UsageError("bad-option", "SOURCE is missing", f"Example: {workload.example}")
         flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
+        run.work_dir = run.work_dir and _absolute(run.work_dir)
         request = Request(
             workload, [_absolute(path) for path in source], output and _absolute(output), options, run, flags
         )
@@ -78,12 +81,14 @@ def flow_command(workload: Workload) -> Callable[..., int]:
 def _carry_out(request: Request) -> int:
     """Choose among the three ways; only the last imports Prefect."""
     if "detach" in request.flags:
+        if request.output is None:
+            raise UsageError("output-missing", "a detached run has no standard output", "Name one with --output.")
         return _hand_over(request)  # whose worker may see other folders than we do
-    load(request.workload.check)(request.source, request.output, request.options)
+    writes: list[Path] = load(request.workload.check)(request.source, request.output, request.options)
     if "dry_run" in request.flags:
         from anabranch.dryrun import show_plan
 
-        return show_plan(request)
+        return show_plan(request, writes)
     from anabranch.adhoc import run_flow
 
     return run_flow(request)
@@ -148,10 +153,19 @@ def _validated(model: type[M], values: dict[str, Any]) -> M:
 
 
 def _absolute(path: str) -> str:
-    """Make a local path absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
+    """Make a local path or pattern absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
     if "://" in path:
         return path
-    return str(Path.cwd() / path) + (os.sep if path.endswith(os.sep) else "")
+    if not path.isprintable():
+        raise UsageError(
+            "bad-option",
+            f"the path {shown(path)} has bytes that are no UTF-8, or control characters",
+            "Name its folder, or a pattern that fits it.",
+        )
+    folder = str(Path.cwd())
+    if glob.has_magic(path) and not Path(path).exists():
+        folder = glob.escape(folder)
+    return str(Path(folder) / path) + (os.sep if path.endswith(os.sep) else "")
 
 
 parse_logs = flow_command(PARSE_LOGS)

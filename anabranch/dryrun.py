@@ -1,26 +1,42 @@
 """Print what a run would do: what it reads, into which parts it is cut, and where they would run."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from anabranch.config import cluster_address, cores, work_dir
 from anabranch.parts import Part, Plan
+from anabranch.storage import shown
 from anabranch.workloads import load
 
 if TYPE_CHECKING:
     from anabranch.command import Request
 
 
-def show_plan(request: "Request") -> int:
+def show_plan(request: "Request", writes: Sequence[Path]) -> int:
     """Print the plan of the first map; read only, without a server and without Prefect."""
     threads = request.run.workers or cores()
     plan: Plan[Part] = load(request.workload.survey)(request.source, work_dir(request.run), threads)
-    where = cluster_address(request.run) or f"{threads} workers on this machine"
+    where = cluster_address(request.run) or f"{threads} threads or processes of this machine"
     if "json" in request.flags:
-        parts = [{"index": part.index, "label": part.label, "cost_seconds": round(part.cost, 3)} for part in plan.parts]
-        print(json.dumps({"flow": request.workload.name, "runs_on": where, "output": request.output, "parts": parts}))
+        print(json.dumps(_plain(request, plan, writes, where)))
         return 0
+    for file in plan.reads:
+        print(f"reads   {file.size / 1e6:9.1f} MB  {shown(file.path)}")
+    for path in writes:
+        print(f"{'replaces' if path.exists() else 'writes'}              {shown(str(path))}")
     for part in plan.parts:
-        print(f"{part.index:>5}  {part.cost:8.2f} s  {part.label}")
-    print(f"{len(plan.parts)} parts, {plan.cost:.1f} s of one core, on {where}; work files in {plan.folder}")
+        print(f"part    {part.cost:9.2f} s   {part.label}")
+    print(f"The first step has {len(plan.parts)} parts, {plan.cost:.1f} s of one core, on {where}.")
     return 0
+
+
+def _plain(request: "Request", plan: Plan[Part], writes: Sequence[Path], where: str) -> dict[str, Any]:
+    return {
+        "flow": request.workload.name,
+        "runs_on": where,
+        "reads": [{"path": shown(file.path), "bytes": file.size} for file in plan.reads],
+        "writes": [shown(str(path)) for path in writes],
+        "parts": [{"label": part.label, "seconds": round(part.cost, 3)} for part in plan.parts],
+    }

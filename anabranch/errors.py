@@ -4,7 +4,7 @@ AnabranchError            something is wrong: say which part, why, and what to d
 ├── UsageError            the command or form is wrong: correct it               exit 2
 ├── SetupError            server, cluster or folder is not usable: set it up     exit 1
 ├── SourceError           this input cannot be read: leave it out, report it     exit 3, the rest is joined
-├── TemporaryError        it may work next time: try again                       retried, then exit 5
+├── TemporaryError        it may work next time: try again                       a part: retried; the run: exit 5
 ├── Stopped               somebody asked us to stop: the same command resumes    exit 5
 └── PartlyFailed          the run is over, some parts failed; holds the report   exit 3
 
@@ -73,3 +73,17 @@ class PartlyFailed(AnabranchError):  # noqa: N818  named as the Prefect state th
 
     def __str__(self) -> str:
         return self.reason
+
+
+def as_ours(error: BaseException, part: str = "") -> AnabranchError:
+    """Give an error of ours for any error: itself, what the system refused, or a defect."""
+    if isinstance(error, AnabranchError):
+        return error
+    if isinstance(error, OSError):
+        return TemporaryError("system-error", str(error), "Mend the cause and run the same command again.", part)
+    return AnabranchError(
+        "unexpected",
+        f"{type(error).__name__}: {error}",
+        "This is a defect: please report it with the run's log; --debug shows more.",
+        part,
+    )

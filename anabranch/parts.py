@@ -19,6 +19,15 @@ class Part:
     key: str  # fingerprint of everything that its result depends on
 
 
+@dataclass(frozen=True, slots=True)
+class WorkFile:
+    """A file as it was at some moment: an input when it was planned, a work file when its part was done."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
 P_co = TypeVar("P_co", bound=Part, covariant=True)
 
 
@@ -29,20 +38,12 @@ class Plan(Generic[P_co]):
     parts: tuple[P_co, ...]
     folder: str  # where the parts' work files go
     python_seconds: float = 0.0  # how much of the cost holds the GIL, so that threads would not share it
+    reads: tuple[WorkFile, ...] = ()  # the input, as it was when it was planned
 
     @property
     def cost(self) -> float:
         """Estimated seconds of one core for all parts."""
         return sum(part.cost for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkFile:
-    """A finished file under the work folder, as it was when the part was done."""
-
-    path: str
-    size: int
-    modified_ns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,9 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
         aside.rename(target)
         if durable:
             _flush_folder(target.parent)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(target)  # a full disk does not say which
         aside.unlink(missing_ok=True)
         raise
 
@@ -98,6 +100,12 @@ def unchanged(file: WorkFile) -> bool:
         return work_file(Path(file.path)) == file
     except OSError:
         return False
+
+
+def shown(name: str) -> str:
+    """Write a name from outside so that it fits on one line and into UTF-8; what does not is escaped."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def fingerprint(*facts: object) -> str:

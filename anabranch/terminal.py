@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -45,7 +46,8 @@ class Terminal:
     def say(self, text: str) -> None:
         """Print one line for a person."""
         if not self.quiet:
-            self.console.print(text, markup=False)
+            with suppress(OSError):  # a terminal that was closed
+                self.console.print(text, markup=False)
 
     def show(self, progress: "Progress") -> None:
         """Show how far a map is."""
@@ -66,12 +68,14 @@ class Terminal:
         for title, lines in (("warning", report.warnings), ("error", report.errors)):
             if title == "error" or not self.quiet:
                 for line in lines[:MOST_LINES]:
-                    print(f"{title}: {line}", file=sys.stderr)
+                    with suppress(OSError):
+                        print(f"{title}: {line}", file=sys.stderr)
             if len(lines) > MOST_LINES:
                 self.say(f"… and {len(lines) - MOST_LINES} more {title}s: --json lists them all")
         items = ", ".join(f"{number:,} {name}" for name, number in report.items.items() if number)
         speed = f", {report.bytes_in / report.seconds / 1e6:.1f} MB/s" if report.seconds and report.bytes_in else ""
-        self.say(f"{report.flow}: {report.status.replace('_', ' ')}: {report.message}")
+        done = f": {report.message}" if report.parts.total else ""
+        self.say(f"{report.flow}: {report.status.replace('_', ' ')}{done}")
         if report.seconds:
             self.say(f"{items} in {report.seconds:.2f} s ({report.bytes_in / 1e6:.1f} MB read{speed})")
         for output in report.outputs[:MOST_LINES]:

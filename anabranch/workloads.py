@@ -15,7 +15,7 @@ class Workload:
     output: str  # help for --output
     flow: str
     options: str
-    check: str  # (source, output, options): raises UsageError for what can be told before anything runs
+    check: str  # (source, output, options) -> files to be written; UsageError for what can be told before anything runs
     survey: str  # (source, work_dir, threads) -> Plan of the first map: cheap, reads only
     example: str
 

@@ -16,7 +16,7 @@ from anabranch.storage import fingerprint
 from tasks.logs import parse_part, unpack_slice
 
 
-@flow(name="parse-logs")
+@flow(name="parse-logs", retries=0)  # parts are retried; the setting for all flows would run what failed for good
 @concluded
 def parse_logs(
     source: list[str],

@@ -134,6 +134,16 @@ class TestRun:
         assert resumed.status == "completed"
         assert 0 < resumed.parts.cached < resumed.parts.total
 
+    def test_a_reader_that_has_seen_enough_is_no_error(self, environment):
+        script = f"{' '.join(COMMAND)} parse-logs {BASIC} --mode bw | head -n 1; echo ${{PIPESTATUS[0]}}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, env=environment, check=True)
+
+        assert done.stdout == b"datetime,total bitrate,video bitrate,notes\n0\n"
+        assert b"Traceback" not in done.stderr
+
+    def test_a_proxy_is_not_asked_for_this_machines_server(self, anabranch):
+        assert anabranch("parse-logs", BASIC, http_proxy="http://127.0.0.1:9", no_proxy="").stdout == KNOWN
+
     def test_a_cluster_that_is_not_there_fails_with_a_remedy(self, anabranch):
         done = anabranch("parse-logs", BASIC, "--cluster", "tcp://127.0.0.1:1")
 
@@ -157,6 +167,8 @@ def _read(descriptor):
     (["parse-logs", BASIC, "--workers", "0"], b"--workers"),
     (["parse-logs", BASIC, "--mode", "known,bw"], b"--output"),
     (["parse-logs"], b"SOURCE"),
+    (["parse-logs", "a\nb.tar"], b"control characters"),
+    (["parse-logs", "missing/*.tar"], b"there is no such file"),
     (["parse-logs", BASIC, "--nonsense"], b"--nonsense"),
     (["nonsense"], b"nonsense"),
 ])  # fmt: skip
@@ -166,6 +178,16 @@ def test_wrong_usage_ends_with_2_before_a_server_is_needed(anabranch, arguments,
     assert done.returncode == 2
     assert reason in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_a_pattern_is_taken_from_the_folder_that_one_stands_in_whatever_its_name(environment, tmp_path):
+    folder = tmp_path / "unit [1] *"
+    folder.mkdir()
+    (folder / "a.tar").write_bytes(CUT.read_bytes())
+    done = subprocess.run([*COMMAND, "parse-logs", "*.tar", "--dry-run", "--json"], cwd=folder, capture_output=True,
+                          env=environment, check=True)  # fmt: skip
+
+    assert json.loads(done.stdout)["reads"][0]["path"] == str(folder / "a.tar")
 
 
 def test_a_dry_run_prints_the_plan_and_touches_nothing(anabranch, tmp_path):

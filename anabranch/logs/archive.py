@@ -8,7 +8,7 @@ from typing import Literal
 
 from anabranch.errors import SourceError, UsageError
 from anabranch.parts import WorkFile
-from anabranch.storage import unchanged
+from anabranch.storage import shown, unchanged
 
 Kind = Literal["bz2", "gz", "xz", "tar"]
 
@@ -29,7 +29,7 @@ _LISTED = (*_SUFFIXES, ".tar", ".tar.xz", ".txz")  # what is taken from a folder
 class Archive:
     """One archive of rotated logs, as it was when the run was planned."""
 
-    label: str  # its base name
+    label: str  # its base name, as it can be shown
     path: str
     size: int
     kind: Kind
@@ -46,7 +46,7 @@ def require_unchanged(file: WorkFile) -> None:
     """Raise SourceError where an archive is another than when the run was planned, lest it be taken for the first."""
     if not unchanged(file):
         raise SourceError(
-            "source-changed", "it changed during the run", "Run the same command again.", Path(file.path).name
+            "source-changed", "it changed during the run", "Run the same command again.", shown(Path(file.path).name)
         )
 
 
@@ -71,15 +71,22 @@ def _meant(source: str) -> Iterable[Path]:
         return sorted(file for file in path.iterdir() if file.name.lower().endswith(_LISTED) and file.is_file())
     if path.exists() or not glob.has_magic(source):
         return [_regular(path)]
+    folder = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
+    if not folder.is_dir():
+        raise _missing(folder)
     return sorted(file for file in map(Path, glob.glob(source, recursive=True)) if file.is_file())  # noqa: PTH207  any path
 
 
 def _regular(path: Path) -> Path:
     if not path.exists():
-        raise UsageError("source-missing", "there is no such file or folder", "Check the path.", str(path))
+        raise _missing(path)
     if not path.is_file():
         raise UsageError("source-not-a-file", "this is neither a regular file nor a folder", "Name a file.", str(path))
     return path
+
+
+def _missing(path: Path) -> UsageError:
+    return UsageError("source-missing", "there is no such file or folder", "Check the path.", shown(str(path)))
 
 
 def kind_of(path: Path) -> Kind:

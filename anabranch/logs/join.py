@@ -2,13 +2,15 @@
 
 import io
 import shutil
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import IO
 
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, SourceError
 from anabranch.logs import modems
 from anabranch.logs.modems import Modems
 from anabranch.logs.modes import EVENTS, FORMS
@@ -17,7 +19,7 @@ from anabranch.logs.results import Result, read_results
 from anabranch.logs.spans import Span, SpanFile
 from anabranch.logs.targets import targets
 from anabranch.parts import ErrorLine, Outcome, PartCounts, Report
-from anabranch.storage import published
+from anabranch.storage import published, shown
 
 UNTAR_FAILED = "The untar failed with: ex failed with: 2: \n"
 
@@ -36,19 +38,35 @@ class _Joined:
 def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     """Write every report, whatever the order in which the outcomes came; done again, it writes the same bytes.
 
-    A part that failed leaves no trace in the text, only in the report that is returned.
+    An archive of which a part failed for another reason than its own content gets no report, lest a good one be
+    replaced by half of one; its errors are in the report that is returned.
     """
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     joined = _collect(plan, ordered)
     _account(plan, ordered, joined)
     paths = targets([Path(source.archive.path) for source in plan.sources], plan.modes, output)
+    halves = set(_halves(plan, ordered))
+    written = []
     for index, source in enumerate(plan.sources):
-        for mode in plan.modes:
-            path = paths[source.archive.label, mode]
+        for mode in () if index in halves else plan.modes:
+            path = paths[Path(source.archive.path).name, mode]
             path.parent.mkdir(parents=True, exist_ok=True)
             with published(path) as file:
                 _write(file, mode, source, joined[index])
-    return _report(plan, ordered, joined, list(paths.values()))
+            written.append(path)
+    return _report(plan, ordered, joined, written)
+
+
+def _halves(plan: LogPlan, outcomes: Sequence[Outcome]) -> Iterator[int]:
+    """Give the archives that were read in part only, though they may be whole."""
+    ends = list(accumulate(source.pieces for source in plan.sources))
+    for outcome in outcomes:
+        if isinstance(outcome.part, LogPart) and not outcome.done:
+            touched = range(bisect_right(ends, outcome.part.first), bisect_right(ends, outcome.part.stop - 1) + 1)
+            yield from (index for index in touched if plan.sources[index].pieces)
+    for index, source in enumerate(plan.sources):
+        if source.error and not (isinstance(source.error, SourceError) and source.error.code == "archive-damaged"):
+            yield index
 
 
 def _collect(plan: LogPlan, outcomes: Sequence[Outcome]) -> list[_Joined]:
@@ -112,7 +130,7 @@ def _lines(spans: Sequence[Span]) -> Iterator[str]:
 def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined], paths: Sequence[Path]) -> Report:
     every = [*plan.slices, *outcomes]
     sources = [source.error for source in plan.sources if source.error]
-    unsliced = [error for error in sources if not any(error is outcome.error for outcome in every)]
+    unsliced = [*plan.errors, *(error for error in sources if not any(error is outcome.error for outcome in every))]
     failed = [outcome.error for outcome in every if outcome.error] + unsliced
     counts = PartCounts.of(every)
     counts.total += len(unsliced)
@@ -121,12 +139,12 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
     warnings += [warning for outcome in outcomes if outcome.done for warning in outcome.manifest.warnings]
     return Report(
         flow="parse-logs",
-        status="nothing_to_do" if not plan.sources else "partly_failed" if failed else "completed",
+        status="nothing_to_do" if not plan.sources and not failed else "partly_failed" if failed else "completed",
         parts=counts,
         items=_figures(plan, sum((one.counts for one in joined), Counter())) | _pieces(joined),
         bytes_in=sum(source.archive.size for source in plan.sources),
         bytes_out=sum(path.stat().st_size for path in paths),
-        outputs=[str(path) for path in paths],
+        outputs=[shown(str(path)) for path in paths],
         errors=[ErrorLine.of(error) for error in failed],
         warnings=warnings,
         details={

@@ -70,7 +70,7 @@ class ResultWriter:
     def write(self, text: Mapping[str, list[str]]) -> None:
         """Append the text of each stream, and empty its list."""
         for stream, lines in text.items():
-            self._files[stream].write("".join(lines).encode())
+            self._files[stream].write("".join(lines).encode(errors="surrogateescape"))
             lines.clear()
 
     def ends(self) -> dict[str, int]:

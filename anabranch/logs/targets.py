@@ -7,20 +7,26 @@ from pathlib import Path
 from anabranch.errors import UsageError
 from anabranch.logs.archive import find
 from anabranch.logs.options import LogOptions
-from anabranch.storage import refuse_special
+from anabranch.storage import refuse_special, shown
+
+_LONGEST_NAME = 255  # bytes, on every file system in use
 
 
-def check(source: Sequence[str], output: str | None, options: LogOptions) -> None:
-    """Raise UsageError where a source is missing, an output cannot be written, or several reports have no folder."""
+def check(source: Sequence[str], output: str | None, options: LogOptions) -> list[Path]:
+    """Say which files will be written; none where the one report goes to standard output.
+
+    Raises UsageError where a source is missing, an output cannot be written, or several reports have no folder.
+    """
     archives = find(source)
     if output is not None:
-        targets(archives, options.mode, output)
-    elif len(archives) * len(options.mode) > 1:
+        return list(targets(archives, options.mode, output).values())
+    if len(archives) * len(options.mode) > 1:
         raise UsageError(
             "output-missing",
             f"{len(archives)} archives in {len(options.mode)} modes make several reports, and no folder is named",
             "Name one with --output.",
         )
+    return []
 
 
 def targets(archives: Sequence[Path], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
@@ -52,6 +58,10 @@ def _check(path: Path, archives: Sequence[Path]) -> None:
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
         raise UsageError(
             "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
+        )
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise UsageError(
+            "output-not-writable", "the report's name is too long", "Rename the archive.", shown(path.name)
         )
     refuse_special(path)
     if path.exists() and any(path.samefile(archive) for archive in archives):

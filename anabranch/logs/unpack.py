@@ -15,7 +15,7 @@ from anabranch.logs import bzip2
 from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of, require_unchanged
 from anabranch.logs.reading import GZIP, DamageError, damage_noticed, inflate
 from anabranch.parts import Manifest, Part, Plan
-from anabranch.storage import code_version, fingerprint, published, work_file
+from anabranch.storage import code_version, fingerprint, published, shown, work_file
 
 # Compressed bytes that one core unpacks in a second (measured with logs that are gzipped inside).
 _RATES: dict[Kind, float] = {"bz2": 14e6, "gz": 60e6, "xz": 40e6}
@@ -34,9 +34,13 @@ class SlicePart(Part):
 
 @dataclass(frozen=True, slots=True)
 class Survey(Plan[SlicePart]):
-    """The slices to unpack, and all archives; one that is not compressed needs no slice."""
+    """The slices to unpack, and all archives; one that is not compressed needs no slice.
+
+    `errors` are of the archives that cannot even be opened, and are left out.
+    """
 
     archives: tuple[Archive, ...] = ()
+    errors: tuple[SourceError, ...] = ()
 
 
 def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
@@ -44,7 +48,12 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
 
     Raises UsageError where a source is missing or two archives have the same name.
     """
-    looked = [_look(path) for path in find(source)]
+    looked, errors = [], []
+    for path in find(source):
+        try:
+            looked.append(_look(path))
+        except OSError as error:
+            errors.append(SourceError("source-unreadable", str(error), "Mend that, and run again.", shown(path.name)))
     archives = tuple(archive for archive, _ in looked)
     folder = work_dir / "logs" / fingerprint(version(), archives)
     total = sum(_seconds(archive) for archive in archives)
@@ -52,7 +61,8 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
     for archive, blocks in looked:
         share = round(part_count(total, threads) * _seconds(archive) / total) if total else 0
         parts += _slices(archive, blocks, max(share, 1), folder, len(parts))
-    return Survey(tuple(parts), str(folder), archives=archives)
+    reads = tuple(archive.file for archive in archives)
+    return Survey(tuple(parts), str(folder), reads=reads, archives=archives, errors=tuple(errors))
 
 
 def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifest:
@@ -95,7 +105,7 @@ def _look(path: Path) -> tuple[Archive, list[range]]:
     found = list(bzip2.marks(read)) if kind == "bz2" and noted.size > _WHOLE else []
     for _ in read:
         pass
-    archive = Archive(path.name, noted.path, noted.size, kind, digest.hexdigest(), noted.modified_ns)
+    archive = Archive(shown(path.name), noted.path, noted.size, kind, digest.hexdigest(), noted.modified_ns)
     return archive, bzip2.spans(found, noted.size) if found else []
 
 

@@ -13,6 +13,7 @@ from anabranch.logs.reading import DamageError
 from anabranch.logs.results import Result, ResultWriter
 from anabranch.logs.scan import Scanner
 from anabranch.parts import Manifest
+from anabranch.storage import shown
 
 Stop = Callable[[], bool]
 
@@ -72,7 +73,7 @@ def _totals(results: list[Result]) -> Counter[str]:
 
 def _warnings(catalogue: Catalogue, results: list[Result]) -> tuple[str, ...]:
     return tuple(
-        f"{catalogue.labels[result.archive]}/{member} was left out: {reason}"
+        f"{catalogue.labels[result.archive]}/{shown(member)} was left out: {reason}"
         for result in results
         for member, reason in result.damaged
     )

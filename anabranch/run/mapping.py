@@ -17,7 +17,7 @@ from prefect.results import ResultStore
 from prefect.states import Cancelled
 
 from anabranch.config import RunOptions, cluster_address, work_dir
-from anabranch.errors import AnabranchError, Stopped, TemporaryError
+from anabranch.errors import AnabranchError, Stopped, TemporaryError, as_ours
 from anabranch.parts import Manifest, Outcome, Part, Plan
 from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import check_shared
@@ -139,21 +139,12 @@ def _outcome(future: PrefectFuture[Any], part: Part) -> Outcome:
     return Outcome(part, error=_error(state, result, part), attempts=getattr(result, "attempt", 1))
 
 
-def _error(state: State[Any], result: Any, part: Part) -> AnabranchError:
-    if isinstance(result, AnabranchError):
-        return result
-    if state.is_crashed():
+def _error(state: State[Any], result: BaseException, part: Part) -> AnabranchError:
+    if state.is_crashed() and not isinstance(result, AnabranchError):
         return AnabranchError(
             "worker-died",
             f"the worker died or could not load the part ({state.message})",
             "Look for lack of memory on the worker, or use fewer --workers, and run again.",
             part.label,
         )
-    if isinstance(result, OSError):
-        return TemporaryError("system-error", str(result), "Mend the cause and run the same command again.", part.label)
-    return AnabranchError(
-        "unexpected",
-        f"{type(result).__name__}: {result}",
-        "This is a defect: please report it with the log of the run.",
-        part.label,
-    )
+    return as_ours(result, part.label)

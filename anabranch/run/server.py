@@ -81,7 +81,15 @@ def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
 
     A server that the user named keeps the user's PREFECT_HOME, where the login for it may stand.
     """
-    environment = {"PREFECT_API_URL": url, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR", **_QUIET}
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    direct = f"{spared},127.0.0.1" if spared else "127.0.0.1"  # a proxy cannot reach this machine's own servers
+    environment = {
+        "PREFECT_API_URL": url,
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
+        "no_proxy": direct,
+        "NO_PROXY": direct,
+        **_QUIET,
+    }
     if url != _named_server():
         environment["PREFECT_HOME"] = str(_prefect_home(state_folder(home)))
     return environment

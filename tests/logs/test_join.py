@@ -1,9 +1,13 @@
 import bz2
 import gzip
+import os
 import random
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anabranch.errors import AnabranchError, TemporaryError
 from anabranch.logs import bzip2
@@ -12,7 +16,7 @@ from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
-from anabranch.parts import Outcome
+from anabranch.parts import Outcome, Report
 from tests.logs.archives import START, entry, flow, line, tar_of, tar_with, write
 from tests.logs.pipeline import outcome, outcomes, parse_logs
 
@@ -116,15 +120,22 @@ def two_parts(tmp_path):
     return logs, outcomes(work, logs.parts)
 
 
-def test_parts_that_failed_are_listed_and_leave_no_trace_in_the_text(two_parts, tmp_path):
-    logs, done = two_parts
-    error = TemporaryError("toy", "the worker died", "Run it again.", done[0].part.label)
+def test_an_archive_with_a_failed_part_keeps_its_old_report(tmp_path):
+    sources = [write(tmp_path / f"{name}.tar", {"messages.log": flow(n)}) for n, name in enumerate("abc")]
+    logs = plan(survey(sources, tmp_path / "work", 1), [], BW, 1)
+    (part,) = logs.parts
+    parts = [replace(part, index=n, first=n, stop=n + 1, key=str(n)) for n in range(3)]
+    lost = Outcome(parts[1], error=TemporaryError("toy", "the worker died", "Run it again.", parts[1].label))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.tar.bw.txt").write_text("the old one")
 
-    report = join(logs, [Outcome(done[0].part, error=error)], str(tmp_path / "out"))
+    report = join(logs, [outcome(work, parts[2]), lost, outcome(work, parts[0])], str(tmp_path / "out"))
 
-    assert (tmp_path / "out/a.tar.gz.bw.txt").read_text() == HEADER
+    texts = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert texts == {"a.tar.bw.txt": HEADER + row(0), "b.tar.bw.txt": "the old one", "c.tar.bw.txt": HEADER + row(2)}
+    assert report.outputs == [f"{tmp_path}/out/{name}.tar.bw.txt" for name in "ac"]
     assert (report.status, report.parts.total, report.parts.done, report.parts.failed) == ("partly_failed", 3, 2, 1)
-    assert report.errors[0].code == "toy"
+    assert [error.code for error in report.errors] == ["toy"]
 
 
 def test_a_piece_that_is_neither_read_nor_failed_stops_the_publication(two_parts, tmp_path):
@@ -135,7 +146,7 @@ def test_a_piece_that_is_neither_read_nor_failed_stops_the_publication(two_parts
     assert not (tmp_path / "out").exists()
 
 
-def test_a_slice_that_failed_for_another_reason_ends_its_archive(tmp_path):
+def test_a_slice_that_failed_for_another_reason_gives_its_archive_no_report(tmp_path):
     source = write(tmp_path / "unit.tar.gz", {"messages.log": flow(1)})
     slices = survey([source], tmp_path / "work", 1)
     outcome(unpack, slices.parts[0])
@@ -143,8 +154,38 @@ def test_a_slice_that_failed_for_another_reason_ends_its_archive(tmp_path):
 
     report = join(plan(slices, [lost], BW, 1), [], str(tmp_path / "out"))
 
-    assert (tmp_path / "out").read_text() == UNTAR_FAILED + HEADER
+    assert not (tmp_path / "out").exists()
     assert [error.code for error in report.errors] == ["toy"]
+
+
+def test_an_archive_that_cannot_be_opened_does_not_stop_the_others(tmp_path):
+    good = write(tmp_path / "good.tar", {"messages.log": flow(1)})
+    (tmp_path / "memory.tar").symlink_to("/proc/self/mem")  # a regular file that nobody, not even root, can read
+
+    report = parse_logs([good, str(tmp_path / "memory.tar")], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (tmp_path / "out").read_text() == HEADER + row(1)
+    assert [(error.code, error.part) for error in report.errors] == [("source-unreadable", "memory.tar")]
+    assert report.status == "partly_failed"
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0"), max_size=20)
+
+
+@given(NAMES, NAMES, st.binary(max_size=5).map(os.fsdecode).filter(lambda name: "/" not in name and "\0" not in name))
+def test_members_and_archives_may_bear_any_name(tmp_path_factory, stem, rotation, odd):
+    folder = tmp_path_factory.mktemp("names")
+    members = [("messages.log", flow(1)), (f"messages.log.{rotation}{odd}", gzip.compress(flow(2))[:-1])]
+    archive = folder / f"{stem.encode(errors='ignore').decode()}{odd}.tar"
+    archive.write_bytes(tar_with([(entry(name, len(data)), data) for name, data in members]))
+
+    report = parse_logs([str(folder)], folder / "out/", BW, folder / "work")
+
+    (output,) = (folder / "out").iterdir() if (folder / "out").is_dir() else [folder / "out"]
+    assert (HEADER + row(1)).encode().splitlines()[-1] in output.read_bytes()
+    assert report.items["damaged"] == 1
+    assert Report.model_validate_json(report.model_dump_json()) == report
+    assert all(text.isprintable() for text in [*report.warnings, *report.outputs, *report.details])
 
 
 def test_the_report_counts_lines_by_what_became_of_them(tmp_path):
