@@ -1,12 +1,16 @@
 import json
 import os
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from anabranch.errors import SetupError, UsageError
+from anabranch.logs.sample import write_sample
 from anabranch.run.api import call
 from anabranch.run.background import patiently
 from anabranch.run.deploying import down, status, up
@@ -14,6 +18,7 @@ from anabranch.run.handover import hand_over
 from anabranch.run.server import find_server
 
 ROOT = Path(__file__).parents[2]
+LOGS = ROOT / "tests" / "data" / "logs"
 
 pytestmark = pytest.mark.server
 
@@ -167,6 +172,47 @@ def test_the_repositorys_own_deployments_can_be_deployed(url, state):
     assert {deployment.name: deployment.schedules for deployment in found.deployments}["parse-logs/default"] == {
         "nightly": False
     }
+
+
+@pytest.fixture
+def detach(url, state, tmp_path):
+    """Hand the command over from a folder of its own, without importing Prefect; return the run's id."""
+    up(ROOT, state)
+    code = (
+        "import sys; from anabranch.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: assert 'prefect' not in sys.modules"
+    )
+
+    def run(*arguments):
+        command = [sys.executable, "-c", code, "parse-logs", *map(str, arguments), "--detach", "--json"]
+        environment = {**os.environ, "ANABRANCH_STATE_DIR": str(state)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
+        return json.loads(done.stdout)["run_id"]
+
+    return run
+
+
+def test_a_detached_command_is_carried_out_with_the_callers_paths(detach, url, tmp_path):
+    shutil.copy(LOGS / "s01_basic.tar.bz2", tmp_path / "unit.tar.bz2")
+
+    run = detach("unit.tar.bz2", "--output", "out/report.txt", "--work-dir", "work")
+
+    assert awaited(url, run, "COMPLETED")["type"] == "COMPLETED"
+    expected = (LOGS / "expected" / "s01_basic.tar.bz2.known.UTC.txt").read_bytes()
+    assert (tmp_path / "out" / "report.txt").read_bytes() == expected
+    assert (tmp_path / "work" / "anabranch" / "results").is_dir()
+
+
+def test_a_deployed_run_that_is_cancelled_leaves_no_report(detach, url, tmp_path):
+    write_sample(tmp_path / "unit.tar.xz", megabytes=100, members=2)  # xz cannot be cut: seconds of unpacking
+    run = detach("unit.tar.xz", "--output", "report.txt", "--work-dir", "work")
+    assert any(list((tmp_path / "work").glob("anabranch/logs/*/.*.part")) for _ in patiently(60))
+
+    call(f"{url}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}, "force": True})
+
+    assert awaited(url, run, "CANCELLED")["type"] == "CANCELLED"
+    assert not (tmp_path / "report.txt").exists()
 
 
 def test_a_folder_without_prefect_yaml_is_no_project(tmp_path):
