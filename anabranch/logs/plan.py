@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import TZPATH
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, SourceError
@@ -16,7 +18,7 @@ from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import is_compressed
 from anabranch.logs.spans import Span, SpanFile, within
 from anabranch.logs.timestamps import Clock
-from anabranch.logs.unpack import SlicePart, Survey, version
+from anabranch.logs.unpack import SlicePart, Survey, code_key
 from anabranch.parts import Outcome, Part, Plan
 from anabranch.storage import fingerprint, shown
 
@@ -179,12 +181,12 @@ def _parts(
     if not costs:
         return
     path = catalogue.save(Path(slices.folder))
-    modes, clock = tuple(sorted(options.mode)), options.clock()
+    modes, clock, rules = tuple(sorted(options.mode)), options.clock(), _zone_rules(options.timezone)
     for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads))):
         pieces = catalogue.pieces[run.start : run.stop]
         used = [slices.archives[number] for number in sorted({piece.archive for piece in pieces})]
         content = [(archive.label, archive.digest, archive.kind) for archive in used]
-        key = fingerprint("logs", version(), content, pieces, modes, options.timezone, clock.begin, clock.end)
+        key = fingerprint("logs", code_key(), content, pieces, modes, rules, clock.begin, clock.end)
         label = " to ".join(
             dict.fromkeys(
                 f"{catalogue.labels[piece.archive]}/{shown(piece.member)}" for piece in (pieces[0], pieces[-1])
@@ -192,3 +194,10 @@ def _parts(
         )
         cost = sum(costs[run.start : run.stop])
         yield LogPart(index, label, cost, key, str(path), run.start, run.stop, slices.folder, modes, clock)
+
+
+def _zone_rules(name: str) -> bytes:
+    """Read the file that ZoneInfo takes, the system's before the package's: an update of it changes local times."""
+    system = (Path(folder) / name for folder in TZPATH)
+    found = next((file for file in system if file.is_file()), None) or files("tzdata") / "zoneinfo" / name
+    return found.read_bytes()

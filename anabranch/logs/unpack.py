@@ -3,9 +3,11 @@
 import bz2
 import hashlib
 import lzma
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +22,7 @@ from anabranch.storage import code_version, fingerprint, published, shown, work_
 # Compressed bytes that one core unpacks in a second (measured with logs that are gzipped inside).
 _RATES: dict[Kind, float] = {"bz2": 14e6, "gz": 60e6, "xz": 40e6}
 _WHOLE = 4 << 20  # bytes; a smaller bzip2 file is not worth cutting
+_LIBRARIES = ("ahocorasick-rs", "isal", "python-dateutil")  # what they find decides what is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
         except OSError as error:
             errors.append(SourceError("source-unreadable", str(error), "Mend that, and run again.", shown(path.name)))
     archives = tuple(archive for archive, _ in looked)
-    folder = work_dir / "logs" / fingerprint(version(), archives)
+    folder = work_dir / "logs" / fingerprint(code_key(), archives)
     total = sum(_seconds(archive) for archive in archives)
     parts: list[SlicePart] = []
     for archive, blocks in looked:
@@ -93,9 +96,9 @@ def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifes
 
 
 @cache
-def version() -> str:
-    """Fingerprint the code and the rules of this workload."""
-    return code_version(Path(__file__).parent)
+def code_key() -> str:
+    """Fingerprint the code and the rules of this workload, and the software under it that decides bytes, too."""
+    return fingerprint(code_version(Path(__file__).parent), sys.version_info[:2], *map(version, _LIBRARIES))
 
 
 def _look(path: Path) -> tuple[Archive, list[range]]:
@@ -115,7 +118,7 @@ def _slices(archive: Archive, blocks: Sequence[range], count: int, folder: Path,
     runs = contiguous([len(block) for block in blocks], count) if blocks else []
     ranges = [range(blocks[run.start].start, blocks[run.stop - 1].stop) for run in runs] or [range(0)]
     for number, bits in enumerate(ranges):
-        key = fingerprint("slice", version(), archive.digest, archive.kind, bits)
+        key = fingerprint("slice", code_key(), archive.digest, archive.kind, bits)
         share = len(bits) / sum(map(len, ranges)) if blocks else 1
         yield SlicePart(
             index + number,
