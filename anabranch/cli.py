@@ -6,6 +6,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 
 from anabranch.errors import as_ours
+from anabranch.workloads import WORKLOADS
 
 USAGE, STOPPED = 2, 5  # exit codes
 
@@ -14,7 +15,8 @@ app = App(
     help="Split archives, chunks and files into parts, run them on all cores or a Dask cluster, rejoin them in order.",
     version=lambda: version("anabranch"),
 )
-app.command("anabranch.command:parse_logs", name="parse-logs", help="Parse log archives into reports, on all cores.")
+for workload in WORKLOADS:
+    app.command(f"anabranch.command:{workload.command}", name=workload.name, help=workload.help)
 app.command("anabranch.operate:up", name="up", help="Start the Prefect server, deploy the flows, start a worker.")
 app.command("anabranch.operate:down", name="down", help="Stop the worker and the server that `up` started.")
 app.command("anabranch.operate:status", name="status", help="Show the server, the worker and the deployments.")

@@ -4,6 +4,7 @@ import glob
 import inspect
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ FLAGS = {
     "debug": "Show the traceback of an error.",
 }
 WORKLOAD, RUN, COMMAND = (Group(name, sort_key=i) for i, name in enumerate(("Options", "The run", "The command")))
+
+_UNSPEAKABLE = {"Cc", "Cs"}  # control characters, and the surrogates that stand for bytes that are no UTF-8
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -66,7 +69,7 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     keyword = inspect.Parameter.KEYWORD_ONLY
     source = Annotated[str, Parameter(help=workload.source)]
     output = Annotated[str | None, Parameter(help=workload.output, group=WORKLOAD)]
-    signature = inspect.Signature([
+    signature = inspect.Signature([  # which refuses two options of one name
         inspect.Parameter("source", inspect.Parameter.VAR_POSITIONAL, annotation=source),
         inspect.Parameter("output", keyword, default=None, annotation=output),
         *(_option(name, field, WORKLOAD) for name, field in model.model_fields.items()),
@@ -74,7 +77,8 @@ def flow_command(workload: Workload) -> Callable[..., int]:
         *(_flag(name, text, COMMAND) for name, text in FLAGS.items()),
     ])  # fmt: skip
     command.__signature__ = signature  # type: ignore[attr-defined]  # cyclopts reads it through inspect
-    command.__doc__ = f"{workload.summary}\n\nExample: `{workload.example}`"
+    command.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    command.__doc__ = workload.help
     return command
 
 
@@ -126,7 +130,7 @@ def shown_default(field: FieldInfo) -> str:
 
 def _option(name: str, field: FieldInfo, group: Group) -> inspect.Parameter:
     if field.annotation is bool:
-        return _flag(name, field.description or "", group)
+        return _flag(name, field.description or "", group, default=field.default)
     words, default = choices(field), shown_default(field)
     text = f"{field.description} Of: {', '.join(words)}." if words else field.description
     parameter = Parameter(help=text, group=group, show_default=(lambda _: default) if default else False)
@@ -135,9 +139,13 @@ def _option(name: str, field: FieldInfo, group: Group) -> inspect.Parameter:
     )
 
 
-def _flag(name: str, text: str, group: Group) -> inspect.Parameter:
-    parameter = Parameter(help=text, group=group, negative="", show_default=False)
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, parameter])
+def _flag(name: str, text: str, group: Group, *, default: bool = False) -> inspect.Parameter:
+    """Make --name, and --no-name where the default is yes."""
+    negative = f"--no-{name.replace('_', '-')}" if default else ""
+    parameter = Parameter(help=text, group=group, negative=negative, show_default=default)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[bool, parameter]
+    )
 
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
@@ -156,13 +164,13 @@ def _absolute(path: str) -> str:
     """Make a local path or pattern absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
     if "://" in path:
         return path
-    if not path.isprintable():
+    folder = str(Path.cwd())
+    if any(unicodedata.category(letter) in _UNSPEAKABLE for letter in folder + path):
         raise UsageError(
             "bad-option",
-            f"the path {shown(path)} has bytes that are no UTF-8, or control characters",
+            f"the path {shown(str(Path(folder) / path))} has bytes that are no UTF-8, or control characters",
             "Name its folder, or a pattern that fits it.",
         )
-    folder = str(Path.cwd())
     if glob.has_magic(path) and not Path(path).exists():
         folder = glob.escape(folder)
     return str(Path(folder) / path) + (os.sep if path.endswith(os.sep) else "")

@@ -1,10 +1,25 @@
 """What every flow takes beside its workload's options, and where Anabranch keeps its files."""
 
+import math
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+T = TypeVar("T")
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2, as a container sees its own: QUOTA PERIOD
+
+
+def split_words(value: Any) -> Any:
+    """Take `a,b` as well as a list, and each word once; pydantic judges what is neither."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple):
+        return value
+    return list(dict.fromkeys(word.strip() for item in listed for word in str(item).split(",") if word.strip()))
+
+
+Words = Annotated[list[T], BeforeValidator(split_words)]  # an option that is several words: Words[str], Words[Mode]
 
 
 class RunOptions(BaseModel):
@@ -37,9 +52,14 @@ class RunOptions(BaseModel):
         return total * number // 100 if self.tolerate.endswith("%") else number
 
 
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+def cores(cpu_max: Path = CPU_MAX) -> int:
+    """Count the cores that this process may use: those it may run on, within its container's share of time."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = cpu_max.read_text().split()
+    except OSError:  # no container, or cgroup v1
+        return allowed
+    return allowed if quota == "max" else min(allowed, math.ceil(int(quota) / int(period)))
 
 
 def cluster_address(run: RunOptions) -> str | None:

@@ -19,6 +19,16 @@ class Workload:
     survey: str  # (source, work_dir, threads) -> Plan of the first map: cheap, reads only
     example: str
 
+    @property
+    def command(self) -> str:
+        """The attribute of anabranch.command that holds this workload's command."""
+        return self.name.replace("-", "_")
+
+    @property
+    def help(self) -> str:
+        """The text of `anabranch NAME --help`; a list of commands shows its first paragraph."""
+        return f"{self.summary}\n\nExample: {self.example}"
+
 
 def load(name: str) -> Any:
     """Import `module:attribute`."""

@@ -1,22 +1,15 @@
 """What a user may choose for the logs workload: the form, the command's options and the reference come from here."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from anabranch.config import Words
 from anabranch.logs.timestamps import Clock, parse_bound
 
 Mode = Literal["known", "sessions", "bw", "md", "grading", "memory"]
-
-
-def _split(value: Any) -> Any:
-    """Take `known,bw` as well as a list, and each mode once."""
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list | tuple):
-        return value
-    return list(dict.fromkeys(mode.strip() for item in listed for mode in str(item).split(",") if mode.strip()))
 
 
 class LogOptions(BaseModel):
@@ -25,8 +18,7 @@ class LogOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: Annotated[
-        list[Mode],
-        BeforeValidator(_split),
+        Words[Mode],
         Field(min_length=1, description="Reports to make; all of them come from one reading of the logs."),
     ] = ["known"]
     timezone: Annotated[str, Field(description="Time zone of the times in the reports, such as US/Eastern.")] = "UTC"

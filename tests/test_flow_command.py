@@ -1,0 +1,92 @@
+"""The command that a workload's options model becomes: switches, lists of words, names, paths."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from cyclopts import App, UnknownOptionError
+from pydantic import BaseModel, Field
+
+from anabranch.command import flow_command
+from anabranch.config import Words
+from anabranch.errors import UsageError
+from anabranch.workloads import PARSE_LOGS
+
+
+class TableOptions(BaseModel):
+    columns: Annotated[Words[str], Field(description="Columns.")] = ["a"]
+    header: Annotated[bool, Field(description="Whether there is one.")] = True
+    quick: Annotated[bool, Field(description="Whether to hurry.")] = False
+
+
+class ColliderOptions(BaseModel):
+    workers: int = 1
+
+
+class Checked(Exception):  # noqa: N818  what a workload's check is given
+    pass
+
+
+def check(source, output, options):
+    raise Checked(source, output, options)
+
+
+@pytest.fixture
+def given():
+    """Run the command up to the workload's check; return what the check is given."""
+    app = App(result_action="return_value")
+    app.default(flow_command(replace(PARSE_LOGS, options=f"{__name__}:TableOptions", check=f"{__name__}:check")))
+
+    def run(*words):
+        with pytest.raises(Checked) as seen:
+            app(words, exit_on_error=False, print_error=False)
+        return seen.value.args
+
+    run.app = app
+    return run
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    ([], TableOptions()),
+    (["--no-header"], TableOptions(header=False)),
+    (["--header", "--quick"], TableOptions(quick=True)),
+    (["--columns", "b, c,b"], TableOptions(columns=["b", "c"])),
+])  # fmt: skip
+def test_a_models_fields_are_options_of_the_command(given, words, expected):
+    assert given("a.csv", *words)[2] == expected
+
+
+def test_only_what_is_on_can_be_turned_off(given):
+    with pytest.raises(UnknownOptionError):
+        given.app(["a.csv", "--no-quick"], exit_on_error=False, print_error=False)
+
+
+def test_an_option_named_like_one_of_every_flow_is_refused():
+    with pytest.raises(ValueError, match="workers"):
+        flow_command(replace(PARSE_LOGS, options=f"{__name__}:ColliderOptions"))
+
+
+@pytest.mark.parametrize("name", ["ログ\u3000保管", "a\u00a0b", "👩\u200d🔧", "\u200eabc", "été"])
+def test_any_name_that_people_write_is_a_path(given, tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+
+    assert given(f"{name}.tar", "--output", f"{name}/")[:2] == (
+        [str(tmp_path / name / f"{name}.tar")], f"{tmp_path / name / name}/"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x7fb", os.fsdecode(b"a\xffb")])
+def test_control_characters_and_bytes_that_are_no_utf8_are_refused_in_the_word_and_in_the_folder(
+    given, tmp_path, monkeypatch, name
+):
+    def refused(word):
+        with pytest.raises(UsageError, match="control characters"):
+            given.app([word], exit_on_error=False, print_error=False)
+
+    refused(name)
+    Path(tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    refused("a.tar")
