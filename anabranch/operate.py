@@ -2,11 +2,12 @@
 
 import json as json_format
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 from cyclopts import Parameter
 
@@ -16,7 +17,6 @@ from anabranch.run.deploying import Status
 from anabranch.terminal import Terminal
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
-DEMO_MODES = ["known", "sessions", "bw", "md", "grading", "memory"]
 
 
 def up() -> int:
@@ -72,23 +72,33 @@ def demo(workload: str = "parse-logs", /) -> int:
     """
     from anabranch.cli import app
     from anabranch.errors import UsageError
-    from anabranch.logs.sample import write_sample
+    from anabranch.logs.options import Mode
 
     if workload != "parse-logs":
         raise UsageError("bad-option", f"there is no demo of {workload!r}", "Use: anabranch demo parse-logs.")
     folder, terminal = Path("anabranch-demo"), Terminal()
     archive = folder / "unit.tar.bz2"
     if not archive.exists():
-        folder.mkdir(exist_ok=True)
         terminal.say(f"writing a sample archive with 30 MB of log text: {archive}")
-        write_sample(archive, megabytes=30)
-    command = ["parse-logs", str(archive), "--mode", ",".join(DEMO_MODES), "--output", f"{folder}/"]
+        _write_sample(archive)
+    command = ["parse-logs", str(archive), "--mode", ",".join(get_args(Mode)), "--output", f"{folder}/"]
     terminal.say(f"$ anabranch {' '.join(command)}")
     code = int(app(command, exit_on_error=False, result_action="return_value"))
-    report = folder / f"{archive.name}.sessions.txt"
-    print(f"--- the end of {report}:")
-    print("\n".join(report.read_text().splitlines()[-5:]))
+    if code == 0:
+        report = folder / f"{archive.name}.sessions.txt"
+        print(f"--- the end of {report}:")
+        print("\n".join(report.read_text().splitlines()[-5:]))
     return code
+
+
+def _write_sample(archive: Path) -> None:
+    """Write it aside and rename it, since an interrupted demo must not leave half an archive to the next."""
+    from anabranch.logs.sample import write_sample
+
+    archive.parent.mkdir(exist_ok=True)
+    aside = archive.with_name(f".part.{archive.name}")  # the suffix chooses the compression
+    write_sample(aside, megabytes=30)
+    aside.rename(archive)
 
 
 def _print_status(found: Status) -> None:
@@ -113,6 +123,7 @@ def _plain(found: Status) -> dict[str, object]:
 
 
 def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "system", _check_system
     yield "python", lambda: f"{sys.version.split()[0]}, {cores()} cores"
     yield "versions", _check_versions
     yield "work folder", lambda: _check_writable(work_dir(run))
@@ -120,6 +131,13 @@ def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "server", _check_server
     if address := cluster_address(run):
         yield "cluster", lambda: _check_cluster(address)
+
+
+def _check_system() -> str:
+    """Check for Linux, whose /proc, flock and process groups the background server and the worker rely on."""
+    if platform.system() != "Linux":
+        raise SetupError("bad-version", f"Anabranch runs on Linux, not on {platform.system()}", "Use a container.")
+    return platform.platform()
 
 
 def _check_versions() -> str:
