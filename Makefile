@@ -4,6 +4,10 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .make/uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
+# an interpreter that was named (make PYTHON=python3.12 …) is that of .venv, too; otherwise uv finds one that fits
+ifneq ($(origin PYTHON),file)
+export UV_PYTHON := $(PYTHON)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test cases soak lint format docs lock bench down clean
@@ -53,8 +57,9 @@ bench: setup  ## Run the benchmarks beside their alternatives
 	.venv/bin/python -m benchmarks.runner
 	.venv/bin/python -m benchmarks.logs
 
-down: setup  ## Stop the background server and worker
-	.venv/bin/anabranch down
+down:  ## Stop the background server and worker
+	@[ ! -x .venv/bin/anabranch ] || .venv/bin/anabranch down
 
-clean: down  ## Remove what setup made
+clean:  ## Remove what setup made
+	-@$(MAKE) --no-print-directory down
 	rm -rf .venv .make .mypy_cache .pytest_cache .ruff_cache .hypothesis anabranch-demo

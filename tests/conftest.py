@@ -20,11 +20,19 @@ ATTEMPTS = 3  # a port that was free may be taken before the server binds it
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep every test, and what it starts, away from the user's own Prefect folder and server."""
+    """Keep every test, and what it starts, away from the user's own settings, folders, servers and clusters."""
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "ANABRANCH_"))]:
+        if name != "ANABRANCH_CASES":
+            del os.environ[name]
     home = tempfile.TemporaryDirectory(prefix="anabranch-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
-    os.environ.update(PREFECT_HOME=home.name, PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
-    os.environ.pop("PREFECT_API_URL", None)
+    os.environ.update(
+        PREFECT_HOME=f"{home.name}/prefect",
+        ANABRANCH_STATE_DIR=f"{home.name}/state",
+        ANABRANCH_WORK_DIR=f"{home.name}/work",
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        DO_NOT_TRACK="1",
+    )
 
 
 @pytest.fixture(scope="session")
