@@ -3,9 +3,16 @@
 import ast
 import importlib.util
 import re
+import shlex
+import tomllib
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
+
+from anabranch.adhoc import EXIT_CODES, NOTHING_TO_DO
+from anabranch.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deployments").rglob("*.md")])
@@ -13,12 +20,20 @@ SOURCES = [path for top in ("anabranch", "flows", "tasks") for path in (ROOT / t
 ERRORS = re.compile(r"\w*Error$|PartlyFailed$|Stopped$|_not_started$|refusal$")
 
 
-def test_the_reference_is_what_the_program_says():
+@pytest.fixture(scope="module")
+def make_reference():
     spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
-    make_reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_reference)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
+
+def test_the_reference_is_what_the_program_says(make_reference):
     assert (ROOT / "docs" / "reference.md").read_text() == make_reference.render(), "run: make docs"
+
+
+def test_every_exit_code_is_explained(make_reference):
+    assert {*EXIT_CODES.values(), NOTHING_TO_DO} <= make_reference.EXITS.keys()
 
 
 def codes():
@@ -45,11 +60,40 @@ def test_links_between_documents_lead_somewhere(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+def console_commands(path):
+    """Collect what a document's console blocks type: the words of each command, up to a pipe or a redirection."""
+    for block in re.findall(r"^```console\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
+        for line in re.findall(r"^\$ (.*)", block, re.MULTILINE):
+            for command in line.partition(" #")[0].split(";"):
+                yield list(takewhile(lambda word: word not in ("|", ">", "&"), shlex.split(command)))
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_console_blocks_type_commands_and_options_that_exist(path):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    wrong = []
+    for program, *words in console_commands(path):
+        if program == "make" and not targets.issuperset(words):
+            wrong.append(words)
+        if program == "anabranch":
+            try:
+                app.parse_args(words, exit_on_error=False, print_error=False)
+            except CycloptsError as error:
+                wrong.append(f"{shlex.join(words)}: {error}")
+
+    assert wrong == []
+
+
+def test_the_readme_types_what_it_promises():
+    typed = {" ".join(words[:2]) for words in console_commands(ROOT / "README.md")}
+
+    assert typed >= {"make demo", "make test", "anabranch parse-logs", "anabranch up", "anabranch down"}
+
+
 def test_every_dependency_has_its_line():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lines = (ROOT / "docs" / "dependencies.md").read_text()
+    names = {re.split(r"[\[<>=!~ ]", line)[0]
+             for line in (*project["project"]["dependencies"], *project["dependency-groups"]["dev"])}  # fmt: skip
 
-    for requirement in project["dependencies"]:
-        assert re.split(r"[\[<>=!~ ]", requirement)[0] in lines
+    assert [name for name in names if not re.search(rf"^\|.*\b{re.escape(name)}\b.*\|.*\|$", lines, re.MULTILINE)] == []
