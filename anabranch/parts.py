@@ -48,11 +48,15 @@ class Plan(Generic[P_co]):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a part brings back: the files it wrote, and counts; workloads add their own fields, never data."""
+    """What a part brings back: the files it wrote, and counts; workloads add their own fields, never data.
+
+    `errors` are of single items: the rest of the part is done. Such a part is done anew by the next run.
+    """
 
     files: tuple[WorkFile, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    errors: tuple[AnabranchError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,13 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether the part has a result."""
+        """Whether the part has a result, though some of its items may have failed."""
         return self.error is None
+
+    @property
+    def errors(self) -> tuple[AnabranchError, ...]:
+        """What failed: the part, or items of it."""
+        return (self.error,) if self.error else tuple(self.manifest.errors)
 
 
 class ErrorLine(BaseModel):
@@ -99,10 +108,10 @@ class PartCounts(BaseModel):
 
     @classmethod
     def of(cls, outcomes: Collection[Outcome]) -> "PartCounts":
-        """Count the outcomes of all maps of a run."""
-        done = sum(outcome.done for outcome in outcomes)
+        """Count the outcomes of all maps of a run; a part of which an item failed counts as failed."""
+        failed = sum(bool(outcome.errors) for outcome in outcomes)
         cached = sum(outcome.cached for outcome in outcomes)
-        return cls(total=len(outcomes), done=done, failed=len(outcomes) - done, cached=cached)
+        return cls(total=len(outcomes), done=len(outcomes) - failed, failed=failed, cached=cached)
 
 
 Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]

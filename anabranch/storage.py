@@ -31,7 +31,8 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """
     refuse_special(target)
     mark = fingerprint(target.name)  # the name itself might be too long with more behind it
-    _sweep(target.parent, mark)
+    if durable:
+        _sweep(target.parent, mark)
     aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
     try:
         raw = _Counted(aside, "xb")

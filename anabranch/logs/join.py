@@ -129,9 +129,9 @@ def _lines(spans: Sequence[Span]) -> Iterator[str]:
 
 def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined], paths: Sequence[Path]) -> Report:
     every = [*plan.slices, *outcomes]
+    errors = [error for outcome in every for error in outcome.errors]
     sources = [source.error for source in plan.sources if source.error]
-    unsliced = [*plan.errors, *(error for error in sources if not any(error is outcome.error for outcome in every))]
-    failed = [outcome.error for outcome in every if outcome.error] + unsliced
+    unsliced = [*plan.errors, *(error for error in sources if not any(error is known for known in errors))]
     counts = PartCounts.of(every)
     counts.total += len(unsliced)
     counts.failed += len(unsliced)
@@ -139,13 +139,13 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
     warnings += [warning for outcome in outcomes if outcome.done for warning in outcome.manifest.warnings]
     return Report(
         flow="parse-logs",
-        status="nothing_to_do" if not plan.sources and not failed else "partly_failed" if failed else "completed",
+        status="completed" if plan.sources or plan.errors else "nothing_to_do",
         parts=counts,
         items=_figures(plan, sum((one.counts for one in joined), Counter())) | _pieces(joined),
         bytes_in=sum(source.archive.size for source in plan.sources),
         bytes_out=sum(path.stat().st_size for path in paths),
         outputs=[shown(str(path)) for path in paths],
-        errors=[ErrorLine.of(error) for error in failed],
+        errors=[ErrorLine.of(error) for error in [*errors, *unsliced]],
         warnings=warnings,
         details={
             source.archive.label: _figures(plan, one.counts) | _pieces([one])

@@ -26,13 +26,26 @@ _LIBRARIES = ("ahocorasick-rs", "isal", "python-dateutil")  # what they find dec
 
 
 @dataclass(frozen=True, slots=True)
-class SlicePart(Part):
+class Slice:
     """A range of an archive to unpack: all of it, or consecutive bzip2 blocks."""
 
     archive: Archive
     target: str  # file for this slice of the tar stream
     first_bit: int = 0
     stop_bit: int = 0  # 0 for the whole archive
+
+    @property
+    def seconds(self) -> float:
+        """Estimated cost on one core."""
+        share = (self.stop_bit - self.first_bit) / 8 / self.archive.size if self.stop_bit else 1
+        return _seconds(self.archive) * share
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePart(Part):
+    """A slice of a big archive, or several small archives whole."""
+
+    slices: tuple[Slice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,40 +72,59 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
             errors.append(SourceError("source-unreadable", str(error), "Mend that, and run again.", shown(path.name)))
     archives = tuple(archive for archive, _ in looked)
     folder = work_dir / "logs" / fingerprint(code_key(), archives)
-    total = sum(_seconds(archive) for archive in archives)
-    parts: list[SlicePart] = []
-    for archive, blocks in looked:
-        share = round(part_count(total, threads) * _seconds(archive) / total) if total else 0
-        parts += _slices(archive, blocks, max(share, 1), folder, len(parts))
+    total = sum(map(_seconds, archives))
+    slices = [
+        one
+        for archive, blocks in looked
+        for one in _slices(archive, blocks, folder, share=_seconds(archive) / total if total else 0, threads=threads)
+    ]
+    costs = [one.seconds for one in slices]
+    batches = contiguous(costs, part_count(sum(costs), threads))
+    parts = [_part(index, slices[batch.start : batch.stop]) for index, batch in enumerate(batches)]
     reads = tuple(archive.file for archive in archives)
     return Survey(tuple(parts), str(folder), reads=reads, archives=archives, errors=tuple(errors))
 
 
 def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifest:
-    """Write the part's slice of the tar stream.
+    """Write the part's slices of tar streams.
 
-    SourceError where the archive is damaged, when what precedes the damage is in the part's target all the same, or
-    where it changed since it was surveyed.
+    An archive that is damaged gives an error of the manifest, and a slice of what precedes the damage; one that
+    changed since it was surveyed gives an error and no slice.
     """
-    target, fault = Path(part.target), ""
+    files, errors = [], []
+    for one in part.slices:
+        try:
+            if fault := _unpack(one, stop):
+                errors.append(_damaged(one.archive, fault))
+            files.append(work_file(Path(one.target)))
+        except SourceError as error:
+            errors.append(error)
+    return Manifest(tuple(files), {"bytes": sum(file.size for file in files)}, errors=tuple(errors))
+
+
+def _unpack(one: Slice, stop: Callable[[], bool]) -> str:
+    """Write one slice; return how its archive is damaged, if it is."""
+    target, fault = Path(one.target), ""
     target.parent.mkdir(parents=True, exist_ok=True)
     with published(target, durable=False) as out:
         try:
-            for data in _blocks(part) if part.stop_bit else _stream(part):
+            for data in _blocks(one) if one.stop_bit else _stream(one.archive):
                 if stop():
                     raise Stopped
                 out.write(data)
         except DamageError as error:
             fault = str(error)
-        require_unchanged(part.archive.file)
-    if fault:
-        raise SourceError(
-            "archive-damaged",
-            f"cannot be unpacked to its end ({fault})",
-            "What precedes the damage is in the report. Fetch the archive again.",
-            part.archive.label,
-        )
-    return Manifest((work_file(target),), {"bytes": target.stat().st_size})
+        require_unchanged(one.archive.file)
+    return fault
+
+
+def _damaged(archive: Archive, fault: str) -> SourceError:
+    return SourceError(
+        "archive-damaged",
+        f"cannot be unpacked to its end ({fault})",
+        "What precedes the damage is in the report. Fetch the archive again.",
+        archive.label,
+    )
 
 
 @cache
@@ -112,51 +144,48 @@ def _look(path: Path) -> tuple[Archive, list[range]]:
     return archive, bzip2.spans(found, noted.size) if found else []
 
 
-def _slices(archive: Archive, blocks: Sequence[range], count: int, folder: Path, index: int) -> Iterator[SlicePart]:
+def _slices(archive: Archive, blocks: Sequence[range], folder: Path, *, share: float, threads: int) -> Iterator[Slice]:
+    """Cut an archive into as many slices as its share of all the work deserves."""
     if archive.kind == "tar":
         return
-    runs = contiguous([len(block) for block in blocks], count) if blocks else []
-    ranges = [range(blocks[run.start].start, blocks[run.stop - 1].stop) for run in runs] or [range(0)]
-    for number, bits in enumerate(ranges):
+    count = max(round(part_count(_seconds(archive) / share, threads) * share), 1) if share else 1
+    runs = contiguous([len(block) for block in blocks], count)
+    for bits in [range(blocks[run.start].start, blocks[run.stop - 1].stop) for run in runs] or [range(0)]:
         key = fingerprint("slice", code_key(), archive.digest, archive.kind, bits)
-        share = len(bits) / sum(map(len, ranges)) if blocks else 1
-        yield SlicePart(
-            index + number,
-            f"{archive.label} slice {number + 1} of {len(ranges)}",
-            _seconds(archive) * share,
-            key,
-            archive,
-            str(folder / f"{key}.tar"),
-            bits.start,
-            bits.stop,
-        )
+        yield Slice(archive, str(folder / f"{key}.tar"), bits.start, bits.stop)
+
+
+def _part(index: int, slices: Sequence[Slice]) -> SlicePart:
+    labels = list(dict.fromkeys(one.archive.label for one in slices))
+    label = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+    key = fingerprint(*(Path(one.target).name for one in slices))
+    return SlicePart(index, f"{label}, slice {index + 1}", sum(one.seconds for one in slices), key, tuple(slices))
 
 
 def _seconds(archive: Archive) -> float:
     return archive.size / _RATES[archive.kind] if archive.kind in _RATES else 0.0
 
 
-def _stream(part: SlicePart) -> Iterator[bytes]:
-    path, kind = Path(part.archive.path), part.archive.kind
-    with damage_noticed(), path.open("rb") as raw:
-        if kind == "gz":
+def _stream(archive: Archive) -> Iterator[bytes]:
+    with damage_noticed(), Path(archive.path).open("rb") as raw:
+        if archive.kind == "gz":
             if raw.read(len(GZIP)) != GZIP:
                 raise DamageError("it is not gzip data")
             raw.seek(0)
             yield from inflate(raw)
         else:
-            with bz2.open(raw) if kind == "bz2" else lzma.open(raw) as file:
+            with bz2.open(raw) if archive.kind == "bz2" else lzma.open(raw) as file:
                 while data := file.read1(CHUNK):  # `read` would lose what precedes an error in the same megabyte
                     yield data
 
 
-def _blocks(part: SlicePart) -> Iterator[bytes]:
-    base = part.first_bit // 8
-    with damage_noticed(), Path(part.archive.path).open("rb") as file:
+def _blocks(one: Slice) -> Iterator[bytes]:
+    base = one.first_bit // 8
+    with damage_noticed(), Path(one.archive.path).open("rb") as file:
         file.seek(base)
-        found = [mark._replace(bit=mark.bit + base * 8) for mark in bzip2.marks(_until(file, part.stop_bit))]
-        inside = [mark for mark in found if part.first_bit <= mark.bit < part.stop_bit]
-        ends = [mark.bit for mark in inside[1:]] + [part.stop_bit]
+        found = [mark._replace(bit=mark.bit + base * 8) for mark in bzip2.marks(_until(file, one.stop_bit))]
+        inside = [mark for mark in found if one.first_bit <= mark.bit < one.stop_bit]
+        ends = [mark.bit for mark in inside[1:]] + [one.stop_bit]
         for mark, end in zip(inside, ends, strict=True):
             if not mark.last:
                 first = mark.bit // 8

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from anabranch.errors import Stopped
@@ -18,16 +17,12 @@ from anabranch.storage import shown
 Stop = Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class LogManifest(Manifest):
-    """The index and the text files of a part; `counts` are of lines, and of pieces read and damaged."""
-
-
-def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
+def work(part: LogPart, stop: Stop = lambda: False) -> Manifest:
     """Read the part's pieces for all its modes at once, and write what they find into the plan's folder.
 
-    A member that turns out damaged leaves no text but the line that says so, and a warning. Raises Stopped when `stop`
-    says so before a block, and SourceError where the archive changed since the plan.
+    The manifest's files are the index and the texts, its counts are of lines, and of pieces read and damaged. A member
+    that turns out damaged leaves no text but the line that says so, and a warning. Raises Stopped when `stop` says so
+    before a block, and SourceError where the archive changed since the plan.
     """
     catalogue = load(part.catalogue)
     scanner = Scanner(part.modes, part.clock)
@@ -49,7 +44,7 @@ def work(part: LogPart, stop: Stop = lambda: False) -> LogManifest:
             results[-1].keep(before, writer.ends())
         catalogue.require_unchanged(pieces)
     writer.finish(results)
-    return LogManifest(writer.files(), _totals(results), _warnings(catalogue, results))
+    return Manifest(writer.files(), _totals(results), _warnings(catalogue, results))
 
 
 def _read(text: Iterable[bytes], scanner: Scanner, found: Findings, writer: ResultWriter, stop: Stop) -> None:

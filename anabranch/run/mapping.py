@@ -100,7 +100,7 @@ def _submit(task: Task[..., Any], plan: Plan[Part], results: Path, *, refresh: b
 
 
 def _is_stale(results: Path, key: str) -> bool:
-    """Whether the cache has a result whose files are gone or changed."""
+    """Whether the cache has a result that must not be taken: files are gone or changed, or items had failed."""
     cache = ResultStore(result_storage=LocalFileSystem(basepath=str(results)))
     if not cache.exists(key):
         return False
@@ -108,8 +108,9 @@ def _is_stale(results: Path, key: str) -> bool:
         manifest: Manifest = cache.read(key).result.manifest
     except Exception:  # noqa: BLE001  whatever is wrong with a record, the part runs anew
         return True
-    touch(results / key, *{Path(file.path).parent for file in manifest.files})
-    return not all(unchanged(file) for file in manifest.files)
+    ours = results.parent  # an output of the user's is not ours to touch
+    touch(results / key, *{Path(file.path).parent for file in manifest.files if ours in Path(file.path).parents})
+    return bool(manifest.errors) or not all(unchanged(file) for file in manifest.files)
 
 
 def _settled(

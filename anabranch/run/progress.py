@@ -38,12 +38,12 @@ class Progress:
 
     def add(self, outcome: Outcome) -> None:
         """Count one part that is over."""
-        self.done += outcome.done
-        self.failed += not outcome.done
+        self.done += not outcome.errors
+        self.failed += bool(outcome.errors)
         self.cached += outcome.cached
         self.done_cost += outcome.part.cost
-        if outcome.error is not None:
-            get_run_logger().error("%s", outcome.error)
+        for error in outcome.errors:
+            get_run_logger().error("%s", error)
 
     def show(self) -> None:
         """Update the page, the log and the listener, where their time has come."""

@@ -56,14 +56,15 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         report.run_id = str(context.flow_run.id)
         report.run_url = url_for("flow-run", context.flow_run.id) or ""
     report.seconds = round(seconds, 3)
-    if report.status == "partly_failed" and len(report.errors) <= run.tolerated(report.parts.total):
-        report.status = "completed"
+    if len(report.errors) > run.tolerated(report.parts.total):
+        report.status = "partly_failed" if report.outputs else "failed"
     for warning in report.warnings:
         get_run_logger().warning("%s", warning)
     Artifact(type="json", key="report", description=report.message, data=report.model_dump(mode="json")).create()
     Artifact(type="markdown", key="summary", data="\n".join(_markdown(report))).create()
-    if report.status == "partly_failed":
-        return Failed(name="PartlyFailed", message=report.message, data=PartlyFailed(report))
+    if report.status in ("partly_failed", "failed"):
+        name = "PartlyFailed" if report.status == "partly_failed" else "Failed"
+        return Failed(name=name, message=report.message, data=PartlyFailed(report))
     return Completed(message=report.message, data=report)
 
 

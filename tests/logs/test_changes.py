@@ -25,9 +25,11 @@ def test_a_slice_of_another_archive_is_not_kept(tmp_path, name, pack):
     slices = survey([str(source)], tmp_path / "work", threads=1)
     change(source, pack)
 
-    with pytest.raises(SourceError, match="it changed during the run"):
-        unpack(slices.parts[0])
-    assert not Path(slices.parts[0].target).exists()
+    manifest = unpack(slices.parts[0])
+
+    assert [error.code for error in manifest.errors] == ["source-changed"]
+    assert manifest.files == ()
+    assert not Path(slices.parts[0].slices[0].target).exists()
 
 
 def test_a_part_of_another_plain_archive_is_not_kept(tmp_path):

@@ -21,8 +21,9 @@ from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
 from anabranch.parts import Outcome
 from tests.logs.archives import START, flow, line, tar_of, write
-from tests.logs.pipeline import outcome, outcomes, parse_logs
+from tests.logs.pipeline import outcomes, parse_logs
 
+BW = LogOptions(mode="bw")
 ALL = LogOptions(mode=list(FORMS), timezone="US/Eastern")
 
 
@@ -136,17 +137,27 @@ def test_a_slice_from_the_cache_is_read_where_it_lies(tmp_path):
     one, two = (write(tmp_path / f"{name}.tar.gz", {"messages.log": flow(1)}) for name in "ab")
     earlier = survey([one], tmp_path / "work", 1)
     (known,) = outcomes(unpack, earlier.parts)
-    slices = survey([one, two], tmp_path / "work", 1)
+    slices = survey([two], tmp_path / "work", 1)
+    (part,) = slices.parts
+    assert (part.key, slices.folder != earlier.folder) == (known.part.key, True)
 
-    cached = [known if part.key == known.part.key else outcome(unpack, part) for part in slices.parts]
-    cached = [
-        Outcome(part, manifest=each.manifest, cached=True) for part, each in zip(slices.parts, cached, strict=True)
-    ]
-    logs = plan(slices, cached, ALL, 1)
-    report = join(logs, outcomes(work, logs.parts), str(tmp_path / "out"))
+    logs = plan(slices, [Outcome(part, manifest=known.manifest, cached=True)], ALL, 1)
+    report = join(logs, outcomes(work, logs.parts), str(tmp_path / "out") + "/")
 
-    assert slices.folder != earlier.folder
-    assert (report.items["bw"], report.parts.cached) == (2, 2)
+    assert (report.items["bw"], report.parts.cached) == (1, 1)
+
+
+def test_a_thousand_small_archives_make_few_parts(tmp_path):
+    sources = [write(tmp_path / f"{number:03}.tar.gz", {"messages.log": flow(number)}) for number in range(300)]
+    broken = tmp_path / "150.tar.gz"
+    broken.write_bytes(broken.read_bytes()[:-8])
+
+    slices = survey(sources, tmp_path / "work", 2)
+    report = parse_logs(sources, tmp_path / "out", BW, tmp_path / "work")
+
+    assert len(slices.parts) <= 2
+    assert report.items["bw"] == 300
+    assert [error.part for error in report.errors] == ["150.tar.gz"]
 
 
 def test_doing_everything_again_writes_the_same_bytes(archives, expected, tmp_path):

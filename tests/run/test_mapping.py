@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,24 @@ def test_a_failed_part_is_not_cached(run):
     assert outcomes["b"].cached
 
 
+def test_a_part_of_which_an_item_failed_is_joined_listed_and_done_anew_by_the_next_run(run):
+    state, outcomes, folder = run({"a": ["item", "ok"], "b": ["ok"]})
+
+    assert state.name == "PartlyFailed"
+    assert state.message == "1 of 2 parts done, 1 failed"
+    assert [error.item for error in outcomes["a"].errors] == ["item 3"]
+    assert (folder / "a.done").exists()
+
+    state, outcomes, _ = run({"a": ["item", "ok"], "b": ["ok"]})
+
+    assert state.is_completed()
+    assert [outcome.cached for outcome in outcomes.values()] == [False, True]
+
+
+def test_a_run_of_which_nothing_is_done_failed(run):
+    assert run({"a": ["source"]})[0].name == "Failed"
+
+
 def test_a_run_cancelled_through_the_api_stops_at_the_next_item_and_resumes(run, tmp_path):
     from prefect.client.orchestration import get_client
     from prefect.states import Cancelling
@@ -154,7 +173,7 @@ def test_progress_is_shown_once_a_second_at_most(run, monkeypatch):
 
     times = [moment for moment, _ in shown[1:-1]]  # the first and the last come with begin and end
     assert shown[-1][1] == 40
-    assert all(later - earlier >= 1 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 1 for earlier, later in pairwise(times))
 
 
 @pytest.mark.cluster

@@ -18,7 +18,7 @@ from anabranch.storage import published, work_file
 @dataclass(frozen=True, slots=True)
 class ToyPart(Part):
     folder: str
-    attempts: tuple[str, ...] = ("ok",)  # what each attempt does: ok, temporary, system, source, defect, die, slow
+    attempts: tuple[str, ...] = ("ok",)  # what each attempt does: ok, item, temporary, system, …
 
 
 def toy_plan(folder, table, costs=None, python_seconds=0.0, version=""):
@@ -62,7 +62,9 @@ def work(part, stop):
     target = Path(part.folder) / f"{part.label}.done"
     with published(target) as file:
         file.write(part.label.encode())
-    return Manifest((work_file(target),), {"items": 1})
+    bad = [SourceError("bad-item", "it is damaged", "Mend it.", part.label, "item 3")]
+    errors = bad if part.attempts[min(attempt, len(part.attempts)) - 1] == "item" else []
+    return Manifest((work_file(target),), {"items": 1}, errors=tuple(errors))
 
 
 @task(name="toy", task_run_name="toy {part.label}", cache_policy=BY_PART, retries=2, retry_delay_seconds=0.1,
@@ -76,8 +78,8 @@ def do_part(part: ToyPart) -> Done:
 def toy(plan, run: RunOptions) -> Report:
     outcomes = map_parts(do_part, plan, run)
     toy.outcomes = outcomes
-    errors = [outcome.error for outcome in outcomes if outcome.error]
-    status = "partly_failed" if errors else "completed"
+    errors = [error for outcome in outcomes for error in outcome.errors]
+    outputs = [outcome.part.label for outcome in outcomes if outcome.done]
     return Report(
-        flow="toy", status=status, parts=PartCounts.of(outcomes), errors=[ErrorLine.of(error) for error in errors]
+        flow="toy", outputs=outputs, parts=PartCounts.of(outcomes), errors=[ErrorLine.of(error) for error in errors]
     )
