@@ -1,19 +1,39 @@
-"""Look at a running Dask cluster before work is sent to it: its threads, its software, the folder that it shares."""
+"""Is a standing Dask cluster fit for work? Reach it; compare its software; see that it sees our files."""
 
+import asyncio
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from distributed import Client
+from distributed import Client, Security
+from distributed.comm.core import connect
+from prefect.utilities.asyncutils import run_coro_as_sync
 
 from anabranch.config import RunOptions, cluster_address, cores
 from anabranch.errors import SetupError
-from anabranch.run.connecting import require_scheduler
+from anabranch.parts import Plan, WorkFile
 
+CONNECT_SECONDS = 8
 COMPARED = ("anabranch", "prefect", "distributed")  # what must be of one version here and on every worker
+
+
+def require_scheduler(address: str, security: Security | None = None, seconds: float = CONNECT_SECONDS) -> None:
+    """Raise SetupError "cluster-unreachable" unless a Dask scheduler answers at `address` within that time.
+
+    Dask's own client sets no limit to its handshake, so it would wait for ever on a port where somebody else listens.
+    """
+    try:
+        run_coro_as_sync(asyncio.wait_for(_greet(address, security or Security(), seconds), seconds))
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SetupError(
+            "cluster-unreachable",
+            f"no Dask scheduler answers at {address} ({str(error) or type(error).__name__})",
+            "Start it, correct the address, or name no cluster to run on this machine.",
+        ) from error
 
 
 def threads_for(run: RunOptions) -> int:
@@ -41,11 +61,18 @@ def connected(address: str) -> Iterator[Client]:
         yield client
 
 
-def check_software(client: Client) -> None:
+def check_cluster(client: Any, plan: Plan[Any]) -> None:
+    """Raise SetupError unless every worker can do the plan's parts: its software, work folder and sources."""
+    check_software(client)
+    check_shared(client, Path(plan.folder))
+    check_sources(client, plan.reads)
+
+
+def check_software(client: Any) -> None:
     """Raise SetupError "cluster-version" unless every worker has this software in this version."""
     here = _versions()
-    for worker, there in client.run(_versions).items():
-        if there != here:
+    for worker, there in client.run(_versions, on_error="return").items():
+        if there != here and not isinstance(there, OSError):  # a worker that is just going away gets no parts
             raise SetupError(
                 "cluster-version",
                 f"the worker {worker} has {there}, and here are {here}",
@@ -59,20 +86,45 @@ def check_shared(client: Any, folder: Path) -> None:
     probe = folder / f".probe-{uuid.uuid4().hex}"
     probe.touch()
     try:
-        blind = [worker for worker, sees in client.run(_sees, str(probe)).items() if not sees]
+        blind = _blind_workers(client, [str(probe)])
     finally:
         probe.unlink()
     if blind:
         raise SetupError(
             "work-dir-not-shared",
-            f"{len(blind)} workers of the cluster do not see the work folder {folder}, {blind[0]} among them",
+            f"{len(blind)} workers of the cluster do not see the work folder {folder}, {next(iter(blind))} among them",
             "Name a folder that all machines share with --work-dir or ANABRANCH_WORK_DIR.",
         )
+
+
+def check_sources(client: Any, sources: Sequence[WorkFile]) -> None:
+    """Raise SetupError "source-not-shared" unless every worker can read the first and last source of each folder."""
+    first = {Path(source.path).parent: source.path for source in reversed(sources)}
+    last = {Path(source.path).parent: source.path for source in sources}
+    blind = _blind_workers(client, [*first.values(), *last.values()])
+    if blind:
+        worker, missing = next(iter(blind.items()))
+        raise SetupError(
+            "source-not-shared",
+            f"the worker {worker} cannot read {missing[0]}",
+            "Put the sources where all machines of the cluster see them by the same path.",
+        )
+
+
+def _blind_workers(client: Any, paths: list[str]) -> dict[str, list[str]]:
+    """Ask the workers; name those that cannot read some of the paths, with these paths."""
+    answers = client.run(_unreadable, paths, on_error="ignore")
+    return {worker: missing for worker, missing in answers.items() if missing}
+
+
+def _unreadable(paths: list[str]) -> list[str]:
+    return [path for path in paths if not os.access(path, os.R_OK)]
 
 
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in COMPARED}
 
 
-def _sees(path: str) -> bool:
-    return Path(path).exists()
+async def _greet(address: str, security: Security, seconds: float) -> None:
+    comm = await connect(address, timeout=seconds, **security.get_connection_args("client"))
+    await comm.close()

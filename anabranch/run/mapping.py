@@ -20,9 +20,10 @@ from anabranch.config import RunOptions, cluster_address, work_dir
 from anabranch.errors import AnabranchError, Stopped, TemporaryError, as_ours
 from anabranch.parts import Manifest, Outcome, Part, Plan
 from anabranch.run.cancelling import CancelWatch
-from anabranch.run.cluster import check_shared
+from anabranch.run.cluster import check_cluster
 from anabranch.run.progress import Progress
-from anabranch.run.runner import runner_for, stop_requested, using
+from anabranch.run.runner import runner_for, using
+from anabranch.run.stopping import stop_requested
 from anabranch.storage import prune, touch, unchanged
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
@@ -82,7 +83,7 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
     runner = runner_for(plan, run)
     with using(runner), CancelWatch() as cancelled:
         if cluster_address(run):
-            check_shared(runner.client, Path(plan.folder))
+            check_cluster(runner.client, plan)
         for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):
             outcomes[part.index] = outcome = _outcome(future, part)
             progress.add(outcome)

@@ -23,14 +23,12 @@ from prefect_dask.task_runners import DaskTaskRunner
 
 from anabranch.config import RunOptions, cluster_address, cores
 from anabranch.parts import Plan
-from anabranch.run.connecting import require_scheduler
+from anabranch.run.cluster import require_scheduler
 from anabranch.run.crashes import Origin
 from anabranch.run.futures import Collector, WarmFuture
 from anabranch.run.payload import pack_call
-from anabranch.run.stopping import stop_requested, wait_until_stopped
+from anabranch.run.stopping import wait_until_stopped
 from anabranch.run.warm import run_task
-
-__all__ = ["CLUSTER_SETTINGS", "WarmDaskTaskRunner", "runner_for", "stop_requested", "using"]
 
 STOP_SECONDS = 10  # for parts in flight to come to their next item when the run stops
 PROCESS_START_SECONDS = 3.7  # a small run takes that much longer on two processes: docs/decisions/0001

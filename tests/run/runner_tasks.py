@@ -16,7 +16,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import emit_event
 from prefect.transactions import Transaction, transaction
 
-from anabranch.run.runner import stop_requested
+from anabranch.run.stopping import stop_requested
 
 LIMIT = "runner-test"  # a global concurrency limit of one
 

@@ -20,7 +20,7 @@ from prefect_dask import DaskTaskRunner
 from anabranch.config import RunOptions
 from anabranch.errors import SetupError
 from anabranch.parts import Part, Plan
-from anabranch.run.connecting import require_scheduler
+from anabranch.run.cluster import require_scheduler
 from anabranch.run.runner import CLUSTER_SETTINGS, PROCESS_START_SECONDS, WarmDaskTaskRunner, runner_for, using
 from tests.run import runner_tasks as tasks
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from prefect import flow
 
-from anabranch.run.runner import WarmDaskTaskRunner, stop_requested, using
+from anabranch.run.runner import WarmDaskTaskRunner, using
+from anabranch.run.stopping import stop_requested
 from tests.run import runner_tasks as tasks
 from tests.run.history import task_runs
 from tests.run.runner_tasks import noted

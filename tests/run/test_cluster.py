@@ -1,0 +1,109 @@
+"""A standing cluster is looked at before the first part goes there; clusters of ours need no look."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from anabranch.config import RunOptions
+from anabranch.errors import SetupError
+from anabranch.parts import WorkFile
+from anabranch.storage import work_file
+
+pytestmark = [pytest.mark.server, pytest.mark.cluster]
+
+
+@pytest.fixture
+def client(cluster):
+    from anabranch.run.cluster import connected
+
+    with connected(cluster) as connection:
+        yield connection
+
+
+@pytest.fixture
+def seen_here_only(tmp_path):
+    """Give a path of `tmp_path` that means something else, or nothing, in any other process."""
+    folder, unusual = os.open(tmp_path, os.O_RDONLY), 900
+    os.dup2(folder, unusual)
+    yield Path(f"/proc/self/fd/{unusual}")
+    os.close(unusual)
+    os.close(folder)
+
+
+@pytest.fixture
+def parts_begun(tmp_path):
+    """Run two parts that read a source; return which of them were begun."""
+    from tests.run.toy import toy, toy_plan
+
+    def run(source, cluster=None):
+        plan = replace(toy_plan(tmp_path / "toy", {"a": ["ok"], "b": ["ok"]}), reads=(WorkFile(str(source), 0, 0),))
+        try:
+            toy(plan, run=RunOptions(work_dir=str(tmp_path), cluster=cluster))
+        finally:
+            begun = sorted(path.stem for path in (tmp_path / "toy").glob("*.attempts"))
+        return begun
+
+    return run
+
+
+def test_a_source_that_a_worker_does_not_see_stops_the_run_before_its_first_part(
+    parts_begun, cluster, seen_here_only, tmp_path
+):
+    (tmp_path / "source").touch()
+
+    with pytest.raises(SetupError) as caught:
+        parts_begun(seen_here_only / "source", cluster)
+
+    assert caught.value.code == "source-not-shared"
+    assert not list((tmp_path / "toy").iterdir())
+
+
+def test_processes_of_this_machine_are_not_asked_for_the_source(parts_begun, seen_here_only):
+    assert parts_begun(seen_here_only / "source") == ["a", "b"]
+
+
+def test_the_first_and_the_last_source_of_each_folder_are_looked_for(client, tmp_path, seen_here_only):
+    from anabranch.run.cluster import check_sources
+
+    (tmp_path / "there").mkdir()
+    for name in ("there/1", "there/2", "there/3"):
+        (tmp_path / name).touch()
+    there = [work_file(path) for path in sorted((tmp_path / "there").iterdir())]
+    gone = replace(there[0], path=str(tmp_path / "there" / "gone"))
+    check_sources(client, there)
+
+    for sources in ([gone, *there], [*there, gone], [*there, replace(gone, path=str(seen_here_only / "there/1"))]):
+        with pytest.raises(SetupError, match=r"cannot read .*(gone|/there/1)"):
+            check_sources(client, sources)
+
+
+def test_other_software_on_a_worker_is_named(client, monkeypatch):
+    from anabranch.run import cluster
+
+    cluster.check_software(client)
+    monkeypatch.setattr(cluster, "version", lambda _: "another")
+
+    with pytest.raises(SetupError, match="another") as caught:
+        cluster.check_software(client)
+    assert caught.value.code == "cluster-version"
+
+
+def test_a_worker_without_our_software_is_named(client, monkeypatch, tmp_path):
+    """What a worker cannot load comes back as its error, as from one where Anabranch is not installed."""
+    import sys
+
+    from anabranch.run import cluster
+
+    (tmp_path / "installed_here_only.py").write_text("def versions():\n    return {}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import installed_here_only
+
+    monkeypatch.setattr(cluster, "_versions", installed_here_only.versions)
+    try:
+        with pytest.raises(SetupError, match="No module named") as caught:
+            cluster.check_software(client)
+    finally:
+        del sys.modules["installed_here_only"]
+    assert caught.value.code == "cluster-version"
