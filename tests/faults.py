@@ -28,7 +28,8 @@ def injected(program: list[str], call: str, fault: str, log: Path, **environment
         strace = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={call}"]
         done = subprocess.run(
             [*strace, "-e", f"inject={call}:{fault}:when={number}", sys.executable, *program],
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment}, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         trace = log.read_text()
         if "(INJECTED)" not in trace and "killed by SIGKILL" not in trace:
