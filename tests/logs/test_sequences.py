@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from anabranch.errors import Stopped
+from anabranch.errors import Stopped, TemporaryError
 from anabranch.logs.catalogue import load
 from anabranch.logs.options import LogOptions
 from tests.logs.archives import START, STOP, flow, line, tar_of
@@ -162,7 +162,7 @@ class Sequences(RuleBasedStateMachine):
         """A command fails only if its work files were damaged while it ran; the next one succeeds."""
         try:
             yield
-        except (OSError, ValueError):
+        except (OSError, ValueError, TemporaryError):
             if who not in self.disturbed:
                 raise
             self.running.pop(who)
