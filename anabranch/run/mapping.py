@@ -1,5 +1,6 @@
 """Map a task over a plan's parts, and gather every outcome in the plan's order."""
 
+import errno
 import queue
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,7 +33,15 @@ P = TypeVar("P", bound=Part)
 M = TypeVar("M", bound=Manifest)
 
 BY_PART = CacheKeyFnPolicy(cache_key_fn=lambda _context, parameters: parameters["part"].key)
-"""Cache policy of every mapped task: a part's key names all that its result depends on."""
+"""Cache policy of every mapped task, whose parameter must be called `part`: its key names all that decides its result."""
+
+MAY_PASS = {
+    errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE,  # others use it up
+    errno.ENOSPC, errno.EDQUOT,  # somebody may make room
+    errno.EIO, errno.ESTALE, errno.ENOTCONN,  # the folder of a network is away
+    errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT,
+}  # fmt: skip
+"""What the system refuses now, and may grant a second later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +71,11 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
 
 
 def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
-    """Say whether a failed attempt may succeed when repeated: what our own errors call so, and the system's."""
+    """Say whether a failed attempt may succeed when repeated: what our own errors call so, and some of the system's."""
     error = state.result(raise_on_failure=False)
-    return isinstance(error, TemporaryError | OSError)
+    if isinstance(error, OSError):
+        return error.errno in MAY_PASS or isinstance(error, ConnectionError | TimeoutError)
+    return isinstance(error, TemporaryError)
 
 
 def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[Outcome]:

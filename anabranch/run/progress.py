@@ -1,5 +1,6 @@
 """How far a map is: for the run's page, its log, and whoever listens, such as the terminal."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext
 
 from anabranch.parts import Outcome, Part, Plan
 
@@ -65,15 +67,32 @@ class Progress:
 
     def _update_page(self) -> None:
         percent = 100 * self.fraction
-        if self._artifact is None:
-            created = create_progress_artifact(percent, key=self.step, description=str(self))
-            self._artifact = created if isinstance(created, UUID) else None
-        else:
-            update_progress_artifact(self._artifact, percent, description=str(self))
+        with page_of_the_run():
+            if self._artifact is None:
+                created = create_progress_artifact(percent, key=artifact_key(self.step), description=str(self))
+                self._artifact = created if isinstance(created, UUID) else None
+            else:
+                update_progress_artifact(self._artifact, percent, description=str(self))
 
     def _tell(self) -> None:
         if (listener := _listener.get()) is not None:
             listener(self)
+
+
+@contextmanager
+def page_of_the_run() -> Iterator[None]:
+    """Log what fails inside the block and go on, since a server that refuses an artifact must not undo the work."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  whatever it is, the run's outputs stand
+        get_run_logger().warning("this does not show on the run's page: %s", error)
+
+
+def artifact_key(name: str) -> str:
+    """Make the key of one of this flow's artifacts: small letters, digits and dashes, as Prefect demands."""
+    context = FlowRunContext.get()
+    flow = context.flow.name if context and context.flow else ""
+    return re.sub("[^a-z0-9]+", "-", f"{flow} {name}".lower()).strip("-")
 
 
 Listener = Callable[[Progress], None]

@@ -18,6 +18,7 @@ from prefect.utilities.urls import url_for
 from anabranch.config import RunOptions
 from anabranch.errors import PartlyFailed, Stopped
 from anabranch.parts import Report
+from anabranch.run.progress import artifact_key, page_of_the_run
 
 MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
 
@@ -39,13 +40,13 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
         started = time.monotonic()
         try:
             report = body(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return _conclude(report, time.monotonic() - started, bound.arguments["run"])
         except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
             if isinstance(stop, TerminationSignal) and SUPERVISED in os.environ:
                 raise  # the Prefect worker that sent the signal knows whether it meant a cancel
             return Cancelled(message=str(stop) or "the run was interrupted")
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return _conclude(report, time.monotonic() - started, bound.arguments["run"])
 
     return flow
 
@@ -60,8 +61,10 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         report.status = "partly_failed" if report.outputs else "failed"
     for warning in report.warnings:
         get_run_logger().warning("%s", warning)
-    Artifact(type="json", key="report", description=report.message, data=report.model_dump(mode="json")).create()
-    Artifact(type="markdown", key="summary", data="\n".join(_markdown(report))).create()
+    with page_of_the_run():
+        data, text = report.model_dump(mode="json"), "\n".join(_markdown(report))
+        Artifact(type="json", key=artifact_key("report"), description=report.message, data=data).create()
+        Artifact(type="markdown", key=artifact_key("summary"), data=text).create()
     if report.status in ("partly_failed", "failed"):
         name = "PartlyFailed" if report.status == "partly_failed" else "Failed"
         return Failed(name=name, message=report.message, data=PartlyFailed(report))
@@ -82,7 +85,7 @@ def _markdown(report: Report) -> Iterator[str]:
             yield f"\n## {title}\n"
             yield from (f"- {line}" for line in lines[:MOST_LINES])
             if len(lines) > MOST_LINES:
-                yield f"- … and {len(lines) - MOST_LINES} more: see the artifact `report`"
+                yield f"- … and {len(lines) - MOST_LINES} more: see the artifact `{report.flow}-report`"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:

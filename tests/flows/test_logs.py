@@ -89,8 +89,8 @@ def test_the_runs_page_has_the_report_a_summary_and_the_log(parse):
         of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[report.run_id]))
         artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=of_run)}
 
-    assert json.loads(artifacts["report"].data) == report.model_dump(mode="json")
-    assert "unit.tar.bz2" in artifacts["summary"].data
+    assert json.loads(artifacts["parse-logs-report"].data) == report.model_dump(mode="json")
+    assert "unit.tar.bz2" in artifacts["parse-logs-summary"].data
 
 
 def test_each_entry_point_of_prefect_yaml_is_a_flow_with_a_described_form():
