@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoneinfo import TZPATH
 
 from anabranch.batches import contiguous, part_count
-from anabranch.errors import AnabranchError, SourceError
+from anabranch.errors import AnabranchError, SourceError, TemporaryError, as_ours
 from anabranch.logs.archive import Archive
 from anabranch.logs.catalogue import Catalogue, Piece
 from anabranch.logs.members import TAR_BLOCK, Listing, Member, listing
@@ -77,13 +77,14 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     An archive that cannot be read to its end contributes what precedes the damage, and a SourceError.
     """
     unpacked = _by_archive(outcomes)
-    streams = [_stream(archive, unpacked.get(archive, [])) for archive in slices.archives]
-    cut = [
-        cut
-        for index, stream in enumerate(streams)
-        for member in stream.listed.members
-        for cut in _cut(index, member, stream.spans)
-    ]
+    streams, cut = [], []
+    for index, archive in enumerate(slices.archives):
+        try:
+            stream = _stream(archive, unpacked.get(archive, []))
+            cut += [cut for member in stream.listed.members for cut in _cut(index, member, stream.spans)]
+        except (OSError, TemporaryError) as error:  # the other archives can be read
+            stream = _Stream([], Listing([]), as_ours(error, archive.label))
+        streams.append(stream)
     pieces, costs = [piece for piece, _ in cut], [cost for _, cost in cut]
     catalogue = Catalogue(
         [archive.label for archive in slices.archives],

@@ -4,15 +4,19 @@ import base64
 import http.client
 import json
 import os
+import ssl
 import time
 import urllib.request
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from anabranch.errors import SetupError
 
 NOT_FOUND = 404
 BUSY = (429, 503)  # 503 is what the server says when its SQLite database is locked
+THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
+TRUE = ("1", "t", "true", "y", "yes", "on")  # what pydantic, and so Prefect, takes for it
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before another attempt at a busy server
 
 
@@ -44,18 +48,27 @@ def call(url: str, body: object = None, *, method: str | None = None, timeout: f
 
 def _send(request: urllib.request.Request, timeout: float) -> Any:
     try:
-        with _opener(request.host).open(request, timeout=timeout) as response:
+        with _opener(request.full_url).open(request, timeout=timeout) as response:
             return json.loads(response.read() or b"null")
     except HTTPError as error:
-        raise _refused(request.full_url, error) from error
+        raise _refused(request.full_url, error) from None  # its open response would not pickle
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise unreachable(request.full_url, str(error) or type(error).__name__) from error
 
 
-def _opener(host: str) -> urllib.request.OpenerDirector:
-    """Open without a proxy what runs on this machine, whatever http_proxy says."""
-    here = host.partition(":")[0] in ("127.0.0.1", "localhost")
-    return urllib.request.build_opener(*[urllib.request.ProxyHandler({})] if here else [])
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Open without a proxy what runs on this machine, whatever http_proxy says; trust whom Prefect's client trusts."""
+    here = urlsplit(url).hostname in THIS_MACHINE
+    proxies = [urllib.request.ProxyHandler({})] if here else []
+    return urllib.request.build_opener(*proxies, urllib.request.HTTPSHandler(context=_trust()))
+
+
+def _trust() -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=os.environ.get("PREFECT_API_SSL_CERT_FILE") or None)
+    if os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower() in TRUE:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def unreachable(url: str, why: str) -> SetupError:
