@@ -58,9 +58,12 @@ def _send(request: urllib.request.Request, timeout: float) -> Any:
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
     """Open without a proxy what runs on this machine, whatever http_proxy says; trust whom Prefect's client trusts."""
-    here = urlsplit(url).hostname in THIS_MACHINE
-    proxies = [urllib.request.ProxyHandler({})] if here else []
-    return urllib.request.build_opener(*proxies, urllib.request.HTTPSHandler(context=_trust()))
+    address, handlers = urlsplit(url), list[urllib.request.BaseHandler]()
+    if address.hostname in THIS_MACHINE:
+        handlers.append(urllib.request.ProxyHandler({}))
+    if address.scheme == "https":
+        handlers.append(urllib.request.HTTPSHandler(context=_trust()))
+    return urllib.request.build_opener(*handlers)
 
 
 def _trust() -> ssl.SSLContext:

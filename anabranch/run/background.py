@@ -60,8 +60,12 @@ def launch(arguments: Sequence[str], note: Path, log: Path, url: str, environmen
         )
     _children[process.pid] = process
     program = Program(process.pid, _started(process.pid) or 0, url)
-    with published(note) as file:
-        file.write(json.dumps(asdict(program)).encode())
+    try:
+        with published(note) as file:
+            file.write(json.dumps(asdict(program)).encode())
+    except BaseException:
+        process.kill()  # without a note nobody would ever find it
+        raise
     return program
 
 

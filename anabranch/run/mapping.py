@@ -33,7 +33,7 @@ P = TypeVar("P", bound=Part)
 M = TypeVar("M", bound=Manifest)
 
 BY_PART = CacheKeyFnPolicy(cache_key_fn=lambda _context, parameters: parameters["part"].key)
-"""Cache policy of every mapped task, whose parameter must be called `part`: its key names all that decides its result."""
+"""Cache policy of mapped tasks, whose parameter must be called `part`: its key names all that its result depends on."""
 
 MAY_PASS = {
     errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE,  # others use it up

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from anabranch.errors import SetupError
+from anabranch.errors import SetupError, UsageError
 from anabranch.run import background
 from anabranch.run.background import Program, alive, last_line, launch, locked, patiently, running, stop
 
@@ -40,6 +40,17 @@ def test_the_note_leads_to_the_program(start, tmp_path):
 
     assert running(tmp_path / "note.json") == program
     assert program.url == "http://there/api"
+
+
+def test_a_program_that_cannot_be_noted_does_not_stay(tmp_path):
+    (tmp_path / "note.json").mkdir()
+    before = set(background._children)
+
+    with pytest.raises(UsageError):
+        launch(["-c", SLEEP], tmp_path / "note.json", tmp_path / "out.log", "http://there/api", os.environ)
+
+    (unnoted,) = background._children.keys() - before
+    assert becomes(lambda: background._started(unnoted) is None)
 
 
 def test_the_program_has_a_session_of_its_own(start):

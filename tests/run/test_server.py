@@ -3,6 +3,7 @@ import os
 import pickle
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -47,18 +48,24 @@ class Stranger(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def answering(text, port=0, status=200, times=0, seen=None):
-    """Run such a stranger and give its address."""
+def answering(text, port=0, *, status=200, times=0, seen=None, host="127.0.0.1", certificate=None):
+    """Run such a stranger and give its address; https with a certificate."""
     handler = type(
         "Handler",
         (Stranger,),
         {"text": text, "status": status, "times": times, "seen": seen if seen is not None else []},
     )
-    server = HTTPServer(("127.0.0.1", port), handler)
+    family = type("Server", (HTTPServer,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
+    server = family((host, port), handler)
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/api"
+        address = f"[{host}]" if ":" in host else host
+        yield f"http{'s' if certificate else ''}://{address}:{server.server_port}/api"
     finally:
         server.shutdown()
         thread.join()
@@ -262,6 +269,47 @@ def test_the_login_of_the_users_server_goes_with_every_request(monkeypatch):
         call(url)
 
     assert [headers["Authorization"] for headers in seen] == ["Basic bWU6c2VjcmV0", "Bearer key"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_proxy_stands_before_this_machine(monkeypatch, host):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    with answering(b"1", host=host) as url:
+        assert call(url) == 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """Sign a certificate for 127.0.0.1 by itself; the file holds its key, too."""
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    name = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run(["openssl", "req", "-x509", *curve, "-keyout", file, "-out", file.with_suffix(".crt"), *name],
+                   check=True, capture_output=True)  # fmt: skip
+    with file.open("a") as both:
+        both.write(file.with_suffix(".crt").read_text())
+    return file
+
+
+@pytest.mark.parametrize(("trust", "trusted"), [
+    ({}, False),
+    ({"PREFECT_API_SSL_CERT_FILE": "{certificate}"}, True),
+    ({"PREFECT_API_TLS_INSECURE_SKIP_VERIFY": "true"}, True),
+    ({"PREFECT_API_TLS_INSECURE_SKIP_VERIFY": "false"}, False),
+    ({"PREFECT_API_SSL_CERT_FILE": "missing.crt"}, False),
+])  # fmt: skip
+def test_a_server_of_a_private_authority_is_trusted_as_prefect_is_told_to(
+    tmp_path, monkeypatch, certificate, trust, trusted
+):
+    for name, value in trust.items():
+        monkeypatch.setenv(name, value.format(certificate=certificate))
+    with answering(b"true", certificate=certificate) as url:
+        monkeypatch.setenv("PREFECT_API_URL", url)
+
+        assert find_server(tmp_path).healthy is trusted
 
 
 def test_none_of_the_modules_that_a_detached_command_needs_imports_prefect():
