@@ -196,6 +196,12 @@ class Unloadable:
 
 
 @task
+def wait_for_file(path: str) -> None:
+    while not Path(path).exists():
+        time.sleep(0.02)
+
+
+@task
 def take(value: Any) -> Any:
     return value
 

@@ -1,5 +1,7 @@
 """map_parts on real Prefect and Dask: every outcome, in the plan's order; retries, cache, cancel, progress."""
 
+import errno
+import logging
 import threading
 import time
 from itertools import pairwise
@@ -61,6 +63,23 @@ def test_only_what_may_pass_is_tried_again(run, attempts, tries, done):
     assert attempts_of(folder, "a") == tries
     assert outcomes["a"].done is done
     assert outcomes["a"].attempts == tries
+
+
+@pytest.mark.parametrize(("error", "may_pass"), [
+    (OSError(errno.ENOSPC, "full"), True),
+    (OSError(errno.ESTALE, "stale"), True),
+    (ConnectionResetError(), True),
+    (TimeoutError(), True),
+    (FileNotFoundError(errno.ENOENT, "gone"), False),
+    (PermissionError(errno.EACCES, "closed"), False),
+    (OSError(errno.ENAMETOOLONG, "long"), False),
+])  # fmt: skip
+def test_what_the_system_refuses_for_good_is_not_tried_again(error, may_pass):
+    from prefect.states import Failed
+
+    from anabranch.run.mapping import is_temporary
+
+    assert is_temporary(None, None, Failed(data=error)) is may_pass
 
 
 def test_failures_within_tolerate_complete_the_run(run):
@@ -198,3 +217,46 @@ def test_a_worker_killed_in_the_middle_costs_no_finished_part(run, cluster):
 def test_a_cluster_that_does_not_answer_is_a_clear_error(run):
     with pytest.raises(Exception, match=r"no Dask scheduler answers at tcp://127.0.0.1:1"):
         run({"a": ["ok"]}, cluster="tcp://127.0.0.1:1")[0].result()
+
+
+def test_a_page_that_cannot_be_shown_is_a_warning_and_the_run_stands(prefect_server, caplog):
+    from prefect import flow
+
+    from anabranch.parts import Report
+    from anabranch.run.reporting import concluded
+
+    @flow
+    @concluded
+    def finish(run: RunOptions) -> Report:
+        logging.getLogger("prefect.flow_runs").addHandler(caplog.handler)
+        return Report(flow="finish", details={"a": {"not json": object()}})
+
+    try:
+        state = finish(RunOptions(), return_state=True)
+    finally:
+        logging.getLogger("prefect.flow_runs").removeHandler(caplog.handler)
+
+    assert state.is_completed()
+    assert "this does not show on the run's page" in caplog.text
+
+
+def test_progress_is_an_artifact_of_the_flow_whatever_the_task_is_called(prefect_server):
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+    from prefect.context import FlowRunContext
+
+    from anabranch.parts import Part, Plan
+    from anabranch.run.progress import Progress
+
+    @flow(name="convert")
+    def look():
+        progress = Progress("Convert a_File!", Plan((Part(0, "a", 1.0, "a"),), ""))
+        progress.started = progress._shown = 0.0
+        progress.show()
+        return FlowRunContext.get().flow_run.id
+
+    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[look()]))
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=of_run)
+    assert artifact.key == "convert-convert-a-file"

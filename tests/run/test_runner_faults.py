@@ -89,15 +89,30 @@ def test_a_task_that_has_no_result_to_bring_home_ends_crashed(cluster, task):
     assert [run.state.name for run in task_runs(state.state_details.flow_run_id, 1)] == ["Crashed"]
 
 
-def test_a_task_waiting_for_a_crashed_one_crashes_too(cluster):
+def test_a_task_waiting_for_one_that_crashes_crashes_too(cluster, tmp_path):
     @flow
     def chain():
         with using(WarmDaskTaskRunner(address=cluster)):
-            last = tasks.add.submit(tasks.take.submit(tasks.Unloadable()), 1)
+            gate = tasks.wait_for_file.submit(str(tmp_path / "go"))
+            last = tasks.add.submit(tasks.take.submit(tasks.Unloadable(), wait_for=[gate]), 1)
+            (tmp_path / "go").touch()
             last.wait()
-            return last.state.type.value
+            return last.state.name
 
-    assert chain() in {"CRASHED", "PENDING"}  # PENDING is NotReady, when the first was over before the second began
+    assert chain() == "Crashed"
+
+
+def test_a_task_submitted_after_the_crash_of_one_that_it_needs_is_not_ready(cluster):
+    @flow
+    def chain():
+        with using(WarmDaskTaskRunner(address=cluster)):
+            crashed = tasks.take.submit(tasks.Unloadable())
+            crashed.wait()
+            last = tasks.add.submit(crashed, 1)
+            last.wait()
+            return last.state.name
+
+    assert chain() == "NotReady"
 
 
 def test_two_flow_runs_share_a_cluster_without_mixing(cluster):
