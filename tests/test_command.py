@@ -225,10 +225,67 @@ def test_help_names_every_option_with_its_description(anabranch):
         assert field.description in text
 
 
-def test_plain_lines_come_where_there_is_no_terminal(monkeypatch, capsys):
+def test_plain_lines_come_every_ten_seconds_where_there_is_no_terminal(monkeypatch, capsys):
     from anabranch import terminal
+    from anabranch.parts import Part, Plan
+    from anabranch.run.progress import Progress
 
-    monkeypatch.setattr(terminal, "LINE_EVERY", 0)
-    terminal.Terminal().show("parse: 3 of 9 parts")
+    progress = Progress("parse", Plan(tuple(Part(i, str(i), 1.0, str(i)) for i in range(9)), ""))
+    monkeypatch.setattr(terminal, "LINE_EVERY", 3600)
+    with terminal.Terminal() as lines:
+        lines.show(progress)
+        early = capsys.readouterr().err
+        monkeypatch.setattr(terminal, "LINE_EVERY", 0)
+        lines.show(progress)
+        monkeypatch.setattr(terminal, "LINE_EVERY", 3600)
+        lines.show(progress)
 
-    assert capsys.readouterr().err == "parse: 3 of 9 parts\n"
+    assert early == ""
+    assert capsys.readouterr().err == "parse: 0 of 9 parts, 0 %\n"
+
+
+@pytest.mark.server
+def test_a_run_of_the_command_has_no_heartbeat(prefect_server):
+    from prefect import flow
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from anabranch.adhoc import _run
+    from anabranch.terminal import Terminal
+
+    @flow
+    def look():
+        return PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
+        assert look() == 30
+        assert _run(look, {}, Terminal(quiet=True)).result() is None
+
+
+@pytest.mark.server
+@pytest.mark.cluster
+def test_a_run_interrupted_on_a_cluster_leaves_no_work_there_and_the_same_command_resumes(
+    environment, prefect_server, cluster, tmp_path
+):
+    import distributed
+
+    from anabranch.logs.sample import write_sample
+
+    archive, output = tmp_path / "unit.tar.bz2", tmp_path / "report"
+    write_sample(archive, megabytes=60)
+    command = [*COMMAND, "parse-logs", str(archive), "--output", str(output), "--json", "--cluster", cluster]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    while not list((tmp_path / "work").glob("anabranch/results/*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stopped = Report.model_validate_json(process.communicate()[0])
+
+    assert (process.returncode, stopped.status) == (5, "cancelled")
+    assert not output.exists()
+    with distributed.Client(cluster, set_as_default=False) as client:
+        assert not any(client.run(lambda dask_worker: list(dask_worker.active_threads)).values())
+
+    done = subprocess.run(command, capture_output=True, env=environment, check=True)
+    resumed = Report.model_validate_json(done.stdout)
+
+    assert 0 < resumed.parts.cached < resumed.parts.total == resumed.parts.done
+    assert output.stat().st_size > 0
