@@ -46,6 +46,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             environment.setenv("PREFECT_API_URL", url)
             _refresh_settings()
             yield url
+            _send_what_is_queued()
     finally:
         _stop(server)
     _refresh_settings()
@@ -102,6 +103,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _send_what_is_queued() -> None:
+    """Let Prefect send its logs and events while the server lives; later, at exit, it would try for a minute."""
+    if "prefect" in sys.modules:
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogWorker
+
+        for worker in (APILogWorker, EventsWorker):
+            worker.drain_all(timeout=10)
 
 
 def _refresh_settings() -> None:
