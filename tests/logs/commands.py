@@ -60,7 +60,8 @@ class Command:
         self._order.shuffle(self._pending)
 
     def _is_hit(self, part: Part) -> bool:
-        return part.key in self._cache and all(unchanged(file) for file in self._cache[part.key].files)
+        known = self._cache.get(part.key)
+        return known is not None and not known.errors and all(unchanged(file) for file in known.files)
 
     def _outcome(self, part: Part, stop: Callable[[], bool]) -> Outcome:
         step: Callable = work if self._plan else unpack

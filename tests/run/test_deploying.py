@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from anabranch.errors import SetupError, UsageError
-from anabranch.logs.sample import write_sample
 from anabranch.run.api import call
 from anabranch.run.background import patiently
 from anabranch.run.deploying import down, status, up
 from anabranch.run.handover import hand_over
 from anabranch.run.server import find_server
+from tests.logs.archives import flow, tar_of
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "tests" / "data" / "logs"
@@ -205,14 +205,15 @@ def test_a_detached_command_is_carried_out_with_the_callers_paths(detach, url, t
 
 
 def test_a_deployed_run_that_is_cancelled_leaves_no_report(detach, url, tmp_path):
-    write_sample(tmp_path / "unit.tar.xz", megabytes=100, members=2)  # xz cannot be cut: seconds of unpacking
-    run = detach("unit.tar.xz", "--output", "report.txt", "--work-dir", "work")
+    busy = flow(1) * 500_000  # every line is looked at: seconds of work
+    (tmp_path / "unit.tar").write_bytes(tar_of({"messages.log": busy}))
+    run = detach("unit.tar", "--mode", "bw,known,sessions", "--output", "reports/", "--work-dir", "work")
     assert any(list((tmp_path / "work").glob("anabranch/logs/*/.*.part")) for _ in patiently(60))
 
     call(f"{url}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}, "force": True})
 
     assert awaited(url, run, "CANCELLED")["type"] == "CANCELLED"
-    assert not (tmp_path / "report.txt").exists()
+    assert not (tmp_path / "reports").exists()
 
 
 def test_a_folder_without_prefect_yaml_is_no_project(tmp_path):
