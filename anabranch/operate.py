@@ -5,11 +5,12 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Annotated, get_args
 
 from cyclopts import Parameter
+from packaging.requirements import Requirement
 
 from anabranch.config import RunOptions, cluster_address, cores, state_dir, work_dir
 from anabranch.errors import AnabranchError, SetupError
@@ -141,15 +142,20 @@ def _check_system() -> str:
 
 
 def _check_versions() -> str:
-    """Check the two pins without which Prefect 3.8.8 stops working in silence (docs/dependencies.md)."""
-    for name, limit in (("fastapi", (0, 151)), ("sqlalchemy", (2, 1))):
-        numbers = tuple(int(number) for number in version(name).split(".")[:2])
-        if numbers >= limit:
-            wanted = ".".join(map(str, limit))
-            raise SetupError(
-                "bad-version", f"{name} {version(name)} breaks Prefect; below {wanted} works", "make setup"
-            )
+    """Check all that our package requires, since with some other versions Prefect stops working in silence."""
+    for needed in map(Requirement, requires("anabranch") or ()):
+        found = _installed(needed.name)
+        if not found or not needed.specifier.contains(found, prereleases=True):
+            reason = f"{needed} is needed, and {found or 'none'} is installed"
+            raise SetupError("bad-version", reason, "Run `make setup`.")
     return ", ".join(f"{name} {version(name)}" for name in ("anabranch", "prefect", "dask", "fastapi", "sqlalchemy"))
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _check_writable(folder: Path) -> str:

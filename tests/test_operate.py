@@ -4,6 +4,9 @@ import resource
 import subprocess
 import sys
 
+import pytest
+
+from anabranch import operate
 from anabranch.operate import doctor
 
 
@@ -23,3 +26,11 @@ def test_an_interrupted_demo_leaves_no_half_archive_to_the_next(tmp_path):
 def test_doctor_finds_nothing_wrong_here(capsys):
     assert doctor() == 0
     assert "FAIL" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("requirement", ["rich<1", "rich>=999", "no-such-package>=1"])
+def test_doctor_names_a_package_that_is_missing_or_outside_our_limits(monkeypatch, capsys, requirement):
+    monkeypatch.setattr(operate, "requires", lambda _: ["pydantic>=2", requirement])
+
+    assert doctor() == 1
+    assert f"FAIL  versions: {requirement} is needed" in capsys.readouterr().out
