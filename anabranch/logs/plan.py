@@ -1,5 +1,6 @@
 """Plan the reading: list the logs of every archive, cut them into pieces, and group the pieces into parts."""
 
+import zoneinfo
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +8,6 @@ from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
-from zoneinfo import TZPATH
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, SourceError, TemporaryError, as_ours
@@ -204,6 +204,6 @@ def _parts(
 
 def _zone_rules(name: str) -> bytes:
     """Read the file that ZoneInfo takes, the system's before the package's: an update of it changes local times."""
-    system = (Path(folder) / name for folder in TZPATH)
+    system = (Path(folder) / name for folder in zoneinfo.TZPATH)
     found = next((file for file in system if file.is_file()), None) or files("tzdata") / "zoneinfo" / name
     return found.read_bytes()
