@@ -30,9 +30,11 @@ def small_scale(*, seconds: float = 4e-4, piece: int = 16 << 10) -> Iterator[Non
 
 
 def parse(source: str, output: str, work_dir: str) -> None:
-    """Run the whole engine at a small scale."""
+    """Run the whole engine at a small scale; raise what its report calls an error, since such a run ends as failed."""
     with small_scale():
-        parse_logs([source], Path(output), OPTIONS, Path(work_dir))
+        report = parse_logs([source], Path(output), OPTIONS, Path(work_dir))
+    if report.errors:
+        raise RuntimeError(str(report.errors[0]))
 
 
 def write_archive(path: Path) -> None:
