@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.logs.sample import write_sample
 from anabranch.parts import Report
 
 DATA = Path(__file__).parent / "data" / "logs"
@@ -22,6 +23,14 @@ COMMAND = [sys.executable, "-m", "anabranch.cli"]
 @pytest.fixture
 def environment(tmp_path):
     return {**os.environ, "ANABRANCH_WORK_DIR": str(tmp_path / "work"), "ANABRANCH_STATE_DIR": str(tmp_path / "state")}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """An archive whose run takes long enough to be interrupted."""
+    path = tmp_path_factory.mktemp("sample") / "unit.tar.bz2"
+    write_sample(path, megabytes=60)
+    return path
 
 
 @pytest.fixture
@@ -113,12 +122,9 @@ class TestRun:
         assert b"100 %" in seen
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_an_interrupted_run_stops_with_5_and_the_same_command_resumes(self, environment, tmp_path, number):
-        from anabranch.logs.sample import write_sample
-
-        archive, output = tmp_path / "unit.tar.bz2", tmp_path / "report"
-        write_sample(archive, megabytes=60)
-        command = [*COMMAND, "parse-logs", str(archive), "--output", str(output), "--json"]
+    def test_an_interrupted_run_stops_with_5_and_the_same_command_resumes(self, environment, sample, tmp_path, number):
+        output = tmp_path / "report"
+        command = [*COMMAND, "parse-logs", str(sample), "--output", str(output), "--json"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
         while not list((tmp_path / "work").glob("anabranch/results/*")):
             time.sleep(0.02)
@@ -264,15 +270,12 @@ def test_a_run_of_the_command_has_no_heartbeat(prefect_server):
 @pytest.mark.server
 @pytest.mark.cluster
 def test_a_run_interrupted_on_a_cluster_leaves_no_work_there_and_the_same_command_resumes(
-    environment, prefect_server, cluster, tmp_path
+    environment, prefect_server, cluster, sample, tmp_path
 ):
     import distributed
 
-    from anabranch.logs.sample import write_sample
-
-    archive, output = tmp_path / "unit.tar.bz2", tmp_path / "report"
-    write_sample(archive, megabytes=60)
-    command = [*COMMAND, "parse-logs", str(archive), "--output", str(output), "--json", "--cluster", cluster]
+    output = tmp_path / "report"
+    command = [*COMMAND, "parse-logs", str(sample), "--output", str(output), "--json", "--cluster", cluster]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     while not list((tmp_path / "work").glob("anabranch/results/*")):
         time.sleep(0.02)
