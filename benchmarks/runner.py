@@ -5,14 +5,14 @@ python -m benchmarks.runner --tasks 200 --rounds 3
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks.measure import machine, table, write_section
 
 SETTLE_SECONDS = 4  # the server digests the events of one runner, which must not slow the next
 
@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="keep the table in docs/performance.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         # before anything imports Prefect, which reads its settings once
@@ -34,9 +35,12 @@ def main() -> None:
 
         os.environ["PREFECT_API_URL"] = ensure_server(Path(home))
         try:
-            report(measure(arguments.tasks, arguments.rounds), arguments.tasks)
+            text = report(measure(arguments.tasks, arguments.rounds), arguments.tasks)
         finally:
             stop_server(Path(home))
+    print(text)
+    if arguments.write:
+        write_section("runner", text)
 
 
 def measure(tasks: int, rounds: int) -> Measures:
@@ -77,16 +81,19 @@ def map_once(runner: Any, tasks: int) -> float:
     return mapped.with_options(task_runner=runner)()
 
 
-def report(measures: Measures, tasks: int) -> None:
-    """Print medians, their ratio to the stock runner's, and the machine."""
+def report(measures: Measures, tasks: int) -> str:
+    """Write medians, their ratio to the stock runner's, and the machine."""
     medians = {name: statistics.median(rounds) for name, rounds in measures.items()}
     stock = medians["stock DaskTaskRunner"]
-    print(f"| runner, {tasks} tasks | ms per task | rounds | times faster |\n|---|---|---|---|")
-    for name, median in medians.items():
-        rounds = " ".join(f"{each:.1f}" for each in measures[name])
-        print(f"| {name} | {median:.1f} | {rounds} | {stock / median:.1f} |")
-    versions = ", ".join(f"{name} {version(name)}" for name in ("prefect", "prefect-dask", "distributed"))
-    print(f"\n{len(os.sched_getaffinity(0))} cores, Python {platform.python_version()}, {versions}")
+    rows = [
+        (name, f"{median:.1f}", " ".join(f"{each:.1f}" for each in measures[name]), f"{stock / median:.1f}")
+        for name, median in medians.items()
+    ]
+    return (
+        f"\n## A mapped task\n\n{tasks} trivial tasks, mapped on two worker processes of one thread each (Prefect's thread "
+        "runner: two threads).\n\n" + table(("runner", "ms per task", "rounds", "times faster"), rows) + "\n"
+        f"{machine('prefect', 'prefect-dask', 'distributed')}\n"
+    )
 
 
 if __name__ == "__main__":
