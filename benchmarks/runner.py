@@ -90,8 +90,8 @@ def report(measures: Measures, tasks: int) -> str:
         for name, median in medians.items()
     ]
     return (
-        f"\n## A mapped task\n\n{tasks} trivial tasks, mapped on two worker processes of one thread each (Prefect's thread "
-        "runner: two threads).\n\n" + table(("runner", "ms per task", "rounds", "times faster"), rows) + "\n"
+        f"\n## A mapped task\n\n{tasks} trivial tasks, mapped on two worker processes of one thread each "
+        "(Prefect's thread runner: two threads).\n\n" + table(("runner", "ms per task", "rounds", "times faster"), rows) + "\n"
         f"{machine('prefect', 'prefect-dask', 'distributed')}\n"
     )
 
