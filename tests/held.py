@@ -22,12 +22,21 @@ def settled() -> Counter[str]:
     return now
 
 
-def more_than(before: Counter[str], settle: float = SETTLE_SECONDS) -> Counter[str]:
-    """Give what is held beyond `before`, and has not gone after `settle` seconds."""
+def more_than(
+    before: Counter[str], settle: float = SETTLE_SECONDS, *, kind: str = "", slack: int = 0
+) -> dict[str, int]:
+    """Give what is held beyond `before` and `slack` more of each, and has not gone after `settle` seconds.
+
+    With `kind` only the names that begin so count.
+    """
+
+    def left():
+        return {name: more for name, more in (held() - before).items() if name.startswith(kind) and more > slack}
+
     deadline = time.monotonic() + settle
-    while (left := held() - before) and time.monotonic() < deadline:
+    while left() and time.monotonic() < deadline:
         time.sleep(0.1)
-    return left
+    return left()
 
 
 def _files():
