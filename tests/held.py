@@ -1,5 +1,6 @@
 """What this process holds of the system: open files, sockets, threads, child processes."""
 
+import gc
 import time
 from collections import Counter
 from contextlib import suppress
@@ -10,6 +11,7 @@ SETTLE_SECONDS = 15  # a thread that was told to end may take that long; one tha
 
 def held() -> Counter[str]:
     """Count what is held, by name: files by path, sockets and pipes by kind, threads and children by their command."""
+    gc.collect()  # what nobody can reach is not held, only not yet given back
     return Counter([*_files(), *_threads(), *_children()])
 
 
