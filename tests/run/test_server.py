@@ -294,6 +294,7 @@ def certificate(tmp_path_factory):
     return file
 
 
+@pytest.mark.tls
 @pytest.mark.parametrize(("trust", "trusted"), [
     ({}, False),
     ({"PREFECT_API_SSL_CERT_FILE": "{certificate}"}, True),
