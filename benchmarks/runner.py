@@ -89,7 +89,7 @@ def report(measures: Measures, tasks: int) -> str:
         (name, f"{median:.1f}", " ".join(f"{each:.1f}" for each in measures[name]), f"{stock / median:.1f}")
         for name, median in medians.items()
     ]
-    head = f"{tasks} trivial tasks, mapped on two worker processes of one thread each (Prefect's thread runner: two threads)."
+    head = f"{tasks} trivial tasks on two worker processes of one thread each; Prefect's thread runner: two threads."
     figures = table(("runner", "ms per task", "rounds", "times faster"), rows)
     return f"\n## A mapped task\n\n{head}\n\n{figures}\n{machine('prefect', 'prefect-dask', 'distributed')}\n"
 
