@@ -59,7 +59,7 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
     report.seconds = round(seconds, 3)
     if len(report.errors) > run.tolerated(report.parts.total):
         report.status = "partly_failed" if report.outputs else "failed"
-    for warning in report.warnings:
+    for warning in report.warnings[:MOST_LINES]:
         get_run_logger().warning("%s", warning)
     with page_of_the_run():
         data, text = report.model_dump(mode="json"), "\n".join(_markdown(report))
