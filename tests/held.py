@@ -45,6 +45,8 @@ def _files():
     for link in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the one that lists them
             target = str(link.readlink())
+            if target.startswith("/proc/"):
+                continue  # the monitor of a Dask worker in this process reads them now and then
             yield target if target.startswith("/") else target.partition("[")[0]
 
 

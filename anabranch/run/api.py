@@ -51,9 +51,10 @@ def _send(request: urllib.request.Request, timeout: float) -> Any:
         with _opener(request.full_url).open(request, timeout=timeout) as response:
             return json.loads(response.read() or b"null")
     except HTTPError as error:
-        raise _refused(request.full_url, error) from None  # its open response would not pickle
+        refused = _refused(request.full_url, error)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise unreachable(request.full_url, str(error) or type(error).__name__) from error
+    raise refused  # out here, since the HTTPError would go along as its context, whose response does not pickle
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
