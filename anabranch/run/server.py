@@ -16,6 +16,7 @@ from anabranch.run.api import RefusedError, call, ui_url, unreachable
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.storage import published
 
+PORT_SECONDS = 3.0  # to wait for the port of last time
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
 
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
@@ -134,7 +135,9 @@ def _choose_port(memory: Path) -> int:
     port = 0
     with suppress(OSError, ValueError):
         port = int(memory.read_text())
-    port = _free_port(port) or _free_port(0)
+    # a server that was killed a moment ago may still hold its port
+    free = port and any(_free_port(port) for _ in patiently(PORT_SECONDS))
+    port = port if free else _free_port(0)
     with published(memory) as file:
         file.write(str(port).encode())
     return port
