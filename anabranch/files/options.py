@@ -1,5 +1,6 @@
 """What a user may choose for a conversion: the form, the command's options and the reference come from here."""
 
+import codecs
 import re
 from typing import Annotated, Literal
 
@@ -78,7 +79,6 @@ class ReadOptions(BaseModel):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str | None) -> str | None:
-        import codecs
 
         try:
             return name and codecs.lookup(name).name
