@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from anabranch.config import RunOptions
 from anabranch.errors import UsageError
 from anabranch.storage import shown
-from anabranch.workloads import PARSE_LOGS, Workload, load
+from anabranch.workloads import CONVERT_FILES, PARSE_LOGS, Workload, load
 
 FLAGS = {
     "dry_run": "Print the plan and end; reads only, and needs no server.",
@@ -58,6 +58,8 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     def command(*source: str, output: str | None = None, **values: Any) -> int:
         if not source:
             raise UsageError("bad-option", "SOURCE is missing", f"Example: {workload.example}")
+        if workload.ends_with_output and output is None and len(source) > 1:
+            *source, output = source
         flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
         run.work_dir = run.work_dir and _absolute(run.work_dir)
@@ -72,8 +74,8 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     signature = inspect.Signature([  # which refuses two options of one name
         inspect.Parameter("source", inspect.Parameter.VAR_POSITIONAL, annotation=source),
         inspect.Parameter("output", keyword, default=None, annotation=output),
-        *(_option(name, field, WORKLOAD) for name, field in model.model_fields.items()),
-        *(_option(name, field, RUN) for name, field in RunOptions.model_fields.items()),
+        *(_option(spoken(name, field), field, WORKLOAD) for name, field in model.model_fields.items()),
+        *(_option(spoken(name, field), field, RUN) for name, field in RunOptions.model_fields.items()),
         *(_flag(name, text, COMMAND) for name, text in FLAGS.items()),
     ])  # fmt: skip
     command.__signature__ = signature  # type: ignore[attr-defined]  # cyclopts reads it through inspect
@@ -114,6 +116,11 @@ def _hand_over(request: Request) -> int:
     return 0
 
 
+def spoken(name: str, field: FieldInfo) -> str:
+    """Name a field as the user does: some names are taken in Python."""
+    return field.alias or name
+
+
 def choices(field: FieldInfo) -> tuple[str, ...]:
     """List what a field may be, where it is one or some of a few words."""
     kind = field.annotation
@@ -150,7 +157,8 @@ def _flag(name: str, text: str, group: Group, *, default: bool = False) -> inspe
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
     """Take the model's fields from the command's values; what was not given keeps its default."""
-    given = {name: values[name] for name in model.model_fields if values.get(name) is not None}
+    names = [spoken(name, field) for name, field in model.model_fields.items()]
+    given = {name: values[name] for name in names if values.get(name) is not None}
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -177,3 +185,4 @@ def _absolute(path: str) -> str:
 
 
 parse_logs = flow_command(PARSE_LOGS)
+convert_files = flow_command(CONVERT_FILES)

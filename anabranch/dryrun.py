@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anabranch.config import cluster_address, cores, work_dir
-from anabranch.parts import Part, Plan
+from anabranch.parts import Job, Part, Plan
 from anabranch.storage import shown
 from anabranch.workloads import load
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 
 def show_plan(request: "Request", writes: Sequence[Path]) -> int:
-    """Print the plan of the first map; read only, without a server and without Prefect."""
+    """Print the plan; read only, without a server and without Prefect."""
     threads = request.run.workers or cores()
-    plan: Plan[Part] = load(request.workload.survey)(request.source, work_dir(request.run), threads)
+    job = Job(request.source, request.output, request.options, work_dir(request.run), threads, request.run.refresh)
+    plan: Plan[Part] = load(request.workload.preview)(job)
     where = cluster_address(request.run) or f"{threads} threads or processes of this machine"
     if "json" in request.flags:
         print(json.dumps(_plain(request, plan, writes, where)))

@@ -1,7 +1,8 @@
 """The data's way through every workload: a plan of parts, one outcome for each, one report."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
@@ -26,6 +27,21 @@ class WorkFile:
     path: str
     size: int
     modified_ns: int
+
+
+O = TypeVar("O", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[O]):
+    """What a flow shall do, as every step that plans it sees it."""
+
+    source: Sequence[str]
+    output: str | None
+    options: O
+    work_dir: Path
+    threads: int  # how many parts will run at the same time
+    refresh: bool = False  # do everything anew
 
 
 P_co = TypeVar("P_co", bound=Part, covariant=True)

@@ -13,10 +13,11 @@ class Workload:
     summary: str
     source: str  # help for SOURCE
     output: str  # help for --output
+    ends_with_output: bool  # whether OUTPUT may stand behind the sources
     flow: str
     options: str
     check: str  # (source, output, options) -> files to be written; UsageError for what can be told before anything runs
-    survey: str  # (source, work_dir, threads) -> Plan of the first map: cheap, reads only
+    preview: str  # Job -> Plan that a dry run shows: cheap, reads only
     example: str
 
     @property
@@ -41,10 +42,23 @@ PARSE_LOGS = Workload(
     summary="Parse log archives into reports, byte-identical to the one-core parser, on all cores.",
     source="Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.",
     output="File for one report, or folder for several: ARCHIVE.MODE.txt. Default: standard output.",
+    ends_with_output=False,
     flow="flows.logs:parse_logs",
     options="anabranch.logs.options:LogOptions",
     check="anabranch.logs.targets:check",
-    survey="anabranch.logs.unpack:survey",
+    preview="anabranch.logs.preview:preview",
     example="anabranch parse-logs unit.tar.bz2 --mode known,bw --timezone Europe/Paris --output reports/",
 )
-WORKLOADS = (PARSE_LOGS,)
+CONVERT_FILES = Workload(
+    name="convert-files",
+    summary="Convert data files into another format, many files and blocks of big ones at a time.",
+    source="Files, folders, glob patterns (** for folders at any depth), or URLs.",
+    output="Folder for the outputs, or with --combine one file. May also stand last.",
+    ends_with_output=True,
+    flow="flows.files:convert_files",
+    options="anabranch.files.options:ConvertOptions",
+    check="anabranch.files.preview:check",
+    preview="anabranch.files.preview:preview",
+    example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
+)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES)

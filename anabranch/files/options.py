@@ -2,12 +2,14 @@
 
 import codecs
 import re
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anabranch.config import Words
 
+DELIMITED = ("csv", "tsv")
 CODECS = ("gz", "bz2", "xz", "zst", "lz4")
 WRITES = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")
 HEAD = 1000  # rows at the begin of a file that say what its columns are
@@ -68,6 +70,15 @@ class ReadOptions(BaseModel):
         """Rows that decide the types before anything is written."""
         return int(self.infer.partition(":")[2] or HEAD)
 
+    def for_format(self, _name: str) -> Self:
+        """Give the options as they are for a source of this format."""
+        return self
+
+    @field_validator("schema_file")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        return path and str(Path(path).absolute())
+
     @field_validator("delimiter")
     @classmethod
     def _one_character(cls, text: str | None) -> str | None:
@@ -120,3 +131,9 @@ class WriteOptions(BaseModel):
 
 class ConvertOptions(ReadOptions, WriteOptions):
     """How the sources are read, and what is written."""
+
+    def for_format(self, name: str) -> Self:
+        """Keep every cell's text as it is where delimited text becomes delimited text, unless a schema is given."""
+        if name in DELIMITED and self.to.partition(".")[0] in DELIMITED and not self.schema_file:
+            return self.model_copy(update={"infer": "none"})
+        return self

@@ -13,9 +13,9 @@ from distributed import Client, Security
 from distributed.comm.core import connect
 from prefect.utilities.asyncutils import run_coro_as_sync
 
-from anabranch.config import RunOptions, cluster_address, cores
+from anabranch.config import RunOptions, cluster_address, cores, work_dir
 from anabranch.errors import SetupError
-from anabranch.parts import Plan, WorkFile
+from anabranch.parts import Job, O, Plan, WorkFile
 
 CONNECT_SECONDS = 8
 COMPARED = ("anabranch", "prefect", "distributed")  # what must be of one version here and on every worker
@@ -45,6 +45,11 @@ def threads_for(run: RunOptions) -> int:
         return cores()
     with connected(address) as client:
         return sum(client.nthreads().values())
+
+
+def job_of(source: Sequence[str], output: str | None, options: O, run: RunOptions) -> Job[O]:
+    """Describe what a flow shall do for the steps that plan it."""
+    return Job(source, output, options, work_dir(run), threads_for(run), run.refresh)
 
 
 @contextmanager

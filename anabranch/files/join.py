@@ -1,0 +1,151 @@
+"""Join the segments of every file in order, and publish each output with the record of what it was made of."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import accumulate
+from pathlib import Path
+
+from anabranch.errors import AnabranchError
+from anabranch.files.catalogue import File
+from anabranch.files.manifest import Entry, SourceEntry, output_key, record_path, write_record
+from anabranch.files.plan import Conversion, Segment
+from anabranch.files.quarantine import join_quarantine
+from anabranch.files.schema import dump_schema
+from anabranch.files.survey import code_key
+from anabranch.files.writing import join_segments
+from anabranch.parts import ErrorLine, PartCounts, Report
+from anabranch.storage import published, shown, work_file
+
+_Segments = Mapping[int, Sequence[Segment]]
+
+
+def join(plan: Conversion) -> Report:
+    """Publish the output of every source that was read to its end; done again, it writes the same bytes.
+
+    A source that failed gets no output, and an older one stays as it is. Combined, one that failed leaves all without.
+    """
+    segments = _by_file(plan)
+    options, files = plan.catalogue.options, plan.catalogue.files
+    errors = [*plan.errors, *(plan.failed[index] for index in sorted(plan.failed))]
+    whole = [index for index in range(len(files)) if index not in plan.failed]
+    groups = [whole] if options.combine else [[index] for index in whole]
+    entries = [_publish(plan, group, segments) for group in groups if group and not (options.combine and errors)]
+    lines = [ErrorLine.of(error) for error in errors]
+    if plan.output and (entries or plan.unchanged or errors):
+        write_record(record_path(options, plan.output), options, [*plan.unchanged, *entries], lines)
+    return _report(plan, entries, lines)
+
+
+def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
+    """Put the segments of each file in order; a file that is not failed must have all of its units."""
+    found: dict[int, list[Segment]] = defaultdict(list)
+    for segment in sorted(plan.segments, key=lambda segment: (segment.piece.file, segment.piece.first)):
+        found[segment.piece.file].append(segment)
+    for index, file in enumerate(plan.catalogue.files):
+        ends = [0, *(segment.piece.stop for segment in found[index])]
+        begins = [*(segment.piece.first for segment in found[index]), file.units]
+        if index not in plan.failed and ends != begins:
+            raise _accounting(f"{file.source.label} has {file.units} units, of which {begins} to {ends} were converted")
+    return found
+
+
+def _publish(plan: Conversion, group: Sequence[int], segments: _Segments) -> Entry:
+    """Write one output, and beside it the rows that were set aside; rows read = rows written + rows set aside."""
+    options, files = plan.catalogue.options, [plan.catalogue.files[index] for index in group]
+    ordered = [segment for index in group for segment in segments[index]]
+    target = Path(plan.outputs[group[0]])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with published(target) as out:
+        parts = [Path(segment.file.path) for segment in ordered if segment.file]
+        written = join_segments(parts, out, options.to, files[0].output, options)
+        read, bad = sum(segment.rows for segment in ordered), sum(segment.bad for segment in ordered)
+        if read != written + bad:
+            raise _accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
+    aside = _publish_quarantine(target, ordered) if bad else None
+    left = work_file(target)
+    return Entry(
+        key=output_key(code_key(), [file.source for file in files], options),
+        output=str(target),
+        size=left.size,
+        modified_ns=left.modified_ns,
+        rows=written,
+        columns=dump_schema(files[0].output),
+        quarantine=aside and str(aside),
+        sources=[_source(file, segments[index]) for index, file in zip(group, files, strict=True)],
+    )
+
+
+def _publish_quarantine(target: Path, ordered: Sequence[Segment]) -> Path:
+    before = [0, *accumulate(segment.rows for segment in ordered)]
+    path = target.with_name(f"{target.name}.quarantine.jsonl")
+    with published(path) as out:
+        join_quarantine(((rows, segment.quarantine) for rows, segment in zip(before, ordered, strict=False)), out)
+    return path
+
+
+def _source(file: File, segments: Sequence[Segment]) -> SourceEntry:
+    return SourceEntry(
+        path=shown(file.source.path),
+        size=file.source.size,
+        format=file.look.format,
+        codec=file.look.codec,
+        encoding=file.look.encoding,
+        dialect=file.look.dialect and asdict(file.look.dialect),
+        rows=sum(segment.rows for segment in segments),
+        bad_rows=sum(segment.bad for segment in segments),
+    )
+
+
+def _report(plan: Conversion, entries: Sequence[Entry], errors: Sequence[ErrorLine]) -> Report:
+    converted = [source for entry in entries for source in entry.sources]
+    bad = sum(source.bad_rows for source in converted)
+    return Report(
+        flow="convert-files",
+        status="completed" if entries or errors else "nothing_to_do",
+        parts=_counts(plan),
+        items={
+            "files": len(plan.catalogue.files) + len(plan.errors) + len(plan.unchanged),
+            "converted": len(converted),
+            "unchanged": len(plan.unchanged),
+            "failed": len(errors),
+            "rows": sum(source.rows for source in converted),
+            "rows_set_aside": bad,
+        },
+        bytes_in=sum(source.size for source in converted),
+        bytes_out=sum(entry.size for entry in entries),
+        outputs=[shown(entry.output) for entry in entries]
+        + [shown(entry.quarantine) for entry in entries if entry.quarantine],
+        errors=list(errors),
+        warnings=[*plan.warnings, *_set_aside(entries)],
+        details={shown(source.path): _figures(entry, source) for entry in entries for source in entry.sources},
+    )
+
+
+def _set_aside(entries: Sequence[Entry]) -> Iterator[str]:
+    for entry in entries:
+        if entry.quarantine:
+            bad = sum(source.bad_rows for source in entry.sources)
+            yield f"{shown(Path(entry.output).name)}: {bad} rows were set aside, see {shown(entry.quarantine)}"
+
+
+def _figures(entry: Entry, source: SourceEntry) -> dict[str, int]:
+    written = {"bytes_out": entry.size} if len(entry.sources) == 1 else {}
+    return {"rows": source.rows, "rows_set_aside": source.bad_rows, "bytes_in": source.size, **written}
+
+
+def _counts(plan: Conversion) -> PartCounts:
+    """Count the parts of all rounds; one of which a file failed counts as failed, and every file left out as one more."""
+    counts = PartCounts.of(plan.outcomes)
+    lost = sum(
+        outcome.done and any(segment.error or segment.bad_row for segment in outcome.manifest.segments)
+        for outcome in plan.converted
+    )
+    unmapped = len(plan.errors)
+    counts.done, counts.failed = counts.done - lost, counts.failed + lost + unmapped
+    counts.total += unmapped
+    return counts
+
+
+def _accounting(reason: str) -> AnabranchError:
+    return AnabranchError("accounting", reason, "This is a defect of Anabranch: nothing was written. Please report it.")

@@ -1,0 +1,90 @@
+"""The record beside the outputs: what each was made of, and as what it was left; a later run skips what is unchanged."""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from anabranch.files.model import Source
+from anabranch.files.options import ConvertOptions
+from anabranch.parts import ErrorLine, WorkFile
+from anabranch.storage import fingerprint, published, unchanged
+
+NAME = "manifest.json"
+
+
+class SourceEntry(BaseModel):
+    """One source of an output, and how it was read."""
+
+    path: str
+    size: int
+    format: str
+    codec: str
+    encoding: str
+    dialect: dict[str, Any] | None
+    rows: int
+    bad_rows: int
+
+
+class Entry(BaseModel):
+    """One output: `key` names all that it depends on, `size` and `modified_ns` tell whether it is as we left it."""
+
+    key: str
+    output: str
+    size: int
+    modified_ns: int
+    rows: int
+    columns: list[dict[str, Any]]
+    quarantine: str | None
+    sources: list[SourceEntry]
+
+    @property
+    def stands(self) -> bool:
+        """Whether the output, and what was set aside, is there as it was left."""
+        return unchanged(WorkFile(self.output, self.size, self.modified_ns)) and (
+            self.quarantine is None or Path(self.quarantine).exists()
+        )
+
+
+class Record(BaseModel):
+    """What the last run into a folder did, and which outputs of earlier ones still stand."""
+
+    anabranch: str = version("anabranch")
+    options: dict[str, Any] = {}
+    outputs: list[Entry] = []
+    earlier: list[Entry] = []
+    errors: list[ErrorLine] = []
+
+
+def record_path(options: ConvertOptions, output: str) -> Path:
+    """Name the record of a folder of outputs, or of a combined one."""
+    return Path(f"{output}.{NAME}") if options.combine else Path(output) / NAME
+
+
+def read_record(path: Path) -> Record:
+    """Read the record of an earlier run; an empty one where there is none that we wrote."""
+    with suppress(OSError, ValidationError):
+        return Record.model_validate_json(path.read_bytes())
+    return Record()
+
+
+def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], errors: Sequence[ErrorLine]) -> None:
+    """Publish the record of a run; the outputs of earlier runs that still stand are kept in it."""
+    before, named = read_record(path), {entry.output for entry in outputs}
+    earlier = [entry for entry in (*before.outputs, *before.earlier) if entry.output not in named and entry.stands]
+    record = Record(
+        options=options.model_dump(mode="json"), outputs=list(outputs), earlier=earlier, errors=list(errors)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with published(path) as file:
+        file.write(json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def output_key(code: str, sources: Iterable[Source], options: ConvertOptions) -> str:
+    """Name all that an output depends on, before anything of the sources is read."""
+    schema = Path(options.schema_file).read_bytes() if options.schema_file else b""
+    return fingerprint("output", code, [source.stamp for source in sources], options, schema)

@@ -1,0 +1,231 @@
+"""Plan the conversion: what is known of each file, its schema, and parts of consecutive blocks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from anabranch.batches import contiguous, part_count
+from anabranch.errors import AnabranchError, SourceError
+from anabranch.files import quotes
+from anabranch.files.catalogue import Catalogue, File
+from anabranch.files.manifest import Entry
+from anabranch.files.model import BadRow, Look, Source
+from anabranch.files.options import ConvertOptions
+from anabranch.files.schema import load_schema, settle, unify
+from anabranch.files.survey import LookPart, Seen, Survey, code_key, scannable
+from anabranch.files.targets import targets
+from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile
+from anabranch.storage import fingerprint
+
+# Bytes of input that one core reads and writes as Parquet in a second: measured with eight columns.
+_RATES = {"csv": 80e6, "tsv": 80e6, "jsonl": 40e6, "json": 25e6, "parquet": 30e6, "arrow": 150e6, "orc": 40e6}
+_SLOW_RATE = 3e6  # of the formats that Python reads
+_CODEC_RATIO = 4  # decompressed bytes for each compressed one
+_FILE_SECONDS = 2e-3  # that each file costs whatever its size
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive units of a file, or all of it."""
+
+    file: int  # index in the catalogue
+    first: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertPart(Part):
+    """Consecutive pieces, in the order of the join."""
+
+    catalogue: str
+    folder: str
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What came of a piece: a file of its rows, or why there is none."""
+
+    piece: Piece
+    rows: int = 0  # read, the bad ones included
+    bad: int = 0
+    file: WorkFile | None = None
+    quarantine: WorkFile | None = None
+    wider: tuple[pa.Schema, ...] = ()  # what its chunks need, in order, where that is more than what was planned
+    bad_row: BadRow | None = None  # the first one, where none may be set aside; counted within the piece
+    error: SourceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertManifest(Manifest):
+    """The segments of a part, piece by piece."""
+
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion(Plan[ConvertPart]):
+    """What is still to be converted, and what is known already."""
+
+    catalogue: Catalogue = Catalogue((), ConvertOptions())
+    output: str = ""  # folder, or combined file
+    outputs: tuple[str, ...] = ()  # path of each file's output
+    looked: tuple[Outcome, ...] = ()
+    converted: tuple[Outcome, ...] = ()  # of all rounds
+    segments: tuple[Segment, ...] = ()  # those that stand
+    failed: Mapping[int, AnabranchError] = field(default_factory=dict)  # by file of the catalogue
+    errors: tuple[AnabranchError, ...] = ()  # of files that are in no catalogue
+    unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that stand
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Of all maps so far."""
+        return (*self.looked, *self.converted)
+
+    def save(self) -> None:
+        """Write what the parts read."""
+        self.catalogue.save(self.folder)
+
+
+def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Conversion:
+    """Plan the first round, each file with the types that its head needs.
+
+    Raises UsageError where the outputs' names, or the schema that the user gave, cannot be.
+    """
+    given = load_schema(job.options.schema_file) if job.options.schema_file else None
+    files: list[File] = []
+    errors: list[AnabranchError] = [*survey.errors]
+    warnings: list[str] = []
+    for source, seen in _seen(outcomes).items():
+        try:
+            files.append(_file(source, seen, given))
+        except AnabranchError as error:
+            skipped = error.code == "empty-source" and job.options.on_empty == "skip"
+            warnings += [f"{source.label}: {error.reason}, and left out"] if skipped else []
+            errors += [] if skipped else [_of(error, source)]
+        else:
+            warnings += files[-1].look.warnings
+    named = targets([file.source for file in files], job.options, job.output or "")
+    return next_round(
+        Conversion(
+            (),
+            survey.folder,
+            reads=survey.reads,
+            catalogue=Catalogue(tuple(files), job.options),
+            outputs=tuple(str(named[file.source.path]) for file in files),
+            output=job.output or "",
+            looked=tuple(outcomes),
+            errors=tuple(errors),
+            unchanged=survey.unchanged,
+            warnings=tuple(warnings),
+        ),
+        range(len(files)),
+        job.threads,
+    )
+
+
+def next_round(plan: Conversion, files: Iterable[int], threads: int) -> Conversion:
+    """Plan the parts that convert these files of the catalogue, with outputs of the types that are known now."""
+    catalogue = _agreed(plan.catalogue)
+    pieces = [Piece(index, unit, unit + 1) for index in files for unit in range(catalogue.files[index].units)]
+    costs = [_seconds(catalogue.files[piece.file]) / catalogue.files[piece.file].units for piece in pieces]
+    path = catalogue.path(plan.folder)
+    parts = tuple(
+        _part(index, catalogue, path, plan.folder, pieces[run.start : run.stop], sum(costs[run.start : run.stop]))
+        for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads)))
+    )
+    return replace(plan, parts=parts, catalogue=catalogue)
+
+
+def _seen(outcomes: Sequence[Outcome]) -> dict[Source, list[Seen]]:
+    """Gather what was seen of each file, in the order of the survey."""
+    found: dict[Source, list[Seen]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
+        if isinstance(outcome.part, LookPart):
+            for index, glance in enumerate(outcome.part.glances):
+                seen = outcome.manifest.seen[index] if outcome.done else Seen(None, error=outcome.error)
+                found.setdefault(glance.source, []).append(seen)
+    return found
+
+
+def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File:
+    """Say where a file is cut, and which types its columns begin with."""
+    for one in seen:
+        if one.error:
+            raise one.error
+    look, cuts = seen[0].look, seen[0].cuts
+    if look is None:
+        raise SourceError("source-unreadable", "nobody looked at its begin", "Run the same command again.")
+    if scannable(source, look):
+        scans = [scan for one in seen for scan in one.scans]
+        cuts = quotes.boundaries(scans, look, source.size) or ()
+    units = len(look.units) or max(len(cuts) - 1, 1)
+    schema = _given(look, given) if given is not None else look.schema
+    return File(source, look, units, cuts, schema, schema)
+
+
+def _given(look: Look, given: pa.Schema) -> pa.Schema:
+    """Take the types that the user named; the other columns keep those of the head."""
+    missing = [name for name in given.names if name not in look.schema.names]
+    if missing and look.dialect:
+        raise SourceError(
+            "column-missing",
+            f"the schema names a column {missing[0]!r}, which is not there",
+            "Correct the schema file, or leave the source out.",
+        )
+    fields = [given.field(field.name) if field.name in given.names else field for field in look.schema]
+    return pa.schema([*fields, *(given.field(name) for name in missing)])
+
+
+def _agreed(catalogue: Catalogue) -> Catalogue:
+    """Give each output its types: combined, those that all files need together."""
+    if not catalogue.options.combine:
+        files = [replace(file, output=settle(file.schema)) for file in catalogue.files]
+        return replace(catalogue, files=tuple(files))
+    every = unify([file.schema for file in catalogue.files], catalogue.options.on_conflict)
+    files = [
+        replace(file, schema=pa.schema([every.field(name) for name in file.schema.names]), output=settle(every))
+        for file in catalogue.files
+    ]
+    return replace(catalogue, files=tuple(files))
+
+
+def _seconds(file: File) -> float:
+    rate = _RATES.get(file.look.format, _SLOW_RATE)
+    return _FILE_SECONDS + file.source.size * (_CODEC_RATIO if file.look.codec else 1) / rate
+
+
+def _part(
+    index: int, catalogue: Catalogue, path: Path, folder: str, pieces: Sequence[Piece], cost: float
+) -> ConvertPart:
+    joined = list(_joined(pieces))
+    first, last = catalogue.files[joined[0].file].source.label, catalogue.files[joined[-1].file].source.label
+    label = f"{first} to {last}" if first != last else first
+    units = catalogue.files[joined[0].file].units
+    if first == last and units > 1:
+        label = f"{label}, blocks {joined[0].first + 1} to {joined[0].stop} of {units}"
+    used = [(catalogue.files[piece.file].key, piece) for piece in joined]
+    key = fingerprint("convert", code_key(), used, catalogue.options)
+    return ConvertPart(index, label, cost, key, str(path), folder, tuple(joined))
+
+
+def _joined(pieces: Sequence[Piece]) -> Iterable[Piece]:
+    """Join the pieces that follow each other in a file."""
+    run: Piece | None = None
+    for piece in pieces:
+        if run and run.file == piece.file:
+            run = replace(run, stop=piece.stop)
+        else:
+            if run:
+                yield run
+            run = piece
+    if run:
+        yield run
+
+
+def _of(error: AnabranchError, source: Source) -> AnabranchError:
+    error.part = error.part or source.label
+    return error

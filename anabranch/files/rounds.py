@@ -1,0 +1,77 @@
+"""Between two rounds of a conversion: take in what came of the parts, and widen the types that turned out too narrow."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from anabranch.errors import AnabranchError, SourceError
+from anabranch.files.model import BadRow
+from anabranch.files.plan import Conversion, Segment, next_round
+from anabranch.files.tables import folded
+from anabranch.parts import Outcome
+from anabranch.storage import shown
+
+_SHOWN = 80  # characters of a value in a message
+
+
+def settle(plan: Conversion, outcomes: Sequence[Outcome], threads: int) -> Conversion:
+    """Take in a round's outcomes; plan another one for the files of which some rows need wider types.
+
+    Every round widens a type or is the last, whose result has no parts. Of a file that failed, nothing is done again.
+    """
+    ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
+    fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
+    failed = {**_failed_parts(ordered), **_failed_files(plan, fresh)}
+    needs = {segment.piece.file: [] for segment in fresh if segment.wider}
+    for segment in fresh:
+        if segment.piece.file in needs:
+            needs[segment.piece.file] += segment.wider
+    files, policy = list(plan.catalogue.files), plan.catalogue.options.on_conflict
+    for index, schemas in needs.items():
+        files[index] = replace(files[index], schema=folded(files[index].schema, schemas, policy))
+    again = range(len(files)) if needs and plan.catalogue.options.combine else sorted(needs)
+    again = [index for index in again if index not in failed and index not in plan.failed]
+    known = replace(
+        plan,
+        parts=(),
+        catalogue=replace(plan.catalogue, files=tuple(files)),
+        converted=(*plan.converted, *ordered),
+        segments=tuple(segment for segment in (*plan.segments, *fresh) if segment.piece.file not in set(again)),
+        failed={**failed, **plan.failed},
+    )
+    return next_round(known, again, threads) if again else known
+
+
+def _failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
+    """Give the error of each file of which a part did not come to its end."""
+    return {
+        piece.file: outcome.error for outcome in reversed(outcomes) if outcome.error for piece in outcome.part.pieces
+    }
+
+
+def _failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:
+    """Give the first error of each file, its row counted from the file's begin."""
+    failed: dict[int, AnabranchError] = {}
+    rows: dict[int, int] = {}
+    for segment in sorted(segments, key=lambda segment: (segment.piece.file, segment.piece.first)):
+        index = segment.piece.file
+        label = plan.catalogue.files[index].source.label
+        if segment.error:
+            failed.setdefault(index, segment.error)
+        elif segment.bad_row:
+            failed.setdefault(index, _bad_row_error(segment.bad_row, rows.get(index, 0), label))
+        rows[index] = rows.get(index, 0) + segment.rows
+    return failed
+
+
+def _bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
+    place = f"row {before + row.row + 1}" + (f" (byte {row.offset})" if row.offset >= 0 else "")
+    if not row.expected:
+        remedy = "Correct the row, or set such rows aside with --on-bad-row quarantine."
+        return SourceError("bad-row", f"{place}: {row.reason}", remedy, label)
+    value = shown(row.value[:_SHOWN])
+    return SourceError(
+        "type-conflict",
+        f"{place}, column {row.column!r}: {value!r} is {row.found}, where {row.expected} is expected",
+        "Choose --on-conflict widen or string, name the type with --schema, or --on-bad-row quarantine.",
+        label,
+    )

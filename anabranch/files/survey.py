@@ -1,0 +1,180 @@
+"""The first map: look at every file, and scan big ones in ranges for the quotes that decide where they can be cut."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+from anabranch.batches import contiguous, part_count
+from anabranch.errors import AnabranchError, SourceError, Stopped, as_ours
+from anabranch.files import codecs, quotes
+from anabranch.files.manifest import Entry, output_key, read_record, record_path
+from anabranch.files.model import BLOCK, Look, Source
+from anabranch.files.options import ConvertOptions, ReadOptions
+from anabranch.files.reading import cuttable, look_at
+from anabranch.files.sources import find, require_unchanged
+from anabranch.parts import Job, Manifest, Part, Plan, WorkFile
+from anabranch.storage import code_version, fingerprint
+
+_LOOK_SECONDS = 0.01  # per file
+_SCAN_RATE = 800e6  # bytes that one core scans for quotes in a second
+_BIG = 4 * BLOCK  # a bigger delimited file is scanned by several parts
+_RANGE = 16 * BLOCK  # bytes that one part scans
+_LIBRARIES = ("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A file to look at, or a range of one whose head is known to be scanned."""
+
+    source: Source
+    look: Look | None = None
+    start: int = 0
+    stop: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LookPart(Part):
+    """Many files to look at, or a range of a big one."""
+
+    glances: tuple[Glance, ...]
+    options: ReadOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a glance saw: the look where it was not known, the scan of each block's range where one is due."""
+
+    look: Look | None
+    scans: tuple[quotes.Scan, ...] = ()
+    cuts: tuple[int, ...] = ()  # where no scan is needed to know them
+    error: AnabranchError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookManifest(Manifest):
+    """What was seen, glance by glance."""
+
+    seen: tuple[Seen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Survey(Plan[LookPart]):
+    """All files to look at, and those that cannot be read at all."""
+
+    sources: tuple[Source, ...] = ()
+    errors: tuple[SourceError, ...] = ()
+    unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that need not be made again
+
+
+def survey(job: Job[ConvertOptions]) -> Survey:
+    """Find the files, peek into big ones, and plan who looks at what; reads only.
+
+    Raises UsageError where a source is missing.
+    """
+    found = find(job.source, job.output)
+    standing = {} if job.refresh else _standing(job)
+    groups = [found.sources] if job.options.combine else [(source,) for source in found.sources]
+    keys = {output_key(code_key(), group, job.options): group for group in groups}
+    fresh = [source for key, group in keys.items() if key not in standing for source in group]
+    glances = [glance for source in fresh for glance in _glances(source, job.options)]
+    costs = [_seconds(glance) for glance in glances]
+    folder = job.work_dir / "files" / fingerprint(code_key(), found.sources, job.output, job.options)
+    batches = contiguous(costs, part_count(sum(costs), job.threads))
+    parts = [_part(index, glances[batch.start : batch.stop], job.options) for index, batch in enumerate(batches)]
+    return Survey(
+        tuple(parts),
+        str(folder),
+        reads=tuple(WorkFile(source.path, source.size, 0) for source in fresh),
+        sources=tuple(fresh),
+        errors=found.errors,
+        unchanged=tuple(standing[key] for key in keys if key in standing),
+    )
+
+
+def look(part: LookPart, stop: Callable[[], bool] = lambda: False) -> LookManifest:
+    """Look at the part's files and ranges; a file that cannot be read gives an error of the manifest, and no look."""
+    seen = []
+    for glance in part.glances:
+        if stop():
+            raise Stopped
+        try:
+            seen.append(_see(glance, part.options))
+        except (AnabranchError, OSError) as error:
+            ours = as_ours(error, glance.source.label)
+            ours.part = ours.part or glance.source.label
+            seen.append(Seen(None, error=ours))
+    return LookManifest((), {"files": len(seen)}, seen=tuple(seen))
+
+
+def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:
+    """Give the outputs of earlier runs that are as they were left, by what they depend on."""
+    record = read_record(record_path(job.options, job.output or ""))
+    return {entry.key: entry for entry in (*record.outputs, *record.earlier) if entry.stands}
+
+
+@cache
+def code_key() -> str:
+    """Fingerprint the code of this workload, and the software under it that decides bytes, too."""
+    return fingerprint(code_version(Path(__file__).parent), *map(version, _LIBRARIES))
+
+
+def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
+    if source.size < _BIG:
+        yield Glance(source)
+        return
+    try:
+        known = look_at(source, options)
+    except (AnabranchError, OSError):
+        yield Glance(source)  # whose part reports the error
+        return
+    if not scannable(source, known):
+        yield Glance(source, known)
+        return
+    for start in range(0, source.size, _RANGE):
+        yield Glance(source, known, start, min(start + _RANGE, source.size))
+
+
+def scannable(source: Source, known: Look) -> bool:
+    """Whether only the quotes tell where the file's records end."""
+    return cuttable(source, known) and known.dialect is not None and source.size > BLOCK
+
+
+def _seconds(glance: Glance) -> float:
+    return _LOOK_SECONDS + (glance.stop - glance.start or min(glance.source.size, _BIG)) / _SCAN_RATE
+
+
+def _see(glance: Glance, options: ReadOptions) -> Seen:
+    source, known = glance.source, glance.look or look_at(glance.source, options)
+    scans: tuple[quotes.Scan, ...] = ()
+    cuts: tuple[int, ...] = ()
+    if scannable(source, known):
+        ranges = range(glance.start, glance.stop or source.size, BLOCK)
+        with codecs.open_source(source) as raw:
+            scans = tuple(quotes.scan_range(raw, start, source.size, known) for start in ranges)
+    elif cuttable(source, known):
+        with codecs.open_source(source) as raw:
+            cuts = line_cuts(raw, known.data_start, source.size)
+    require_unchanged(source)
+    return Seen(known if not glance.start else None, scans, cuts)
+
+
+def line_cuts(raw: IO[bytes], start: int, size: int, block: int = BLOCK) -> tuple[int, ...]:
+    """Find the first line that begins at or behind each multiple of a block's size; the text's begin and end, too."""
+    cuts = [start]
+    for nominal in range(block, size, block):
+        raw.seek(nominal - 1)
+        raw.readline()
+        cuts.append(max(raw.tell(), start))
+    return (*cuts, size)
+
+
+def _part(index: int, glances: Sequence[Glance], options: ReadOptions) -> LookPart:
+    labels = list(dict.fromkeys(glance.source.label for glance in glances))
+    label = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+    if len(glances) == 1 and glances[0].start:
+        label = f"{label} from {glances[0].start >> 20} MiB"
+    key = fingerprint("look", code_key(), glances, options)
+    return LookPart(index, label, sum(map(_seconds, glances)), key, tuple(glances), options)

@@ -1,0 +1,98 @@
+"""Convert one part: parse its pieces chunk by chunk with the types agreed, and write each piece's rows as a segment."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from anabranch.errors import SourceError, Stopped
+from anabranch.files.catalogue import Catalogue, File, load
+from anabranch.files.model import BadRow, MisfitError
+from anabranch.files.options import ConvertOptions
+from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
+from anabranch.files.quarantine import write_quarantine
+from anabranch.files.reading import Chunk, chunks
+from anabranch.files.sources import require_unchanged
+from anabranch.files.tables import fitted, folded
+from anabranch.files.writing import SegmentWriter
+from anabranch.storage import fingerprint, work_file
+
+Stop = Callable[[], bool]
+
+
+class BadRowError(Exception):
+    """A row does not fit, and none may be set aside; `row` counts from 0 within the piece."""
+
+    def __init__(self, row: BadRow) -> None:
+        super().__init__(row)
+        self.row = row
+
+
+def work(part: ConvertPart, stop: Stop = lambda: False) -> ConvertManifest:
+    """Convert the part's pieces; a piece that cannot be converted, or needs wider types, tells why in its segment.
+
+    Raises Stopped when `stop` says so before a chunk.
+    """
+    catalogue = load(part.catalogue)
+    segments = [_segment(catalogue, piece, part, stop) for piece in part.pieces]
+    files = [file for segment in segments for file in (segment.file, segment.quarantine) if file]
+    counts = {"rows": sum(segment.rows for segment in segments), "bad_rows": sum(segment.bad for segment in segments)}
+    return ConvertManifest(tuple(files), counts, segments=tuple(segments))
+
+
+def _segment(catalogue: Catalogue, piece: Piece, part: ConvertPart, stop: Stop) -> Segment:
+    file = catalogue.files[piece.file]
+    path = Path(part.folder) / fingerprint("segment", part.key, piece)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        segment = _convert(catalogue, file, piece, path, stop)
+        require_unchanged(file.source)
+    except BadRowError as bad:
+        return Segment(piece, bad.row.row + 1, bad_row=bad.row)
+    except SourceError as error:
+        error.part = error.part or file.source.label
+        return Segment(piece, error=error)
+    return segment
+
+
+def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: Stop) -> Segment:
+    """Write the piece's rows, unless some need wider types: then tell which, for every chunk as if it were alone."""
+    options, rows = catalogue.options, 0
+    wider: list[pa.Schema] = []
+    aside: list[BadRow] = []
+    with SegmentWriter(path, options.to, file.output, options) as writer:
+        for chunk in chunks(file.source, file.look, options, range(piece.first, piece.stop), file.cuts):
+            if stop():
+                raise Stopped
+            table, bad = _parsed(chunk, file.schema, wider, options)
+            if bad and options.on_bad_row == "fail":
+                raise BadRowError(_placed(bad[0], rows, chunk.offset))
+            aside += [_placed(row, rows, chunk.offset) for row in bad]
+            rows += table.num_rows + len(bad)
+            if not wider:
+                writer.write(fitted(table, file.output))
+    if wider:
+        return Segment(piece, rows, wider=tuple(wider))
+    return Segment(piece, rows, len(aside), work_file(path), write_quarantine(aside, path.with_suffix(".quarantine")))
+
+
+def _parsed(
+    chunk: Chunk, schema: pa.Schema, wider: list[pa.Schema], options: ConvertOptions
+) -> tuple[pa.Table, Sequence[BadRow]]:
+    """Parse a chunk without its bad rows, which come beside it; types that it needs beyond the schema go to `wider`."""
+    with suppress(MisfitError):
+        return chunk.parse(schema), ()
+    if wider:  # most likely it needs what the chunk before it needed
+        with suppress(MisfitError):
+            return chunk.parse(folded(schema, wider, options.on_conflict)), ()
+    seen = chunk.examine(schema)
+    if seen.schema != schema and seen.schema not in wider:
+        wider.append(seen.schema)
+    return chunk.without(seen.bad).parse(seen.schema), seen.bad
+
+
+def _placed(row: BadRow, rows: int, offset: int) -> BadRow:
+    """Number a chunk's row within its piece, and place it in the file."""
+    return replace(row, row=row.row + rows, offset=row.offset + offset if offset >= 0 else -1)
