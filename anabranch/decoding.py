@@ -1,0 +1,119 @@
+"""Undo compression as a stream: gz, bz2, xz, zst or lz4, one stream or several, in pieces and bounded memory."""
+
+import bz2
+import lzma
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Protocol
+
+import pyarrow as pa
+from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor
+from isal.igzip_lib import error as deflate_error
+
+GZIP = b"\x1f\x8b"
+INPUT = 128 << 10  # bytes given to a decoder at a time
+_OUTPUT = 1 << 20  # bytes taken from it
+_HEADER = 10  # bytes that a codec's begin is told by
+_UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
+_XZ_MEMORY = 256 << 20  # bytes; a dictionary as large as xz -9 makes needs a quarter of that
+_MAGIC = {GZIP: "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4"}
+_BZIP2_MARKS = (b"1AY&SY", b"\x17rE8P\x90")  # what a bzip2 stream goes on with: its first block, or its end
+_SKIPPABLE, _SKIP_HEADER = b"*M\x18", 8  # frames of zstd and lz4 that hold no data; their first byte varies
+# What decoders raise where their data are damaged; the stub of isal calls its error an instance.
+_RAISED: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, lzma.LZMAError, deflate_error)  # type: ignore[assignment]
+
+
+class DamageError(Exception):
+    """These data cannot be read to their end; the text says why."""
+
+
+class _Decoder(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+_DECODERS: dict[str, Callable[[], _Decoder]] = {
+    "gz": lambda: IgzipDecompressor(flag=DECOMP_GZIP),
+    "bz2": bz2.BZ2Decompressor,
+    "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
+}
+_ARROW = {"zst": "zstd", "lz4": "lz4"}
+
+
+@contextmanager
+def damage_noticed() -> Iterator[None]:
+    """Turn what a decoder raises into DamageError; an error of the disk stays what it is."""
+    try:
+        yield
+    except _RAISED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamageError(str(error) or "the data are damaged") from error
+
+
+def sniff(head: bytes) -> str:
+    """Name the codec of data that begin so: gz, bz2, xz, zst, lz4, or nothing."""
+    for magic, codec in _MAGIC.items():
+        if head.startswith(magic):
+            return codec
+    if head.startswith(b"BZh") and head[4:10] in _BZIP2_MARKS:
+        return "bz2"
+    if head[1:4] == _SKIPPABLE and 0x50 <= head[0] < 0x60:  # noqa: PLR2004  sixteen magic numbers, for both codecs
+        return sniff(head[_SKIP_HEADER + int.from_bytes(head[4:_SKIP_HEADER], "little") :])
+    return ""
+
+
+def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
+    """Decode the streams that lie in a seekable file, one behind the other, and leave it where the last one ends.
+
+    Raises what the decoders raise: read it under `damage_noticed`. Data that do not begin with a stream give nothing.
+    """
+    if codec in _ARROW:
+        yield from _frames(file, _ARROW[codec])
+        return
+    data = file.read(INPUT)
+    while _begins(data, codec):
+        decoder = _DECODERS[codec]()
+        while not decoder.eof:
+            if decoder.needs_input and not data:
+                data = file.read(INPUT)
+                if not data:
+                    raise EOFError("the data end too early")
+            yield decoder.decompress(data, _OUTPUT)
+            data = b""
+        data = decoder.unused_data
+        if len(data) < _HEADER:
+            data += file.read(INPUT)
+    file.seek(-len(data), 1)
+
+
+def _begins(data: bytes, codec: str) -> bool:
+    if codec != "gz":
+        return sniff(data) == codec
+    if data.startswith(GZIP) and len(data) > 3 and data[3] & _UNKNOWN_FLAGS:  # noqa: PLR2004  magic, magic, method, flags
+        raise ValueError("the gzip header has unknown flags")
+    return data.startswith(GZIP)
+
+
+def _frames(file: IO[bytes], codec: str) -> Iterator[bytes]:
+    with pa.CompressedInputStream(pa.PythonFile(_Lent(file), mode="r"), codec) as stream:
+        while data := stream.read(_OUTPUT):
+            yield data
+
+
+class _Lent:
+    """A file lent to Arrow, which would close it."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = file.read
+
+    def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,169 @@
+"""Files behind URLs, by fsspec: list them, tell their state, open them; nothing shown bears a credential."""
+
+import io
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, NamedTuple
+
+import fsspec
+from fsspec.registry import known_implementations
+
+from anabranch.errors import AnabranchError, SourceError, TemporaryError, UsageError
+from anabranch.storage import fingerprint
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
+_LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
+_MAGIC = re.compile(r"[*?\[]")
+_SECRETS = re.compile(r"(?<=//)[^/@\s'\"]*@|(?<=\?)[^\s'\"]*")  # user and password, and what signs a request
+# What tells one state of a file from another, under the names that the file systems give it.
+_STATE = (
+    "size", "ETag", "etag", "e_tag", "mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified",
+    "created", "generation", "version_id", "versionId", "md5", "Content-MD5", "Digest", "content_hash",
+)  # fmt: skip
+
+
+class File(NamedTuple):
+    """A file behind a URL."""
+
+    url: str
+    size: int
+    stamp: str
+    below: str = ""  # its path below the folder that was named
+
+
+def is_url(source: str) -> bool:
+    """Whether fsspec is to read this; not so for local files, however they are named."""
+    return bool(_URL.match(source)) and not _LOCAL.match(source)
+
+
+def without_scheme(source: str) -> str:
+    """Give the local path that a file:// URL means."""
+    return _LOCAL.sub("", source, count=1)
+
+
+def shown_url(text: str) -> str:
+    """Write a URL, or a text with URLs in it, without credentials."""
+    return _SECRETS.sub("", text).replace("?", "") if "//" in text else text
+
+
+def state(url: str) -> File:
+    """Tell a file's size and state as they are now."""
+    with _reported(shown_url(url)):
+        system, path = _system(url)
+        system.invalidate_cache()
+        return _file(url, system.info(path))
+
+
+def listing(url: str) -> Iterator[File]:
+    """List the files that a URL means: one, those below a folder, or those that a pattern fits.
+
+    Raises UsageError where there is none, or the protocol's package is missing, and SourceError where nobody answers.
+    """
+    with _reported(shown_url(url)):
+        system, path = _system(url)
+        found = _info(system, path)
+        if found and found["type"] == "file" and not url.endswith("/"):
+            yield _file(url, found)
+            return
+        if not found and not _MAGIC.search(url):
+            raise UsageError("source-missing", "there is no such file or folder", "Check the URL.", shown_url(url))
+        folder = url if found else re.split(r"/[^/]*[*?\[]", url, maxsplit=1)[0]
+        root = system._strip_protocol(folder).rstrip("/")  # noqa: SLF001  as fsspec's own file systems do
+        for name in sorted(system.find(path) if found else system.glob(path)):
+            below = name.removeprefix(root).lstrip("/")
+            info = system.info(name)
+            if info["type"] == "file" and name.startswith(root):
+                yield _file(f"{folder.rstrip('/')}/{below}", info, below)
+
+
+def open_file(url: str, label: str) -> IO[bytes]:
+    """Open a remote file, seekable; one that its server gives only from begin to end is copied first."""
+    with _reported(label):
+        system, path = _system(url)
+        file = system.open(path, "rb")
+        if file.seekable():
+            return io.BufferedReader(_Remote(file, label), 1 << 20)
+        spool = tempfile.TemporaryFile()  # noqa: SIM115  its reader closes it
+        with file:
+            shutil.copyfileobj(file, spool, 1 << 20)
+        spool.seek(0)
+        return spool
+
+
+class _Remote(io.RawIOBase):
+    """Name the file, and nothing secret, where reading fails."""
+
+    def __init__(self, file: IO[bytes], label: str) -> None:
+        self._file, self._label = file, label
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any) -> int:
+        with _reported(self._label):
+            data = self._file.read(memoryview(buffer).nbytes)
+        memoryview(buffer)[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _system(url: str) -> tuple[Any, str]:
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise _missing(url, str(error)) from error
+    except ValueError as error:
+        raise UsageError("protocol-unknown", shown_url(str(error)), "Check the URL.", shown_url(url)) from None
+    return system, path
+
+
+def _missing(url: str, why: str) -> UsageError:
+    protocol = (_URL.match(url) or [""])[0].rstrip(":/").lower()
+    package = str(known_implementations.get(protocol, {}).get("class", "fsspec")).split(".")[0]
+    if package == "fsspec":
+        package = f"fsspec[{protocol.removesuffix('s') if protocol == 'https' else protocol}]"
+    return UsageError("protocol-missing", why, f"Install it: pip install '{package}'.", shown_url(url))
+
+
+def _info(system: Any, path: str) -> dict[str, Any] | None:
+    try:
+        return dict(system.info(path))
+    except FileNotFoundError:
+        return None
+
+
+def _file(url: str, info: dict[str, Any], below: str = "") -> File:
+    state = [str(info[key]) for key in _STATE if info.get(key) is not None]
+    return File(url, int(info.get("size") or 0), fingerprint(url, *state), below)
+
+
+@contextmanager
+def _reported(label: str) -> Iterator[None]:
+    """Turn whatever a file system raises into an error of ours, without credentials."""
+    try:
+        yield
+    except AnabranchError:
+        raise
+    except FileNotFoundError:
+        raise SourceError("source-changed", "it is no longer there", "Run the same command again.", label) from None
+    except PermissionError as error:
+        reason = shown_url(str(error)) or "the server refuses it"
+        raise SourceError("source-unreadable", reason, "Check the credentials.", label) from None
+    except Exception as error:  # noqa: BLE001  each file system has errors of its own
+        reason = shown_url(f"{type(error).__name__}: {error}")
+        raise TemporaryError("source-unreachable", reason, "Check the URL and the network.", label) from None
