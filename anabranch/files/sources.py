@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 from anabranch.errors import SourceError, TemporaryError, UsageError
 from anabranch.files import remote
+from anabranch.files.manifest import NAME, read_record
 from anabranch.files.model import Source
 from anabranch.files.walking import EVERY, Match, split, walk
 from anabranch.storage import fingerprint, shown
 
-MANIFEST, QUARANTINE = "manifest.json", "quarantine"  # what a run leaves beside its outputs, and no source
+QUARANTINE = ".quarantine.jsonl"  # ends the name of the rows that were set aside, beside an output
+_RECORD = b'{\n "anabranch":'  # how a run's record begins
 _REMEDY = "Mend that, or leave it out, and run again."
 
 
@@ -30,9 +32,10 @@ class Found(NamedTuple):
 def find(source: Sequence[str], output: str | None = None) -> Found:
     """List the files meant by files, folders, glob patterns and URLs: each once, those of one argument by name.
 
-    Not taken from folders and patterns: hidden files, what a run leaves beside its outputs (manifest.json, quarantine),
-    and `output` with all that is in it, where it lies below them. A path that cannot be read is an error of its own.
-    Raises UsageError where an argument names nothing, or a protocol that cannot be spoken.
+    Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, `output` with
+    all that is in it, where it lies below them, and where it is the folder itself, the outputs that its record names.
+    A path that cannot be read is an error of its own. Raises UsageError where an argument names nothing, or a protocol
+    that cannot be spoken.
     """
     sources: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
@@ -88,39 +91,44 @@ def _local(argument: str, output: str | None) -> Iterator[Source | SourceError]:
         raise _missing(path)
     if not folder.is_dir():
         raise _missing(folder)
-    within = _Below(folder, output)
+    left_out = _left_out(folder, output)
     for match in sorted(set(walk(folder, words))):
-        if not within.leaves_out(match.path):
+        place = _place(match.path)
+        if not (_of_a_run(match.path) or place in left_out or left_out.intersection(place.parents)):
             yield _source(match, folder)
+
+
+def _left_out(folder: Path, output: str | None) -> set[Path]:
+    """Give the files and folders below this one that a run into `output` makes, or made."""
+    if not output or remote.is_url(output):
+        return set()
+    root, place = folder.resolve(), Path(remote.without_scheme(output)).resolve()
+    if place == root:
+        record = read_record(place / NAME)
+        return {_place(Path(entry.output)) for entry in (*record.outputs, *record.earlier) if entry.stands}
+    return {place} if root in place.parents else set()
+
+
+def _of_a_run(path: Path) -> bool:
+    if path.name.endswith(QUARANTINE):
+        return True
+    if not path.name.endswith(NAME) or not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_RECORD)) == _RECORD
+    except OSError:
+        return False
 
 
 def _remote(url: str) -> Iterator[Source | SourceError]:
     try:
         for file in remote.listing(url):
             words = PurePath(file.below).parts
-            if not any(word.startswith(".") for word in words) and not _left_by_run(words):
-                parent = "/".join(words[:-1])
-                yield Source(file.url, remote.shown_url(file.url), file.size, file.stamp, parent)
+            if not any(word.startswith(".") for word in words):
+                yield Source(file.url, remote.shown_url(file.url), file.size, file.stamp, "/".join(words[:-1]))
     except TemporaryError as error:  # the other sources may answer
         yield SourceError(error.code, error.reason, error.remedy, error.part)
-
-
-class _Below:
-    """Say what is left out below a folder that a user named."""
-
-    def __init__(self, folder: Path, output: str | None) -> None:
-        self._folder = folder
-        root, place = folder.resolve(), Path(output).resolve() if output and not remote.is_url(output) else None
-        self._output = place if place and root in place.parents else None  # else it would leave out every source
-
-    def leaves_out(self, path: Path) -> bool:
-        place = _place(path)
-        within = self._output is not None and (place == self._output or self._output in place.parents)
-        return within or _left_by_run(path.relative_to(self._folder).parts)
-
-
-def _left_by_run(words: Sequence[str]) -> bool:
-    return bool(words) and (words[-1] == MANIFEST or QUARANTINE in words[:-1])
 
 
 def _source(match: Match, folder: Path) -> Source | SourceError:

@@ -1,0 +1,47 @@
+"""Refuse outputs that cannot be written, or that would replace what they are made of, before anything runs."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from anabranch.errors import UsageError
+from anabranch.storage import refuse_special, shown
+
+_LONGEST_NAME = 255  # bytes, on every file system in use
+
+
+def require_folder(folder: Path, why: str) -> None:
+    """Raise UsageError where outputs are to go into a folder, since `why`, and a file is there."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(
+            "output-not-a-folder", f"{why}, and the output is a file", "Name a folder as the output.", str(folder)
+        )
+
+
+def require_writable(paths: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Raise UsageError for the first of the paths that cannot be written, or that is one of the sources."""
+    places = {_place(source) for source in sources} - {None}
+    for path in paths:
+        _check(path)
+        if _place(path) in places:
+            raise UsageError("output-is-source", "the output would replace a source", "Name another output.", str(path))
+
+
+def _check(path: Path) -> None:
+    parent = next(parent for parent in path.absolute().parents if parent.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise UsageError(
+            "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
+        )
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise UsageError("output-not-writable", "the output's name is too long", "Rename the source.", shown(path.name))
+    refuse_special(path)
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Give what two names of one file have in common; nothing where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
