@@ -1,6 +1,6 @@
 """Do the parts of a plan in this process: what `map_parts` does with tasks on a cluster, done with threads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from threading import Event
 from typing import Any, TypeVar

@@ -1,22 +1,31 @@
 """The whole conversion in this process, without Prefect and Dask: for the library's functions and the benchmarks."""
 
-from anabranch.files.join import join
+from collections.abc import Callable
+from functools import partial
+
+from anabranch.files.join import publish
+from anabranch.files.manifest import Entry
 from anabranch.files.options import ConvertOptions
-from anabranch.files.plan import plan
+from anabranch.files.plan import Conversion, plan
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
 from anabranch.files.survey import look, survey
 from anabranch.files.work import work
-from anabranch.here import Seen, map_here
-from anabranch.parts import Job, Report
+from anabranch.here import map_here
+from anabranch.parts import Job, Outcome
 
 
-def convert(job: Job[ConvertOptions], seen: Seen = lambda _: None) -> Report:
-    """Convert the job's sources on its number of threads; `seen` is called with the outcome of every part."""
+def convert(
+    job: Job[ConvertOptions], seen: Callable[[Conversion, Outcome], object] = lambda _plan, _outcome: None
+) -> tuple[Conversion, list[Entry]]:
+    """Convert the job's sources on its number of threads.
+
+    `seen` is called with the plan of the round and the outcome of every part, as it comes.
+    """
     check(job.source, job.output, job.options)
     looks = survey(job)
     conversion = plan(looks, map_here(look, looks, job.threads), job)
     while conversion.parts:
         conversion.save()
-        conversion = settle(conversion, map_here(work, conversion, job.threads, seen), job.threads)
-    return join(conversion)
+        conversion = settle(conversion, map_here(work, conversion, job.threads, partial(seen, conversion)), job.threads)
+    return conversion, publish(conversion)

@@ -21,20 +21,35 @@ _Segments = Mapping[int, Sequence[Segment]]
 
 
 def join(plan: Conversion) -> Report:
-    """Publish the output of every source that was read to its end; done again, it writes the same bytes.
+    """Publish all outputs and the record of them; done again, it writes the same bytes."""
+    return report(plan, publish(plan))
+
+
+def publish(plan: Conversion) -> list[Entry]:
+    """Publish the output of every source that was read to its end; return what the record says of them.
 
     A source that failed gets no output, and an older one stays as it is. Combined, one that failed leaves all without.
     """
     segments = _by_file(plan)
     options, files = plan.catalogue.options, plan.catalogue.files
-    errors = [*plan.errors, *(plan.failed[index] for index in sorted(plan.failed))]
     whole = [index for index in range(len(files)) if index not in plan.failed]
     groups = [whole] if options.combine else [[index] for index in whole]
-    entries = [_publish(plan, group, segments) for group in groups if group and not (options.combine and errors)]
-    lines = [ErrorLine.of(error) for error in errors]
-    if plan.output and (entries or plan.unchanged or errors):
+    lost = options.combine and plan.all_errors
+    entries = [_publish(plan, group, segments) for group in groups if group and not lost]
+    if entries or plan.all_errors:
+        lines = [ErrorLine.of(error) for error in plan.all_errors]
         write_record(record_path(options, plan.output), options, [*plan.unchanged, *entries], lines)
-    return _report(plan, entries, lines)
+    _clear(plan)
+    return entries
+
+
+def _clear(plan: Conversion) -> None:
+    """Remove the segments of what is published; those of a source that failed may serve the next run."""
+    for segment in plan.segments:
+        if segment.piece.file not in plan.failed and not (plan.catalogue.options.combine and plan.all_errors):
+            for file in (segment.file, segment.quarantine):
+                if file:
+                    Path(file.path).unlink(missing_ok=True)
 
 
 def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
@@ -97,7 +112,9 @@ def _source(file: File, segments: Sequence[Segment]) -> SourceEntry:
     )
 
 
-def _report(plan: Conversion, entries: Sequence[Entry], errors: Sequence[ErrorLine]) -> Report:
+def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
+    """Say what became of every source."""
+    errors = [ErrorLine.of(error) for error in plan.all_errors]
     converted = [source for entry in entries for source in entry.sources]
     bad = sum(source.bad_rows for source in converted)
     return Report(
@@ -116,7 +133,7 @@ def _report(plan: Conversion, entries: Sequence[Entry], errors: Sequence[ErrorLi
         bytes_out=sum(entry.size for entry in entries),
         outputs=[shown(entry.output) for entry in entries]
         + [shown(entry.quarantine) for entry in entries if entry.quarantine],
-        errors=list(errors),
+        errors=errors,
         warnings=[*plan.warnings, *_set_aside(entries)],
         details={shown(source.path): _figures(entry, source) for entry in entries for source in entry.sources},
     )
@@ -135,7 +152,7 @@ def _figures(entry: Entry, source: SourceEntry) -> dict[str, int]:
 
 
 def _counts(plan: Conversion) -> PartCounts:
-    """Count the parts of all rounds; one of which a file failed counts as failed, and every file left out as one more."""
+    """Count the parts of all rounds; failed are those of which a file failed, and one more for each file left out."""
     counts = PartCounts.of(plan.outcomes)
     lost = sum(
         outcome.done and any(segment.error or segment.bad_row for segment in outcome.manifest.segments)

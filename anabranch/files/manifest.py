@@ -1,4 +1,4 @@
-"""The record beside the outputs: what each was made of, and as what it was left; a later run skips what is unchanged."""
+"""The record beside the outputs: what each was made of; a later run skips those that stand as they were left."""
 
 import json
 from collections.abc import Iterable, Sequence

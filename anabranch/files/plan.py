@@ -49,6 +49,7 @@ class Segment:
     """What came of a piece: a file of its rows, or why there is none."""
 
     piece: Piece
+    seconds: float = 0.0
     rows: int = 0  # read, the bad ones included
     bad: int = 0
     file: WorkFile | None = None
@@ -69,13 +70,15 @@ class ConvertManifest(Manifest):
 class Conversion(Plan[ConvertPart]):
     """What is still to be converted, and what is known already."""
 
-    catalogue: Catalogue = Catalogue((), ConvertOptions())
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ConvertOptions()))
     output: str = ""  # folder, or combined file
     outputs: tuple[str, ...] = ()  # path of each file's output
     looked: tuple[Outcome, ...] = ()
     converted: tuple[Outcome, ...] = ()  # of all rounds
     segments: tuple[Segment, ...] = ()  # those that stand
     failed: Mapping[int, AnabranchError] = field(default_factory=dict)  # by file of the catalogue
+    sources: tuple[Source, ...] = ()  # those that are not unchanged
+    skipped: tuple[Source, ...] = ()  # those that hold nothing
     errors: tuple[AnabranchError, ...] = ()  # of files that are in no catalogue
     unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that stand
     warnings: tuple[str, ...] = ()
@@ -84,6 +87,11 @@ class Conversion(Plan[ConvertPart]):
     def outcomes(self) -> tuple[Outcome, ...]:
         """Of all maps so far."""
         return (*self.looked, *self.converted)
+
+    @property
+    def all_errors(self) -> tuple[AnabranchError, ...]:
+        """Of the files that could not be looked at, then of those that could not be converted."""
+        return (*self.errors, *(self.failed[index] for index in sorted(self.failed)))
 
     def save(self) -> None:
         """Write what the parts read."""
@@ -98,16 +106,17 @@ def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) 
     given = load_schema(job.options.schema_file) if job.options.schema_file else None
     files: list[File] = []
     errors: list[AnabranchError] = [*survey.errors]
-    warnings: list[str] = []
+    skipped: list[Source] = []
     for source, seen in _seen(outcomes).items():
         try:
             files.append(_file(source, seen, given))
         except AnabranchError as error:
-            skipped = error.code == "empty-source" and job.options.on_empty == "skip"
-            warnings += [f"{source.label}: {error.reason}, and left out"] if skipped else []
-            errors += [] if skipped else [_of(error, source)]
-        else:
-            warnings += files[-1].look.warnings
+            if error.code == "empty-source" and job.options.on_empty == "skip":
+                skipped.append(source)
+            else:
+                errors.append(_of(error, source))
+    warnings = [warning for file in files for warning in file.look.warnings]
+    warnings += [f"{source.label} is empty, and was left out" for source in skipped]
     named = targets([file.source for file in files], job.options, job.output or "")
     return next_round(
         Conversion(
@@ -118,6 +127,8 @@ def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) 
             outputs=tuple(str(named[file.source.path]) for file in files),
             output=job.output or "",
             looked=tuple(outcomes),
+            sources=survey.sources,
+            skipped=tuple(skipped),
             errors=tuple(errors),
             unchanged=survey.unchanged,
             warnings=tuple(warnings),

@@ -118,9 +118,7 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     return replace(look, codec=codec, encoding=encoding, warnings=(*warnings, *look.warnings))
 
 
-def chunks(
-    source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()
-) -> Iterator[Chunk]:
+def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()) -> Iterator[Chunk]:
     """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
     if look.format in UNITS:
         for batch in columnar.read_columnar(lambda: opened(source, look.codec), look, units.start, units.stop):

@@ -1,5 +1,6 @@
 """Convert one part: parse its pieces chunk by chunk with the types agreed, and write each piece's rows as a segment."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -46,15 +47,16 @@ def _segment(catalogue: Catalogue, piece: Piece, part: ConvertPart, stop: Stop) 
     file = catalogue.files[piece.file]
     path = Path(part.folder) / fingerprint("segment", part.key, piece)
     path.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
     try:
         segment = _convert(catalogue, file, piece, path, stop)
         require_unchanged(file.source)
     except BadRowError as bad:
-        return Segment(piece, bad.row.row + 1, bad_row=bad.row)
+        return Segment(piece, rows=bad.row.row + 1, bad_row=bad.row)
     except SourceError as error:
         error.part = error.part or file.source.label
         return Segment(piece, error=error)
-    return segment
+    return replace(segment, seconds=time.monotonic() - started)
 
 
 def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: Stop) -> Segment:
@@ -74,8 +76,9 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
             if not wider:
                 writer.write(fitted(table, file.output))
     if wider:
-        return Segment(piece, rows, wider=tuple(wider))
-    return Segment(piece, rows, len(aside), work_file(path), write_quarantine(aside, path.with_suffix(".quarantine")))
+        return Segment(piece, rows=rows, wider=tuple(wider))
+    quarantine = write_quarantine(aside, path.with_suffix(".quarantine"))
+    return Segment(piece, rows=rows, bad=len(aside), file=work_file(path), quarantine=quarantine)
 
 
 def _parsed(
