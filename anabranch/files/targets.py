@@ -53,16 +53,16 @@ def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
             pattern,
         )
     words = _words(source)
+    if not source.parent:
+        pattern = pattern.replace("{parent}/", "")
     filled = _PLACEHOLDER.sub(lambda found: words[found[1]], pattern)
-    if not options.pattern:
-        filled = filled.lstrip("/")  # of a source that lies in no subfolder
     name = PurePosixPath(filled)
     if name.is_absolute() or ".." in name.parts or not name.name or filled.endswith("/") or "\0" in filled:
         raise _outside(source, filled)
     if name.name.endswith(QUARANTINE) or name == PurePosixPath(NAME):
         raise UsageError(
             "output-reserved",
-            f"{source.label} would be written to {name.name}, where the run keeps its own record",
+            f"its output {name} is where the run keeps its own record",
             "Choose another --pattern.",
             source.label,
         )
