@@ -1,0 +1,109 @@
+"""Tables whose types every format has a place for, and tables without structs."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import types
+
+from anabranch.errors import SourceError
+
+Leaf = Callable[[pa.DataType], pa.DataType]
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """Give the schema without what is only a way to store values: dictionaries, views, extensions; and no metadata."""
+    return with_leaves(schema, plain_type)
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Give the plain type that holds exactly what a type that is not nested holds."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return mapped(kind.storage_type, plain_type)
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return mapped(kind.value_type, plain_type)
+    if types.is_decimal32(kind) or types.is_decimal64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary(), pa.float16(): pa.float32()}.get(kind, kind)
+
+
+def with_leaves(schema: pa.Schema, leaf: Leaf) -> pa.Schema:
+    """Give the schema with the type of every value mapped, also those of nested ones; without metadata."""
+    return pa.schema([_mapped_field(field, leaf) for field in schema])
+
+
+def mapped(kind: pa.DataType, leaf: Leaf) -> pa.DataType:
+    """Give a type whose innermost types are mapped by `leaf`; a view of a list becomes a list."""
+    if types.is_struct(kind):
+        return pa.struct([_mapped_field(field, leaf) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(_mapped_field(kind.key_field, leaf), _mapped_field(kind.item_field, leaf), kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(_mapped_field(kind.value_field, leaf), kind.list_size)
+    if types.is_large_list(kind) or types.is_large_list_view(kind):
+        return pa.large_list(_mapped_field(kind.value_field, leaf))
+    if types.is_list(kind) or types.is_list_view(kind):
+        return pa.list_(_mapped_field(kind.value_field, leaf))
+    return leaf(kind)
+
+
+def cast_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give the columns, in their order, the types of a schema that hold the same values."""
+    pairs = zip(table.columns, schema, strict=True)
+    return pa.Table.from_arrays([_cast(column, field.type) for column, field in pairs], schema=schema)
+
+
+def flat_schema(schema: pa.Schema) -> pa.Schema:
+    """Give the schema that `flat_table` gives a table; SourceError where two columns get one name."""
+    flat = flat_table(schema.empty_table()).schema
+    repeated = [name for name in flat.names if flat.names.count(name) > 1]
+    if repeated:
+        raise SourceError(
+            "duplicate-columns",
+            f"flattened, two columns are called {repeated[0]!r}",
+            "Rename one, or do not flatten.",
+            item=repeated[0],
+        )
+    return flat
+
+
+def flat_table(table: pa.Table) -> pa.Table:
+    """Give a table where the fields of structs, however deep, are columns with dotted names."""
+    while any(types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
+
+
+def leaves(path: str, values: Any) -> Iterator[tuple[str, pa.Array]]:
+    """Give the innermost values of an array, with the names that parquet gives their columns."""
+    kind = values.type
+    if types.is_struct(kind):
+        for index, field in enumerate(kind):
+            yield from leaves(f"{path}.{field.name}", values.field(index))
+    elif types.is_map(kind):
+        yield from leaves(f"{path}.key_value.key", values.keys)
+        yield from leaves(f"{path}.key_value.value", values.items)
+    elif types.is_nested(kind):
+        yield from leaves(f"{path}.list.element", values.flatten())
+    else:
+        yield path, values
+
+
+def _mapped_field(field: pa.Field, leaf: Leaf) -> pa.Field:
+    return pa.field(field.name, mapped(field.type, leaf), field.nullable)
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if column.type == kind:
+        return column
+    if _is_castable(column.type):
+        return column.cast(kind)
+    return pa.chunked_array([pa.array(column.to_pylist(), kind)])
+
+
+def _is_castable(kind: pa.DataType) -> bool:
+    """Whether pyarrow casts from it: not from views of lists (it makes invalid arrays of nulls) and run ends."""
+    odd = (types.is_list_view, types.is_large_list_view, types.is_run_end_encoded)
+    return not any(check(kind) for check in odd) and all(
+        _is_castable(kind.field(place).type) for place in range(kind.num_fields)
+    )

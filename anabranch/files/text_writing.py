@@ -1,0 +1,91 @@
+"""Segments of text formats: compressed or plain blocks, and behind them their size and rows, for whoever joins them."""
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+
+from anabranch.errors import AnabranchError
+from anabranch.files.compressing import compress
+from anabranch.files.csv_writing import csv_header, csv_rows
+from anabranch.files.parquet_join import copy
+
+TRAILER = struct.Struct("<8sQQ")  # magic, bytes before it, rows
+_MAGIC = b"segment\n"
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_BETWEEN = b",\n"  # the records of a JSON array
+
+
+class TextSegment:
+    """Takes blocks as csv, tsv, jsonl or json, each a compressed member of its own where there is a codec."""
+
+    def __init__(self, out: IO[bytes], kind: str, codec: str) -> None:
+        self._out, self._kind, self._codec = out, kind, codec
+        self._size = self._rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append a block of at least one row."""
+        if self._rows:
+            self._put(_BETWEEN if self._kind == "json" else b"")
+        self._put(_rows(table, self._kind))
+        self._rows += table.num_rows
+
+    def finish(self) -> None:
+        """Write the trailer."""
+        self._out.write(TRAILER.pack(_MAGIC, self._size, self._rows))
+
+    def _put(self, text: bytes | memoryview) -> None:
+        if text:
+            self._size += self._out.write(compress(text, self._codec))
+
+
+def join_text(segments: Sequence[Path], out: IO[bytes], kind: str, codec: str, names: list[str]) -> int:
+    """Write the segments between what begins and ends such a file; return the rows."""
+    rows = 0
+    out.write(compress(_head(kind, names), codec))
+    for path in segments:
+        with path.open("rb") as file:
+            size, count = _read_trailer(file, path)
+            if count and rows and kind == "json":
+                out.write(compress(_BETWEEN, codec))
+            file.seek(0)
+            copy(file, out, size)
+        rows += count
+    if kind == "json":
+        out.write(compress(b"\n]\n" if rows else b"]\n", codec))
+    return rows
+
+
+def _rows(table: pa.Table, kind: str) -> bytes | memoryview:
+    if kind in _DELIMITERS:
+        return csv_rows(table, _DELIMITERS[kind])
+    from anabranch.files.json_writing import json_lines  # noqa: PLC0415  it needs numpy and orjson
+
+    lines: bytes = json_lines(table)
+    return lines if kind == "jsonl" else lines[:-1].replace(b"\n", _BETWEEN)
+
+
+def _head(kind: str, names: list[str]) -> bytes:
+    if kind in _DELIMITERS:
+        return csv_header(names, _DELIMITERS[kind])
+    return b"[\n" if kind == "json" else b""
+
+
+def _read_trailer(file: IO[bytes], path: Path) -> tuple[int, int]:
+    """Give the bytes and rows of a segment."""
+    end = file.seek(0, 2) - TRAILER.size
+    file.seek(max(end, 0))
+    try:
+        magic, size, rows = TRAILER.unpack(file.read())
+    except struct.error:
+        magic, size, rows = b"", 0, 0
+    if magic != _MAGIC or size != end:
+        raise AnabranchError(
+            "segment-damaged",
+            "a work file is not as it was written",
+            "Run the same command again with --refresh.",
+            path.name,
+        )
+    return size, rows
