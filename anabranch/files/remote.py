@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import IO, Any, NamedTuple
 
 import fsspec
@@ -16,7 +17,7 @@ from anabranch.storage import fingerprint
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
 _LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
-_MAGIC = re.compile(r"[*?\[]")
+_MAGIC = re.compile(r"[*\[]")  # not the ? that begins a query
 _SECRETS = re.compile(r"(?<=//)[^/@\s'\"]*@|(?<=\?)[^\s'\"]*")  # user and password, and what signs a request
 # What tells one state of a file from another, under the names that the file systems give it.
 _STATE = (
@@ -54,7 +55,8 @@ def state(url: str) -> File:
     with _reported(shown_url(url)):
         system, path = _system(url)
         system.invalidate_cache()
-        return _file(url, system.info(path))
+        info = _info(system, path)
+        return _file(url, info) if info else File(url, 0, "")
 
 
 def listing(url: str) -> Iterator[File]:
@@ -70,7 +72,7 @@ def listing(url: str) -> Iterator[File]:
             return
         if not found and not _MAGIC.search(url):
             raise UsageError("source-missing", "there is no such file or folder", "Check the URL.", shown_url(url))
-        folder = url if found else re.split(r"/[^/]*[*?\[]", url, maxsplit=1)[0]
+        folder = url if found else re.split(r"/[^/]*[*\[]", url, maxsplit=1)[0]
         root = system._strip_protocol(folder).rstrip("/")  # noqa: SLF001  as fsspec's own file systems do
         for name in sorted(system.find(path) if found else system.glob(path)):
             below = name.removeprefix(root).lstrip("/")
@@ -143,7 +145,10 @@ def _missing(url: str, why: str) -> UsageError:
 def _info(system: Any, path: str) -> dict[str, Any] | None:
     try:
         return dict(system.info(path))
-    except FileNotFoundError:
+    except FileNotFoundError as error:  # which HTTP's raises for everything
+        cause = error.__cause__
+        if isinstance(cause, OSError) or getattr(cause, "status", HTTPStatus.NOT_FOUND) != HTTPStatus.NOT_FOUND:
+            raise cause or error from None
         return None
 
 

@@ -140,7 +140,7 @@ def _source(match: Match, folder: Path) -> Source | SourceError:
         status = match.path.stat()
         if not stat.S_ISREG(status.st_mode):
             return SourceError("source-not-a-file", "this is neither a file nor a folder", _REMEDY, label)
-        if not os.access(path, os.R_OK):
+        if not os.access(path, os.R_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         return SourceError("source-unreadable", error.strerror or str(error), _REMEDY, label)
