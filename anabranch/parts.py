@@ -29,16 +29,16 @@ class WorkFile:
     modified_ns: int
 
 
-O = TypeVar("O", bound=BaseModel)
+Opts = TypeVar("Opts", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[O]):
+class Job(Generic[Opts]):
     """What a flow shall do, as every step that plans it sees it."""
 
     source: Sequence[str]
     output: str | None
-    options: O
+    options: Opts
     work_dir: Path
     threads: int  # how many parts will run at the same time
     refresh: bool = False  # do everything anew
@@ -149,6 +149,7 @@ class Report(BaseModel):
     errors: list[ErrorLine] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     details: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    drawn: list[str] = Field(default_factory=list, exclude=True)  # figures of the details that the run's page draws
 
     @property
     def message(self) -> str:

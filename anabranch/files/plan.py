@@ -1,8 +1,7 @@
 """Plan the conversion: what is known of each file, its schema, and parts of consecutive blocks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -143,12 +142,12 @@ def next_round(plan: Conversion, files: Iterable[int], threads: int) -> Conversi
     catalogue = _agreed(plan.catalogue)
     pieces = [Piece(index, unit, unit + 1) for index in files for unit in range(catalogue.files[index].units)]
     costs = [_seconds(catalogue.files[piece.file]) / catalogue.files[piece.file].units for piece in pieces]
-    path = catalogue.path(plan.folder)
+    known = replace(plan, catalogue=catalogue)
     parts = tuple(
-        _part(index, catalogue, path, plan.folder, pieces[run.start : run.stop], sum(costs[run.start : run.stop]))
+        _part(known, index, list(_joined(pieces[run.start : run.stop])), sum(costs[run.start : run.stop]))
         for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads)))
     )
-    return replace(plan, parts=parts, catalogue=catalogue)
+    return replace(known, parts=parts)
 
 
 def _seen(outcomes: Sequence[Outcome]) -> dict[Source, list[Seen]]:
@@ -209,21 +208,18 @@ def _seconds(file: File) -> float:
     return _FILE_SECONDS + file.source.size * (_CODEC_RATIO if file.look.codec else 1) / rate
 
 
-def _part(
-    index: int, catalogue: Catalogue, path: Path, folder: str, pieces: Sequence[Piece], cost: float
-) -> ConvertPart:
-    joined = list(_joined(pieces))
-    first, last = catalogue.files[joined[0].file].source.label, catalogue.files[joined[-1].file].source.label
-    label = f"{first} to {last}" if first != last else first
-    units = catalogue.files[joined[0].file].units
-    if first == last and units > 1:
-        label = f"{label}, blocks {joined[0].first + 1} to {joined[0].stop} of {units}"
-    used = [(catalogue.files[piece.file].key, piece) for piece in joined]
-    key = fingerprint("convert", code_key(), used, catalogue.options)
-    return ConvertPart(index, label, cost, key, str(path), folder, tuple(joined))
+def _part(plan: Conversion, index: int, pieces: Sequence[Piece], cost: float) -> ConvertPart:
+    files = plan.catalogue.files
+    first, last = files[pieces[0].file], files[pieces[-1].file]
+    label = f"{first.source.label} to {last.source.label}" if first is not last else first.source.label
+    if first is last and first.units > 1:
+        label = f"{label}, {pieces[0].first + 1} to {pieces[0].stop} of {first.units} blocks"
+    used = [(files[piece.file].key, piece) for piece in pieces]
+    key = fingerprint("convert", code_key(), used, plan.catalogue.options)
+    return ConvertPart(index, label, cost, key, str(plan.catalogue.path(plan.folder)), plan.folder, tuple(pieces))
 
 
-def _joined(pieces: Sequence[Piece]) -> Iterable[Piece]:
+def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """Join the pieces that follow each other in a file."""
     run: Piece | None = None
     for piece in pieces:

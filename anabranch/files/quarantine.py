@@ -1,9 +1,10 @@
 """Rows that were set aside: one JSON line for each, with its number, its place, its text, and why."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import orjson
 
@@ -12,14 +13,32 @@ from anabranch.parts import WorkFile
 from anabranch.storage import published, work_file
 
 
-def write_quarantine(rows: Sequence[BadRow], path: Path) -> WorkFile | None:
-    """Write a piece's bad rows, numbered within it; no file where there is none."""
-    if not rows:
-        return None
-    with published(path, durable=False) as file:
+class Quarantine:
+    """Write a piece's bad rows, numbered within it: a context manager; there is no file where there is no such row."""
+
+    def __init__(self, path: Path) -> None:
+        self.count = 0
+        self._path = path
+        self._stack = ExitStack()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> bool | None:
+        return self._stack.__exit__(*error)
+
+    def add(self, rows: Iterable[BadRow]) -> None:
+        """Append rows."""
         for row in rows:
-            file.write(orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE))
-    return work_file(path)
+            if self._file is None:
+                self._file = self._stack.enter_context(published(self._path, durable=False))
+            self._file.write(orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE))
+            self.count += 1
+
+    def file(self) -> WorkFile | None:
+        """Note the finished file."""
+        return work_file(self._path) if self.count else None
 
 
 def join_quarantine(pieces: Iterable[tuple[int, WorkFile | None]], out: IO[bytes]) -> None:
@@ -38,7 +57,7 @@ def _rows(file: WorkFile | None) -> Iterator[dict[str, Any]]:
 def _plain(row: BadRow) -> dict[str, Any]:
     facts = {
         "row": row.row,
-        "byte": row.offset,
+        "byte": row.offset if row.offset >= 0 else "",
         "reason": row.reason,
         "column": row.column,
         "value": row.value,

@@ -1,26 +1,29 @@
 """Read any file: look at its head, then give its rows chunk by chunk, each of which can be parsed or examined."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import IO, Protocol
 
 import pyarrow as pa
 
 from anabranch.errors import SourceError
-from anabranch.files import codecs, columnar, delimited, dialect, json_array, jsonlines, tables
+from anabranch.files import codecs, columnar, delimited, dialect, foreign, json_array, jsonlines, tables
 from anabranch.files.blocks import blocks
-from anabranch.files.formats import TEXT, UNITS, format_of
+from anabranch.files.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.files.model import BadRow, Examined, Look, MisfitError, Source
-from anabranch.files.options import ReadOptions
+from anabranch.files.options import DELIMITED, ReadOptions
+from anabranch.files.sources import find
 
 HEAD_BYTES = 1 << 20  # of decompressed content, that decide format, dialect and first types
-WHOLE_FILE = range(1)  # the units of a file that is not cut
 
 
 class Chunk(Protocol):
-    """Some consecutive rows of a file, not yet parsed; `offset` is that of its first byte in the text."""
+    """Some consecutive rows of a file, not yet parsed."""
 
-    offset: int
+    offset: int  # of the first byte in the text; -1 where rows have none
+    unit: int  # rows of different units never share a row group
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """Give the rows as a table of exactly this schema; MisfitError where a row does not fit."""
@@ -38,6 +41,7 @@ class TextChunk:
 
     block: bytes
     offset: int
+    unit: int
     look: Look
     options: ReadOptions
 
@@ -59,7 +63,7 @@ class TextChunk:
 
     @property
     def _parser(self) -> "Parser":
-        return delimited if self.look.format in ("csv", "tsv") else jsonlines
+        return delimited if self.look.format in DELIMITED else jsonlines
 
 
 class Parser(Protocol):
@@ -74,8 +78,9 @@ class TableChunk:
     """Rows that have types already."""
 
     table: pa.Table
-    offset: int
+    unit: int
     options: ReadOptions
+    offset: int = -1
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """See Chunk."""
@@ -101,71 +106,96 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     if codec:
         with codecs.open_text(source, codec) as text:
             start = text.read(HEAD_BYTES)
-    encoding = options.encoding or codecs.sniff_encoding(start)
-    kind = options.format or format_of(source.path, start, source.label)
-    warnings, options = _misnamed(source, codec), options.for_format(kind)
+    kind = options.format or foreign.format_of(source.path) or format_of(source.path, start, source.label)
+    look = _look(source, codec, kind, options.for_format(kind), start)
+    return replace(look, codec=codec, warnings=(*_misnamed(source, codec), *look.warnings))
+
+
+def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: bytes) -> Look:
+    if kind in UNITS or kind in WHOLE:
+        return columnar.look_columnar(partial(opened, source, codec), kind, options)
     if kind not in TEXT:
-        look = columnar.look_columnar(lambda: opened(source, codec), kind, options)
-        return replace(look, codec=codec, warnings=(*warnings, *look.warnings))
+        return foreign.look_foreign(partial(opened, source, codec), kind, options, _foreign_options(options))
+    encoding = options.encoding or codecs.sniff_encoding(start)
     with codecs.open_text(source, codec, encoding) as text:
         head = text.read(HEAD_BYTES)
         whole = not text.read(1)
-    look = (
-        dialect.look_delimited(head, whole, options, kind)
-        if kind in ("csv", "tsv")
-        else jsonlines.look_json(head, whole, options)
-    )
-    return replace(look, codec=codec, encoding=encoding, warnings=(*warnings, *look.warnings))
+    if kind in DELIMITED:
+        return replace(dialect.look_delimited(head, whole, options, kind), encoding=encoding)
+    return replace(jsonlines.look_json(head, whole, options), encoding=encoding)
 
 
 def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()) -> Iterator[Chunk]:
     """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
-    if look.format in UNITS:
-        for batch in columnar.read_columnar(lambda: opened(source, look.codec), look, units.start, units.stop):
-            yield TableChunk(pa.Table.from_batches([batch]), -1, options)
-    elif look.format not in TEXT:
-        for batch in columnar.read_columnar(lambda: opened(source, look.codec), look, 0, 1):
-            yield TableChunk(pa.Table.from_batches([batch]), -1, options)
+    if look.format not in TEXT:
+        for unit, table in _tables(source, look, options, units):
+            yield TableChunk(table, unit, options)
     elif cuts:
         with codecs.open_source(source) as raw:
             for unit in units:
                 raw.seek(cuts[unit])
-                yield TextChunk(_exactly(raw, cuts[unit + 1] - cuts[unit], source), cuts[unit], look, options)
+                yield TextChunk(_exactly(raw, cuts[unit + 1] - cuts[unit], source), cuts[unit], unit, look, options)
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
             offset = look.data_start if look.format != "json" else 0
             stream = json_array.lines_of_array(text) if look.format == "json" else blocks(text, look)
-            for block in stream:
-                yield TextChunk(block, offset, look, options)
+            for unit, block in enumerate(stream):
+                yield TextChunk(block, offset, unit, look, options)
                 offset += len(block)
 
 
+def _tables(source: Source, look: Look, options: ReadOptions, units: range) -> Iterator[tuple[int, pa.Table]]:
+    """Give the tables of a file that is no text, each with its unit."""
+    open_bytes = partial(opened, source, look.codec)
+    if look.format in UNITS:
+        for unit in units:
+            for batch in columnar.read_columnar(open_bytes, look, unit, unit + 1):
+                yield unit, pa.Table.from_batches([batch])
+    elif look.format in WHOLE:
+        for batch in columnar.read_columnar(open_bytes, look, 0, 1):
+            yield 0, pa.Table.from_batches([batch])
+    else:
+        for table in foreign.read_tables(open_bytes, look.format, options, _foreign_options(options)):
+            yield 0, table
+
+
 def opened(source: Source, codec: str) -> IO[bytes]:
-    """Open a file's decompressed bytes, seekable."""
+    """Open a file's decompressed bytes, seekable where they are not compressed."""
     return codecs.open_text(source, codec) if codec else codecs.open_source(source)
 
 
-def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.RecordBatch]:
-    """Read one file from begin to end as record batches; a row that does not fit its head's types is a SourceError."""
-    from anabranch.files.sources import find
+def cuttable(look: Look) -> bool:
+    """Whether blocks of the file can be read each on its own."""
+    return not look.codec and look.encoding == "utf-8" and look.format in (*DELIMITED, "jsonl")
 
-    options = options or ReadOptions()
+
+def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.RecordBatch]:
+    """Read sources from begin to end as record batches; batches of one file may have different types.
+
+    A row that cannot be read is a SourceError.
+    """
+    chosen = options or ReadOptions()
     found = find([path], None)
     for error in found.errors:
         raise error
     for source in found.sources:
-        look = look_at(source, options)
-        for chunk in chunks(source, look, options, WHOLE_FILE if not look.units else range(len(look.units))):
-            try:
-                table = chunk.parse(look.schema)
-            except MisfitError:
-                table = chunk.parse(chunk.examine(look.schema).schema)
-            yield from table.to_batches()
+        look = look_at(source, chosen)
+        for chunk in chunks(source, look, chosen, range(max(len(look.units), 1))):
+            yield from _read(chunk, look, source).to_batches()
 
 
-def cuttable(source: Source, look: Look) -> bool:
-    """Whether blocks of the file can be read each on its own."""
-    return not look.codec and look.encoding == "utf-8" and look.format in TEXT and look.format != "json"
+def _read(chunk: Chunk, look: Look, source: Source) -> pa.Table:
+    with suppress(MisfitError):
+        return chunk.parse(look.schema)
+    seen = chunk.examine(look.schema)
+    if seen.bad:
+        row = seen.bad[0]
+        raise SourceError("bad-row", row.reason, "Correct the row.", source.label, f"row {row.row + 1}")
+    return chunk.parse(seen.schema)
+
+
+def _foreign_options(options: ReadOptions) -> Mapping[str, str]:
+    return foreign.parse_options(options.format_options or "")
 
 
 def _exactly(raw: IO[bytes], size: int, source: Source) -> bytes:

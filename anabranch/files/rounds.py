@@ -1,4 +1,4 @@
-"""Between two rounds of a conversion: take in what came of the parts, and widen the types that turned out too narrow."""
+"""Between two rounds of a conversion: take in what came of the parts, and widen types that turned out too narrow."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -139,7 +139,7 @@ def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
 
 def scannable(source: Source, known: Look) -> bool:
     """Whether only the quotes tell where the file's records end."""
-    return cuttable(source, known) and known.dialect is not None and source.size > BLOCK
+    return cuttable(known) and known.dialect is not None and source.size > BLOCK
 
 
 def _seconds(glance: Glance) -> float:
@@ -154,7 +154,7 @@ def _see(glance: Glance, options: ReadOptions) -> Seen:
         ranges = range(glance.start, glance.stop or source.size, BLOCK)
         with codecs.open_source(source) as raw:
             scans = tuple(quotes.scan_range(raw, start, source.size, known) for start in ranges)
-    elif cuttable(source, known):
+    elif cuttable(known):
         with codecs.open_source(source) as raw:
             cuts = line_cuts(raw, known.data_start, source.size)
     require_unchanged(source)

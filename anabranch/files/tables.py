@@ -53,23 +53,18 @@ def folded(schema: pa.Schema, needs: Iterable[pa.Schema], on_conflict: OnConflic
 
 def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions) -> Examined:
     """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
-    schema, bad = wanted, {}
+    schema = folded(wanted, [table.schema], options.on_conflict) if not options.schema_file else wanted
+    bad: dict[int, BadRow] = {}
     for field in table.schema:
-        if field.name not in wanted.names:
-            schema = schema.append(field)
+        index = schema.get_field_index(field.name)
+        if index < 0:
+            bad |= {row: _unexpected(row, field) for row in range(table.num_rows)}
             continue
-        expected = wanted.field(field.name).type
         column = table.column(field.name)
-        if _holds(column, expected):
-            continue
-        try:
-            both = unify([pa.schema([wanted.field(field.name)]), pa.schema([field])], options.on_conflict)
-            if options.schema_file or not _holds(column, both.field(0).type):
-                raise SourceError("type-conflict", "", "")
-            schema = schema.set(schema.get_field_index(field.name), both.field(0))
-        except SourceError:
-            for row in _misfits(column, expected):
-                bad.setdefault(row, _bad(row, field, column[row], expected))
+        if not _holds(column, schema.field(index).type):
+            schema = schema.set(index, wanted.field(field.name))
+            expected = schema.field(index).type
+            bad |= {row: _bad(row, field, column[row], expected) for row in _misfits(column, expected)}
     return Examined(table.num_rows, schema, tuple(bad[row] for row in sorted(bad)))
 
 
@@ -99,3 +94,7 @@ def _bad(row: int, field: pa.Field, value: pa.Scalar, expected: pa.DataType) -> 
     text, found = str(value.as_py()), shown_type(field.type)
     reason = f"column {field.name!r}: {text!r} is {found}, where {shown_type(expected)} is expected"
     return BadRow(row, -1, 0, "", reason, field.name, text, shown_type(expected), found)
+
+
+def _unexpected(row: int, field: pa.Field) -> BadRow:
+    return BadRow(row, -1, 0, "", f"the schema has no column {field.name!r}", field.name)

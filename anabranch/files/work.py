@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from anabranch.errors import SourceError, Stopped
 from anabranch.files.catalogue import Catalogue, File, load
+from anabranch.files.gathering import Blocks
 from anabranch.files.model import BadRow, MisfitError
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
-from anabranch.files.quarantine import write_quarantine
+from anabranch.files.quarantine import Quarantine
 from anabranch.files.reading import Chunk, chunks
 from anabranch.files.sources import require_unchanged
 from anabranch.files.tables import fitted, folded
@@ -63,22 +64,25 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
     """Write the piece's rows, unless some need wider types: then tell which, for every chunk as if it were alone."""
     options, rows = catalogue.options, 0
     wider: list[pa.Schema] = []
-    aside: list[BadRow] = []
-    with SegmentWriter(path, options.to, file.output, options) as writer:
+    with (
+        Quarantine(path.with_suffix(".quarantine")) as quarantine,
+        SegmentWriter(path, options.to, file.output, options) as segment,
+        Blocks(segment.write) as out,
+    ):
         for chunk in chunks(file.source, file.look, options, range(piece.first, piece.stop), file.cuts):
             if stop():
                 raise Stopped
             table, bad = _parsed(chunk, file.schema, wider, options)
-            if bad and options.on_bad_row == "fail":
-                raise BadRowError(_placed(bad[0], rows, chunk.offset))
-            aside += [_placed(row, rows, chunk.offset) for row in bad]
-            rows += table.num_rows + len(bad)
+            placed = [_placed(row, rows, chunk.offset) for row in bad]
+            if placed and options.on_bad_row == "fail":
+                raise BadRowError(placed[0])
+            quarantine.add(placed)
+            rows += table.num_rows + len(placed)
             if not wider:
-                writer.write(fitted(table, file.output))
+                out.add(fitted(table, file.output), chunk.unit)
     if wider:
         return Segment(piece, rows=rows, wider=tuple(wider))
-    quarantine = write_quarantine(aside, path.with_suffix(".quarantine"))
-    return Segment(piece, rows=rows, bad=len(aside), file=work_file(path), quarantine=quarantine)
+    return Segment(piece, rows=rows, bad=quarantine.count, file=work_file(path), quarantine=quarantine.file())
 
 
 def _parsed(
@@ -97,5 +101,5 @@ def _parsed(
 
 
 def _placed(row: BadRow, rows: int, offset: int) -> BadRow:
-    """Number a chunk's row within its piece, and place it in the file."""
+    """Give a chunk's row its number within the piece, and its place in the file."""
     return replace(row, row=row.row + rows, offset=row.offset + offset if offset >= 0 else -1)

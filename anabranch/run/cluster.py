@@ -15,7 +15,7 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 
 from anabranch.config import RunOptions, cluster_address, cores, work_dir
 from anabranch.errors import SetupError
-from anabranch.parts import Job, O, Plan, WorkFile
+from anabranch.parts import Job, Opts, Plan, WorkFile
 
 CONNECT_SECONDS = 8
 COMPARED = ("anabranch", "prefect", "distributed")  # what must be of one version here and on every worker
@@ -47,7 +47,7 @@ def threads_for(run: RunOptions) -> int:
         return sum(client.nthreads().values())
 
 
-def job_of(source: Sequence[str], output: str | None, options: O, run: RunOptions) -> Job[O]:
+def job_of(source: Sequence[str], output: str | None, options: Opts, run: RunOptions) -> Job[Opts]:
     """Describe what a flow shall do for the steps that plan it."""
     return Job(source, output, options, work_dir(run), threads_for(run), run.refresh)
 

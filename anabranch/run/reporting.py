@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
@@ -18,6 +19,7 @@ from prefect.utilities.urls import url_for
 from anabranch.config import RunOptions
 from anabranch.errors import PartlyFailed, Stopped
 from anabranch.parts import Report
+from anabranch.run.pictures import bars
 from anabranch.run.progress import artifact_key, page_of_the_run
 
 MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
@@ -65,10 +67,22 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         data, text = report.model_dump(mode="json"), "\n".join(_markdown(report))
         Artifact(type="json", key=artifact_key("report"), description=report.message, data=data).create()
         Artifact(type="markdown", key=artifact_key("summary"), data=text).create()
+        for name, figures in _pictured(report):
+            key = artifact_key(name.replace("_", "-"))
+            Artifact(type="image", key=key, description=name, data=bars(name, figures)).create()
     if report.status in ("partly_failed", "failed"):
         name = "PartlyFailed" if report.status == "partly_failed" else "Failed"
         return Failed(name=name, message=report.message, data=PartlyFailed(report))
     return Completed(message=report.message, data=report)
+
+
+def _pictured(report: Report) -> Iterator[tuple[str, dict[str, int]]]:
+    """Give what is drawn: the report's chosen figures item by item, and the errors by their kind."""
+    for name in report.drawn:
+        if figures := {item: figures[name] for item, figures in report.details.items() if figures.get(name)}:
+            yield name, figures
+    if report.errors:
+        yield "errors", dict(Counter(error.code for error in report.errors))
 
 
 def _markdown(report: Report) -> Iterator[str]:
