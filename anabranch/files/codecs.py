@@ -83,21 +83,16 @@ def _decompressed(raw: IO[bytes], codec: str, label: str) -> Iterator[bytes]:
                 if size > max(MOST_BYTES, MOST_RATIO * raw.tell()):
                     raise _too_large(size, raw.tell(), label)
     except DamageError as error:
-        raise _damaged(f"the {codec} data are damaged", raw.tell(), size, str(error), label) from error
+        where = f"at byte {raw.tell()} of the file or little before it, behind at least {size} decompressed bytes"
+        raise _damaged(f"the {codec} data are damaged {where} ({error})", label) from error
     end = raw.tell()
     if raw.read(1):
-        raise _damaged(f"something that is no {codec} follows", end, size, "", label)
+        where = f"at byte {end} of the file, behind {size} decompressed bytes"
+        raise _damaged(f"something that is no {codec} follows {where}", label)
 
 
-def _damaged(what: str, place: int, size: int, why: str, label: str) -> SourceError:
-    where = f"at byte {place} of the file" if not why else f"at byte {place} of the file or little before it"
-    behind = f", behind {size} decompressed bytes"
-    return SourceError(
-        "source-damaged",
-        f"{what} {where}{behind}{f' ({why})' if why else ''}",
-        "Fetch the file again, or mend it.",
-        label,
-    )
+def _damaged(reason: str, label: str) -> SourceError:
+    return SourceError("source-damaged", reason, "Fetch the file again, or mend it.", label)
 
 
 def _too_large(size: int, read: int, label: str) -> SourceError:
