@@ -1,0 +1,115 @@
+"""Records of Python objects as tables: each column gets the least type that holds all of its values exactly."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+
+from anabranch.errors import SourceError
+from anabranch.files.schema import ConflictError, wider
+
+Record = Mapping[str, Any]
+
+ROWS = 1024  # of a table made of records; one by one they cost more, many more need memory
+WEIGHT = 16 << 20  # characters and bytes of such a table, where its rows are large
+
+_TYPES = {
+    type(None): pa.null(), bool: pa.bool_(), float: pa.float64(), str: pa.string(), bytes: pa.binary(),
+    dt.date: pa.date32(), dt.time: pa.time64("us"),
+}  # fmt: skip
+
+
+def tables(records: Iterable[Record]) -> Iterator[pa.Table]:
+    """Gather records into tables of ROWS, or of fewer where their texts are long."""
+    taken: list[Record] = []
+    weight = 0
+    for record in records:
+        taken.append(record)
+        weight += sum(len(value) for value in record.values() if isinstance(value, str | bytes | list | dict))
+        if len(taken) == ROWS or weight > WEIGHT:
+            yield table(taken)
+            taken, weight = [], 0
+    if taken:
+        yield table(taken)
+
+
+def table(records: Sequence[Record]) -> pa.Table:
+    """Make a table of records; a key that one lacks is null there, columns come in the order first seen.
+
+    A column of values of several kinds becomes text: a text stays as it is, all else is JSON. SourceError where bytes
+    are among them, or where a value has no type in a table.
+    """
+    names = dict.fromkeys(name for record in records for name in record)
+    return pa.table({name: _column(name, [record.get(name) for record in records]) for name in names})
+
+
+def type_of(value: Any) -> pa.DataType:
+    """Name the least type of one value; ConflictError for a list of several kinds, SourceError for what has none."""
+    kind = type(value)
+    if kind in _TYPES:
+        return _TYPES[kind]
+    if kind is int:
+        return _integer_type(value)
+    if kind is dict:
+        return pa.struct([(name, type_of(item)) for name, item in value.items()])
+    if kind is list:
+        return pa.list_(_least(value))
+    if kind is dt.datetime:
+        return pa.timestamp("us", "UTC" if value.tzinfo else None)
+    if kind is Decimal and value.is_finite():
+        return _decimal_type(value)
+    raise SourceError("value-unknown", f"a table cannot hold {value!r}, a {kind.__name__}", "Leave the source out.")
+
+
+def as_text(value: Any) -> str:
+    """Write a value as text: a text as it is, all else as JSON; dates, times and decimals without quotes around."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dt.date | dt.time | Decimal):
+        return _plain_text(value)
+    return json.dumps(value, ensure_ascii=False, default=_plain_text)
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    raise SourceError("value-unknown", f"{type(value).__name__} among texts is no text", "Leave the source out.")
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, _least(values))
+    except (ConflictError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of several kinds, or too large
+        pass
+    except SourceError as error:
+        raise SourceError(error.code, f"column {name!r}: {error.reason}", error.remedy) from error
+    return pa.array([value if value is None else as_text(value) for value in values], pa.string())
+
+
+def _least(values: Iterable[Any]) -> pa.DataType:
+    kinds = dict.fromkeys(map(type_of, values))
+    return reduce(lambda one, two: wider(one, two, "fail"), kinds, pa.null())
+
+
+def _integer_type(value: int) -> pa.DataType:
+    if -(1 << 63) <= value < 1 << 63:
+        return pa.int64()
+    digits = len(str(abs(value)))
+    if digits > 76:  # noqa: PLR2004  the most that decimal256 has
+        return pa.string()
+    return pa.decimal128(38, 0) if digits <= 38 else pa.decimal256(76, 0)  # noqa: PLR2004
+
+
+def _decimal_type(value: Decimal) -> pa.DataType:
+    _, digits, exponent = value.as_tuple()
+    scale = max(-int(exponent), 0)
+    precision = max(len(digits) + max(int(exponent), 0), scale, 1)
+    if precision > 76:  # noqa: PLR2004
+        return pa.string()
+    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)  # noqa: PLR2004
