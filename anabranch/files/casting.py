@@ -1,0 +1,141 @@
+"""Cells of text as values of a type, whole columns at a time; `narrowing` says when which of these casts is due.
+
+All raise MisfitError or pyarrow's ArrowInvalid where a cell cannot be held exactly. No cell is empty, but null.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import types
+
+from anabranch.files.model import MisfitError
+
+_TRUTHS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
+_FIRST_YEAR, _LAST_YEAR = np.datetime64("0001-01-01T00:00"), np.datetime64("9999-12-31T23:59:59.999999")
+_COLON = 13  # its place in 2024-01-31T12:30
+_DATE = 10  # characters
+_MANTISSA = {pa.float64(): 53, pa.float32(): 24, pa.float16(): 11}  # bits: up to 2^bits, every integer is exact
+
+
+def cast_strictly(cells: pa.StringArray, kind: pa.DataType, dates: bool) -> pa.Array:
+    """Cast what is written as we would write it; `dates` may stand among timestamps."""
+    if types.is_integer(kind):
+        return _integers(cells).cast(kind)
+    if kind == pa.float64():
+        return _doubles(cells)
+    if types.is_boolean(kind):
+        return _truths(cells)
+    if types.is_decimal(kind) and not kind.scale:
+        _require(not pc.any(pc.invert(pc.match_substring_regex(cells, r"^(?:-?[1-9]\d*|0)$"))).as_py())
+    if types.is_timestamp(kind):
+        _require_clock(cells, dates)
+    return cast_given(cells, kind)
+
+
+def cast_given(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
+    """Cast what can be cast without loss."""
+    if types.is_decimal(kind):  # decimal128 overflows in silence
+        return cells.cast(pa.decimal256(76, kind.scale)).cast(kind)
+    if types.is_time(kind):
+        return _times(cells, kind)
+    try:
+        values = cells.cast(kind)
+    except pa.ArrowInvalid:
+        values = pc.ascii_trim_whitespace(cells).cast(kind)
+    if kind in _MANTISSA:
+        numbers = pc.fill_null(values, 0).to_numpy().astype(np.float64)
+        _require_exact(cells, numbers, 2.0 ** _MANTISSA[kind])
+    elif types.is_date(kind) or types.is_timestamp(kind):
+        _require_years(values)
+    return values
+
+
+def _require(fits: bool | np.bool_) -> None:
+    if not fits:
+        raise MisfitError
+
+
+def _integers(cells: pa.StringArray) -> pa.Array:
+    """Compare lengths: where a cast drops zeros, a sign or an 0x, the numbers are shorter than what was written."""
+    values = cells.cast(pa.int64())
+    offsets, text = _layout(cells)
+    written = text[offsets[0] : offsets[-1]]
+    _require(written.max() <= ord("9") and written.size == _digits(values.drop_null().to_numpy()))
+    return values
+
+
+def _digits(numbers: NDArray[np.int64]) -> int:
+    """Count the characters of all numbers, written in decimal."""
+    least, most = int(numbers.min()), int(numbers.max())
+    count = numbers.size + (np.count_nonzero(numbers < 0) if least < 0 else 0)
+    power = 10
+    while power <= max(most, -least):
+        count += np.count_nonzero(numbers >= power) if power <= most else 0
+        count += np.count_nonzero(numbers <= -power) if least <= -power else 0
+        power *= 10
+    return int(count)
+
+
+def _doubles(cells: pa.StringArray) -> pa.Array:
+    values = cells.cast(pa.float64())
+    offsets, text = _layout(cells)
+    sizes = np.diff(offsets)
+    numbers = pc.fill_null(values, 0).to_numpy()
+    _require(np.isfinite(numbers).all() and not ((sizes == len("-0")) & np.signbit(numbers) & (numbers == 0)).any())
+    begins = offsets[:-1][sizes > 0]
+    _require(not (text[begins] == ord("+")).any())
+    begins = begins + (text[begins] == ord("-"))
+    zeros = begins[(text[begins] == ord("0")) & (begins + 1 < offsets[1:][sizes > 0])]
+    _require(not ((text[zeros + 1] >= ord("0")) & (text[zeros + 1] <= ord("9"))).any())
+    _require_exact(cells, numbers, 2.0 ** _MANTISSA[values.type])
+    return values
+
+
+def _require_exact(cells: pa.StringArray, numbers: NDArray[np.float64], limit: float) -> None:
+    """Refuse integers that the numbers are not; what is written with a point or an exponent need not be exact."""
+    big = np.flatnonzero(np.abs(numbers) >= limit)
+    for cell, number in zip(cells.take(pa.array(big)).to_pylist(), numbers[big].tolist(), strict=True):
+        if cell.strip().removeprefix("-").isdecimal():
+            _require(np.isfinite(number) and int(number) == int(cell))
+
+
+def _truths(cells: pa.StringArray) -> pa.Array:
+    found = pc.index_in(cells, _TRUTHS)
+    _require(found.null_count == cells.null_count)
+    return pc.less(found, len(_TRUTHS) // 2)
+
+
+def _require_clock(cells: pa.StringArray, dates: bool) -> None:
+    """Refuse dates, if need be, and mere hours, which are no timestamps to anybody but pyarrow."""
+    offsets, text = _layout(cells)
+    sizes = np.diff(offsets)
+    begins = offsets[:-1][sizes > (_DATE if dates else 0)]
+    if begins.size:
+        _require(int(begins[-1]) + _COLON < text.size and sizes[sizes > (_DATE if dates else 0)].min() > _COLON)
+        _require((text[begins + _COLON] == ord(":")).all())
+
+
+def _require_years(values: pa.Array) -> None:
+    """Refuse years that Python, and so everybody behind us, cannot say."""
+    bounds = pc.min_max(values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64()))
+    if bounds["min"].as_py() is None:
+        return
+    unit = "D" if types.is_date32(values.type) else "ms" if types.is_date64(values.type) else values.type.unit
+    if unit == "ns":  # holds fewer years
+        return
+    _require(_FIRST_YEAR.astype(f"M8[{unit}]").astype(int) <= bounds["min"].as_py())
+    _require(bounds["max"].as_py() <= _LAST_YEAR.astype(f"M8[{unit}]").astype(int))
+
+
+def _times(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
+    unit = "ns" if kind == pa.time64("ns") else "us"
+    _require_clock(stamps := pc.binary_join_element_wise("1970-01-01T", cells, ""), False)
+    return stamps.cast(pa.timestamp(unit)).cast(pa.time64(unit)).cast(kind)
+
+
+def _layout(cells: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Give where each cell begins, with the end of the last, and the text of all; nulls are 0 bytes long."""
+    _, offsets, text = cells.buffers()
+    begin = cells.offset
+    return np.frombuffer(offsets, np.int32)[begin : begin + len(cells) + 1], np.frombuffer(text, np.uint8)

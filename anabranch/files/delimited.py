@@ -1,0 +1,132 @@
+"""Blocks of delimited text as tables: parsed strictly and fast, or examined row by row where something does not fit."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from anabranch.files import narrowing
+from anabranch.files.model import BadRow, Dialect, Examined, Look, MisfitError
+from anabranch.files.narrowing import Manner
+from anabranch.files.options import ReadOptions
+from anabranch.files.quotes import Quotes
+from anabranch.files.rows import Rows
+from anabranch.files.schema import shown_type
+
+
+def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> pa.Table:
+    """Give the rows of a block as a table of exactly this schema; a column that the file lacks is null.
+
+    MisfitError where a row has too few or too many cells, where text follows a closing quote or is not UTF-8, and
+    where a column's type cannot hold a cell exactly.
+    """
+    if look.dialect is None:
+        raise TypeError("this is not delimited text")
+    if Quotes(block, look.dialect).strays().size:
+        raise MisfitError
+    try:
+        text = read_text(block, look.dialect, look.names, options)
+    except pa.ArrowInvalid as error:
+        raise MisfitError from error
+    columns = [_column(text, field, manner(options)) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def read_text(block: bytes, dialect: Dialect, names: Sequence[str], options: ReadOptions) -> dict[str, pa.StringArray]:
+    """Give the cells of a block as text, by column; ArrowInvalid where rows have different numbers of cells."""
+    if not block.strip(b"\r\n"):
+        return {name: pa.array([], pa.string()) for name in names}
+    table = pa.csv.read_csv(
+        pa.BufferReader(block),
+        pa.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
+        pa.csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False, newlines_in_values=True),
+        pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=["", *options.null_values],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    return {name: column.chunk(0) for name, column in zip(names, table.columns, strict=True)}
+
+
+def manner(options: ReadOptions) -> Manner:
+    """Say how strictly cells are read."""
+    return "given" if options.schema_file else "wide" if options.on_conflict == "widen" else "strict"
+
+
+def _column(text: dict[str, pa.StringArray], field: pa.Field, how: Manner) -> pa.Array:
+    if field.name not in text:
+        return pa.nulls(len(next(iter(text.values()))), field.type)
+    values = narrowing.cast(text[field.name], field.type, how)
+    if values.null_count and not field.nullable:
+        raise MisfitError
+    return values
+
+
+def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> Examined:
+    """Find all rows of a block that do not fit, and the least types that hold the others, from `schema` on.
+
+    A block without the rows that are named bad can be parsed with the schema that is given back.
+    """
+    if look.dialect is None:
+        raise TypeError("this is not delimited text")
+    rows = Rows(block, look.dialect)
+    bad = rows.broken(look.names)
+    count = len(rows.start)
+    sound = np.setdiff1d(np.arange(count), list(bad), assume_unique=True)
+    broken = [bad[row] for row in sorted(bad)]
+    text = read_text(rows.without(broken), look.dialect, look.names, options)
+    fields = []
+    for field in schema:
+        kind, misfits = _settled(text[field.name], field, options) if field.name in text else (field.type, [])
+        fields.append(field.with_type(kind))
+        for place in misfits:
+            row = int(sound[place])
+            if row not in bad:
+                bad[row] = _conflict(rows.bad(row, ""), field.with_type(kind), text[field.name][place])
+    return Examined(count, pa.schema(fields), [bad[row] for row in sorted(bad)])
+
+
+def _settled(cells: pa.StringArray, field: pa.Field, options: ReadOptions) -> tuple[pa.DataType, Sequence[int]]:
+    """Give the type that a column becomes, and the places of the cells that it does not hold."""
+    how = manner(options)
+    if pa.types.is_null(field.type):
+        return narrowing.least(cells, how), ()
+    best, most = field.type, -1
+    for kind in _candidates(field.type, options):
+        fit = _fits(cells, field.with_type(kind), how)
+        if fit.all():
+            return kind, ()
+        if (count := int(np.count_nonzero(fit))) > most:
+            best, most, misfits = kind, count, np.flatnonzero(~fit)
+    if how == "given" or options.on_conflict == "fail":
+        return best, misfits.tolist()
+    return pa.string(), ()
+
+
+def _candidates(kind: pa.DataType, options: ReadOptions) -> Sequence[pa.DataType]:
+    if options.schema_file:
+        return (kind,)
+    if options.on_conflict == "widen":
+        return narrowing.widened(kind)
+    return narrowing.natural(kind) if options.infer == "all" else (kind,)
+
+
+def _fits(cells: pa.StringArray, field: pa.Field, how: Manner) -> NDArray[np.bool_]:
+    fit = narrowing.fits(cells, field.type, how)
+    if field.nullable:
+        return fit
+    missing = cells.is_null() if field.type == pa.string() else pc.equal(pc.fill_null(pc.binary_length(cells), 0), 0)
+    return fit & ~np.array(missing, np.bool_)
+
+
+def _conflict(row: BadRow, field: pa.Field, cell: pa.StringScalar) -> BadRow:
+    value, found = cell.as_py() or "", shown_type(narrowing.least(pa.array([cell])))
+    expected = shown_type(field.type)
+    reason = f"column {field.name!r}: {value!r} is {found}, where {expected} is expected"
+    return replace(row, reason=reason, column=field.name, value=value, expected=expected, found=found)
