@@ -9,8 +9,7 @@ from typing import IO
 
 import pyarrow as pa
 
-from anabranch.errors import AnabranchError
-from anabranch.files.parquet_join import copy
+from anabranch.files.segments import copy, damage_noticed
 
 MAGIC = b"ARROW1"
 TAIL = 4 + len(MAGIC)  # bytes: length of the footer, magic
@@ -54,18 +53,18 @@ def join_arrow(parts: Sequence[Path], out: IO[bytes], schema: pa.Schema) -> int:
     """
     empty = io.BytesIO()
     ArrowSegment(empty, schema, "none").finish()
-    frame = _read_footer(empty, "")
+    frame = _read_footer(empty)
     out.write(empty.getvalue()[: frame.begin])
     blocks: list[bytes] = []
     rows, at = 0, frame.begin
     for part in parts:
-        with part.open("rb") as file:
-            footer = _read_footer(file, part.name)
+        with part.open("rb") as file, damage_noticed(part.name):
+            rows += count_rows(part)
+            footer = _read_footer(file)
             file.seek(footer.begin)
             copy(file, out, footer.end - footer.begin)
         blocks += [BLOCK.pack(offset - footer.begin + at, *sizes) for offset, *sizes in footer.blocks]
         at += footer.end - footer.begin
-        rows += count_rows(part)
     data = _with_blocks(frame, blocks)
     out.write(END_OF_STREAM + data + struct.pack("<i", len(data)) + MAGIC)
     return rows
@@ -77,19 +76,14 @@ def count_rows(path: Path) -> int:
         return int(pa.ipc.open_file(file).count_rows())
 
 
-def _read_footer(file: IO[bytes], name: str) -> _Footer:
+def _read_footer(file: IO[bytes]) -> _Footer:
     end = file.seek(0, 2) - TAIL
-    try:
-        file.seek(end)
-        (length,) = struct.unpack(f"<i{len(MAGIC)}x", file.read(TAIL))
-        file.seek(end - length)
-        data = file.read(length)
-        slot = _slot(data)
-        blocks = tuple(BLOCK.iter_unpack(_list(data, slot)))
-    except (OSError, ValueError, struct.error) as error:
-        raise AnabranchError(
-            "arrow-footer", f"the footer is damaged ({error})", "Run the same command again with --refresh.", name
-        ) from error
+    file.seek(end)
+    (length,) = struct.unpack(f"<i{len(MAGIC)}x", file.read(TAIL))
+    file.seek(end - length)
+    data = file.read(length)
+    slot = _slot(data)
+    blocks = tuple(BLOCK.iter_unpack(_list(data, slot)))
     last = end - length - len(END_OF_STREAM)
     return _Footer(data, slot, blocks, blocks[0][0] if blocks else last, last)
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pyarrow import orc, types
 
 from anabranch.files.plain import cast_columns, with_leaves
+from anabranch.files.segments import damage_noticed
 
 _COMPRESSIONS = {"gzip": "zlib", "none": "uncompressed"}  # by orc's names, where they differ from ours
 
@@ -23,7 +24,7 @@ def join_orc(segments: Sequence[Path], out: IO[bytes], schema: pa.Schema, compre
     with orc.ORCWriter(out, compression=_COMPRESSIONS.get(compression, compression)) as writer:
         writer.write(wanted.empty_table())  # so that a file without rows has its columns, too
         for path in segments:
-            with pa.memory_map(str(path)) as file:
+            with pa.memory_map(str(path)) as file, damage_noticed(path.name):
                 reader = pa.ipc.open_file(file)
                 for index in range(reader.num_record_batches):
                     table = pa.Table.from_batches([reader.get_batch(index)])

@@ -8,16 +8,15 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anabranch.errors import AnabranchError
 from anabranch.files import thrift
+from anabranch.files.segments import copy, damage_noticed
 
 MAGIC = b"PAR1"
 TAIL = 8  # bytes: length of the footer, magic
-COPY = 1 << 20  # bytes copied at once
 
 # Field numbers of parquet.thrift
 FILE_SCHEMA, FILE_ROWS, FILE_GROUPS = 2, 3, 4
-GROUP_COLUMNS, GROUP_OFFSET, GROUP_ORDINAL = 1, 5, 7
+GROUP_COLUMNS, GROUP_ROWS, GROUP_OFFSET, GROUP_ORDINAL = 1, 3, 5, 7
 CHUNK_OFFSET, CHUNK_META = 2, 3
 CHUNK_INDEXES = (4, 5, 6, 7)  # offset and length of the offset index and of the column index
 META_OFFSETS = (9, 10, 11, 14)  # of the data page, index page, dictionary page, bloom filter
@@ -42,70 +41,50 @@ class ParquetJoint:
     def __init__(self, out: IO[bytes]) -> None:
         self.out = out
         self.end = out.write(MAGIC)
-        self.footer: thrift.Struct = {}  # that of the first file; its row groups become those of all
+        self.footer: thrift.Struct = {}  # of the first file
+        self.groups: list[thrift.Struct] = []
         self.rows = 0
 
     def append(self, file: IO[bytes], name: str = "") -> None:
         """Copy the row groups of a parquet file behind those that are there."""
-        footer, size = _read_footer(file, name)
-        if not self.footer:
-            self.footer = footer
-            groups = _groups(footer)
-        else:
+        with damage_noticed(name):
+            footer, size = _read_footer(file)
+            groups = footer[FILE_GROUPS][1][1]
+            for group in groups:
+                _shift(group, self.end - len(MAGIC))
+            if sum(group[GROUP_ROWS][1] for group in groups) != footer[FILE_ROWS][1]:
+                raise ValueError("its row groups have other rows than it")
+            self.footer = self.footer or footer
             if footer[FILE_SCHEMA] != self.footer[FILE_SCHEMA]:
-                raise _damaged("its schema is not that of the files before it", name)
-            groups = _groups(footer)
-            _groups(self.footer).extend(groups)
-        for group in groups:
-            _shift(group, self.end - len(MAGIC))
+                raise ValueError("its schema is not that of the files before it")
+            file.seek(len(MAGIC))
+            copy(file, self.out, size)
+        self.groups += groups
         self.rows += footer[FILE_ROWS][1]
-        file.seek(len(MAGIC))
-        copy(file, self.out, size)
         self.end += size
 
     def finish(self) -> int:
         """Write the footer and return the rows of the whole file, as pyarrow reads them from that footer."""
-        self.footer[FILE_ROWS] = (thrift.I64, self.rows)
-        footer = thrift.encode(self.footer)
-        tail = footer + struct.pack("<I", len(footer)) + MAGIC
+        with damage_noticed(""):
+            self.footer[FILE_ROWS] = (thrift.I64, self.rows)
+            self.footer[FILE_GROUPS] = (thrift.LIST, (thrift.STRUCT, self.groups))
+            footer = thrift.encode(self.footer)
+            tail = footer + struct.pack("<I", len(footer)) + MAGIC
+            rows = pq.read_metadata(pa.BufferReader(MAGIC + tail)).num_rows
         self.out.write(tail)
-        return int(pq.read_metadata(pa.BufferReader(MAGIC + tail)).num_rows)
+        return int(rows)
 
 
-def copy(source: IO[bytes], out: IO[bytes], size: int) -> None:
-    """Copy exactly `size` bytes from where `source` stands."""
-    while size:
-        chunk = source.read(min(size, COPY))
-        if not chunk:
-            raise AnabranchError(
-                "accounting", "a work file is shorter than it was", "Run the same command again with --refresh."
-            )
-        out.write(chunk)
-        size -= len(chunk)
-
-
-def _read_footer(file: IO[bytes], name: str) -> tuple[thrift.Struct, int]:
+def _read_footer(file: IO[bytes]) -> tuple[thrift.Struct, int]:
     """Give the footer, and how many bytes lie between the magic and it."""
     end = file.seek(0, 2)
-    if end < len(MAGIC) + TAIL:
-        raise _damaged("it is too short to be parquet", name)
-    file.seek(end - TAIL)
+    file.seek(max(end - TAIL, 0))
     length, magic = struct.unpack("<I4s", file.read(TAIL))
     size = end - TAIL - length - len(MAGIC)
     if magic != MAGIC or size < 0:
-        raise _damaged("it does not end as parquet does", name)
+        raise ValueError("it does not end as parquet does")
     file.seek(len(MAGIC) + size)
-    try:
-        footer = thrift.decode(file.read(length))
-        _groups(footer), footer[FILE_SCHEMA], footer[FILE_ROWS]
-    except (ValueError, LookupError, TypeError) as error:
-        raise _damaged("its footer is damaged", name) from error
-    return footer, size
-
-
-def _groups(footer: thrift.Struct) -> list[thrift.Struct]:
-    groups: list[thrift.Struct] = footer[FILE_GROUPS][1][1]
-    return groups
+    return thrift.decode(file.read(length)), size
 
 
 def _shift(group: thrift.Struct, by: int) -> None:
@@ -124,9 +103,3 @@ def _add(fields: dict[int, tuple[int, Any]], number: int, by: int) -> None:
     kind, offset = fields.get(number, (thrift.I64, 0))
     if offset:  # 0 means that there is no such place
         fields[number] = (kind, offset + by)
-
-
-def _damaged(reason: str, name: str) -> AnabranchError:
-    return AnabranchError(
-        "parquet-footer", reason, "Run the same command again with --refresh; it is written anew.", name
-    )

@@ -7,10 +7,9 @@ from typing import IO
 
 import pyarrow as pa
 
-from anabranch.errors import AnabranchError
 from anabranch.files.compressing import compress
 from anabranch.files.csv_writing import csv_header, csv_rows
-from anabranch.files.parquet_join import copy
+from anabranch.files.segments import copy, damage_noticed
 
 TRAILER = struct.Struct("<8sQQ")  # magic, bytes before it, rows
 _MAGIC = b"segment\n"
@@ -46,8 +45,8 @@ def join_text(segments: Sequence[Path], out: IO[bytes], kind: str, codec: str, n
     rows = 0
     out.write(compress(_head(kind, names), codec))
     for path in segments:
-        with path.open("rb") as file:
-            size, count = _read_trailer(file, path)
+        with path.open("rb") as file, damage_noticed(path.name):
+            size, count = _read_trailer(file)
             if count and rows and kind == "json":
                 out.write(compress(_BETWEEN, codec))
             file.seek(0)
@@ -73,19 +72,11 @@ def _head(kind: str, names: list[str]) -> bytes:
     return b"[\n" if kind == "json" else b""
 
 
-def _read_trailer(file: IO[bytes], path: Path) -> tuple[int, int]:
+def _read_trailer(file: IO[bytes]) -> tuple[int, int]:
     """Give the bytes and rows of a segment."""
     end = file.seek(0, 2) - TRAILER.size
     file.seek(max(end, 0))
-    try:
-        magic, size, rows = TRAILER.unpack(file.read())
-    except struct.error:
-        magic, size, rows = b"", 0, 0
+    magic, size, rows = TRAILER.unpack(file.read())
     if magic != _MAGIC or size != end:
-        raise AnabranchError(
-            "segment-damaged",
-            "a work file is not as it was written",
-            "Run the same command again with --refresh.",
-            path.name,
-        )
+        raise ValueError("it has another size")
     return size, rows

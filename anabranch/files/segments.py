@@ -1,0 +1,45 @@
+"""What all joins of segments do: copy exactly, and notice what is not as it was written."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from anabranch.errors import AnabranchError
+
+_COPY = 1 << 20  # bytes at once
+
+
+def copy(source: IO[bytes], out: IO[bytes], size: int) -> None:
+    """Copy exactly `size` bytes from where `source` stands; EOFError where there are fewer."""
+    while size:
+        chunk = source.read(min(size, _COPY))
+        if not chunk:
+            raise EOFError(f"{size} bytes are missing")
+        out.write(chunk)
+        size -= len(chunk)
+
+
+@contextmanager
+def damage_noticed(name: str) -> Iterator[None]:
+    """Turn whatever a file of another shape leads to into an AnabranchError that names it."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+        struct.error,
+    ) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of what the file holds
+            raise
+        raise AnabranchError(
+            "segment-damaged",
+            f"a work file is not as it was written ({error})",
+            "Run the same command again with --refresh.",
+            name,
+        ) from error
