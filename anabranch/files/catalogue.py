@@ -1,6 +1,7 @@
 """The list of all files of a conversion, with what is known of each; parts name ranges of it."""
 
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from anabranch.files.model import Look, Source
-from anabranch.files.options import ConvertOptions
+from anabranch.files.options import ConvertOptions, ReadOptions
+from anabranch.files.reading import Chunk, chunks
 from anabranch.storage import fingerprint, published
 
 
@@ -28,6 +30,10 @@ class File:
         """Fingerprint what its rows depend on."""
         facts = (self.source.stamp, self.look, self.cuts, self.schema.serialize().to_pybytes())
         return fingerprint(*facts, self.output.serialize().to_pybytes())
+
+    def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
+        """Give the rows of some units."""
+        return chunks(self.source, self.look, options, units, self.cuts)
 
 
 @dataclass(frozen=True, slots=True)

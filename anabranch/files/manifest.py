@@ -87,4 +87,4 @@ def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], 
 def output_key(code: str, sources: Iterable[Source], options: ConvertOptions) -> str:
     """Name all that an output depends on, before anything of the sources is read."""
     schema = Path(options.schema_file).read_bytes() if options.schema_file else b""
-    return fingerprint("output", code, [source.stamp for source in sources], options, schema)
+    return fingerprint("output", code, options.code, [source.stamp for source in sources], options, schema)

@@ -20,7 +20,7 @@ def settle(plan: Conversion, outcomes: Sequence[Outcome], threads: int) -> Conve
     """
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
-    failed = {**_failed_parts(ordered), **_failed_files(plan, fresh)}
+    failed = {**failed_parts(ordered), **failed_files(plan, fresh)}
     needs = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
         if segment.piece.file in needs:
@@ -41,14 +41,14 @@ def settle(plan: Conversion, outcomes: Sequence[Outcome], threads: int) -> Conve
     return next_round(known, again, threads) if again else known
 
 
-def _failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
+def failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
     """Give the error of each file of which a part did not come to its end."""
     return {
         piece.file: outcome.error for outcome in reversed(outcomes) if outcome.error for piece in outcome.part.pieces
     }
 
 
-def _failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:
+def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:
     """Give the first error of each file, its row counted from the file's begin."""
     failed: dict[int, AnabranchError] = {}
     rows: dict[int, int] = {}

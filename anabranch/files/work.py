@@ -15,7 +15,7 @@ from anabranch.files.model import BadRow, MisfitError
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
 from anabranch.files.quarantine import Quarantine
-from anabranch.files.reading import Chunk, chunks
+from anabranch.files.reading import Chunk
 from anabranch.files.sources import require_unchanged
 from anabranch.files.tables import fitted, folded
 from anabranch.files.writing import SegmentWriter
@@ -69,7 +69,7 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
         SegmentWriter(path, options.to, file.output, options) as segment,
         Blocks(segment.write) as out,
     ):
-        for chunk in chunks(file.source, file.look, options, range(piece.first, piece.stop), file.cuts):
+        for chunk in file.chunks(range(piece.first, piece.stop), options):
             if stop():
                 raise Stopped
             table, bad = _parsed(chunk, file.schema, wider, options)
