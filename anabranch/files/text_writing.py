@@ -26,14 +26,22 @@ class TextSegment:
 
     def write(self, table: pa.Table) -> None:
         """Append a block of at least one row."""
-        if self._rows:
-            self._put(_BETWEEN if self._kind == "json" else b"")
-        self._put(_rows(table, self._kind))
-        self._rows += table.num_rows
+        self._append(_rows(table, self._kind), table.num_rows)
+
+    def write_records(self, records: Sequence[bytes]) -> None:
+        """Append a block of at least one record, each JSON on one line already."""
+        text = _BETWEEN.join(records) if self._kind == "json" else b"\n".join([*records, b""])
+        self._append(text, len(records))
 
     def finish(self) -> None:
         """Write the trailer."""
         self._out.write(TRAILER.pack(_MAGIC, self._size, self._rows))
+
+    def _append(self, text: bytes | memoryview, rows: int) -> None:
+        if self._rows and self._kind == "json":
+            self._put(_BETWEEN)
+        self._put(text)
+        self._rows += rows
 
     def _put(self, text: bytes | memoryview) -> None:
         if text:
