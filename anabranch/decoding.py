@@ -1,4 +1,4 @@
-"""Undo compression as a stream: gz, bz2, xz, zst or lz4, one stream or several, in pieces and bounded memory."""
+"""Undo compression: tell the codec by the first bytes, and decode one stream or several, in pieces."""
 
 import bz2
 import lzma
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Protocol
 
-import pyarrow as pa
 from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor
 from isal.igzip_lib import error as deflate_error
 
@@ -43,7 +42,7 @@ _DECODERS: dict[str, Callable[[], _Decoder]] = {
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
 }
-_ARROW = {"zst": "zstd", "lz4": "lz4"}
+_PROGRAMS = {"gz": "gzip", "bz2": "bzip2", "xz": "xz"}
 
 
 @contextmanager
@@ -70,13 +69,11 @@ def sniff(head: bytes) -> str:
 
 
 def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
-    """Decode the streams that lie in a seekable file, one behind the other, and leave it where the last one ends.
+    """Decode the gz, bz2 or xz streams that lie in a file one behind the other, and leave it where the last one ends.
 
-    Raises what the decoders raise: read it under `damage_noticed`. Data that do not begin with a stream give nothing.
+    The file must be seekable. Raises what the decoders raise: read it under `damage_noticed`. Data that do not begin
+    with a stream give nothing.
     """
-    if codec in _ARROW:
-        yield from _frames(file, _ARROW[codec])
-        return
     data = file.read(INPUT)
     while _begins(data, codec):
         decoder = _DECODERS[codec]()
@@ -84,7 +81,7 @@ def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
             if decoder.needs_input and not data:
                 data = file.read(INPUT)
                 if not data:
-                    raise EOFError("the data end too early")
+                    raise EOFError(f"the {_PROGRAMS[codec]} data end too early")
             yield decoder.decompress(data, _OUTPUT)
             data = b""
         data = decoder.unused_data
@@ -99,21 +96,3 @@ def _begins(data: bytes, codec: str) -> bool:
     if data.startswith(GZIP) and len(data) > 3 and data[3] & _UNKNOWN_FLAGS:  # noqa: PLR2004  magic, magic, method, flags
         raise ValueError("the gzip header has unknown flags")
     return data.startswith(GZIP)
-
-
-def _frames(file: IO[bytes], codec: str) -> Iterator[bytes]:
-    with pa.CompressedInputStream(pa.PythonFile(_Lent(file), mode="r"), codec) as stream:
-        while data := stream.read(_OUTPUT):
-            yield data
-
-
-class _Lent:
-    """A file lent to Arrow, which would close it."""
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.read = file.read
-
-    def close(self) -> None:
-        self.closed = True

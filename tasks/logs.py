@@ -3,14 +3,15 @@
 from prefect import task
 
 from anabranch.logs.plan import LogPart
-from anabranch.logs.unpack import SlicePart, unpack
+from anabranch.logs.unpack import ArchiveSlice, unpack
 from anabranch.logs.work import work
 from anabranch.run.mapping import Done, carry_out
+from anabranch.unpacking import SlicePart
 from tasks.policy import RETRIED
 
 
 @task(name="unpack", task_run_name="unpack {part.label}", **RETRIED)
-def unpack_slice(part: SlicePart) -> Done:
+def unpack_slice(part: SlicePart[ArchiveSlice]) -> Done:
     """Decompress one slice of an archive into the work folder."""
     return carry_out(unpack, part)
 

@@ -14,6 +14,7 @@ from anabranch.decoding import DamageError, damage_noticed, sniff, streams
 from anabranch.errors import SourceError
 from anabranch.files import remote
 from anabranch.files.formats import CODEC_SUFFIXES
+from anabranch.files.frames import NAMES, frames
 from anabranch.files.model import Source
 
 __all__ = ["decoded", "named_codec", "open_source", "open_text", "sniff", "sniff_encoding"]
@@ -77,7 +78,7 @@ def _decompressed(raw: IO[bytes], codec: str, label: str) -> Iterator[bytes]:
     size = 0
     try:
         with damage_noticed():
-            for piece in streams(raw, codec):
+            for piece in (frames if codec in NAMES else streams)(raw, codec):
                 yield piece
                 size += len(piece)
                 if size > max(MOST_BYTES, MOST_RATIO * raw.tell()):

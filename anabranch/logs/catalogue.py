@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from anabranch.decoding import DamageError
 from anabranch.logs.archive import require_unchanged
-from anabranch.logs.reading import DamageError, blocks
-from anabranch.logs.spans import Span, within
+from anabranch.logs.reading import blocks
 from anabranch.parts import WorkFile
+from anabranch.spans import Span, within
 from anabranch.storage import fingerprint, published
 
 

@@ -16,9 +16,9 @@ from anabranch.logs.modems import Modems
 from anabranch.logs.modes import EVENTS, FORMS
 from anabranch.logs.plan import LogPart, LogPlan, Source
 from anabranch.logs.results import Result, read_results
-from anabranch.logs.spans import Span, SpanFile
 from anabranch.logs.targets import targets
 from anabranch.parts import ErrorLine, Outcome, PartCounts, Report
+from anabranch.spans import Span, SpanFile
 from anabranch.storage import published, shown
 
 UNTAR_FAILED = "The untar failed with: ex failed with: 2: \n"

@@ -16,11 +16,12 @@ from anabranch.logs.catalogue import Catalogue, Piece
 from anabranch.logs.members import TAR_BLOCK, Listing, Member, listing
 from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import is_compressed
-from anabranch.logs.spans import Span, SpanFile, within
 from anabranch.logs.timestamps import Clock
-from anabranch.logs.unpack import Slice, SlicePart, Survey, code_key
+from anabranch.logs.unpack import ArchiveSlice, Survey, code_key
 from anabranch.parts import Outcome, Part, Plan
+from anabranch.spans import Span, SpanFile, within
 from anabranch.storage import fingerprint, shown
+from anabranch.unpacking import SlicePart
 
 # Bytes that one core reads, scans and matches in a second, and the share of that which holds the GIL: measured with
 # six modes on text of which 6 % are candidate lines, gzipped to a fifth.
@@ -109,7 +110,7 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     )
 
 
-def _stream(archive: Archive, unpacked: Sequence[tuple[Slice, Outcome]]) -> _Stream:
+def _stream(archive: Archive, unpacked: Sequence[tuple[ArchiveSlice, Outcome]]) -> _Stream:
     """Find the archive's tar stream, up to the first slice that failed, and the logs in it."""
     if archive.kind == "tar":
         spans = [Span(archive.path, 0, archive.size)]
@@ -125,9 +126,9 @@ def _stream(archive: Archive, unpacked: Sequence[tuple[Slice, Outcome]]) -> _Str
     return _Stream(spans, listing(spans))
 
 
-def _by_archive(outcomes: Sequence[Outcome]) -> dict[Archive, list[tuple[Slice, Outcome]]]:
+def _by_archive(outcomes: Sequence[Outcome]) -> dict[Archive, list[tuple[ArchiveSlice, Outcome]]]:
     """Group the slices by archive, in their order."""
-    grouped: dict[Archive, list[tuple[Slice, Outcome]]] = {}
+    grouped: dict[Archive, list[tuple[ArchiveSlice, Outcome]]] = {}
     for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
         if isinstance(outcome.part, SlicePart):
             for one in outcome.part.slices:

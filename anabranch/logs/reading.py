@@ -3,36 +3,14 @@
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from lzma import LZMAError
 from typing import IO
 
-from isal.igzip_lib import DECOMP_GZIP, IgzipDecompressor
-from isal.igzip_lib import error as deflate_error
-
-from anabranch.logs.spans import Span, SpanFile
+from anabranch.decoding import GZIP, INPUT, damage_noticed, streams
+from anabranch.spans import Span, SpanFile
 
 LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
-_INPUT, _OUTPUT = 128 << 10, 1 << 20  # bytes given to the decoder, and taken from it, at a time
-GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
-_UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
-# What decoders raise where their data are damaged; the stub of isal calls its error an instance.
-_RAISED: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, LZMAError, deflate_error)  # type: ignore[assignment]
-
-
-class DamageError(Exception):
-    """These data cannot be read to their end; the text says why."""
-
-
-@contextmanager
-def damage_noticed() -> Iterator[None]:
-    """Turn what a decoder raises into DamageError; an error of the disk stays what it is."""
-    try:
-        yield
-    except _RAISED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DamageError(str(error) or "the data are damaged") from error
+_OUTPUT = 1 << 20  # bytes read at a time
+_ZIP = b"PK\x03\x04"
 
 
 def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
@@ -42,7 +20,7 @@ def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
     does it; what follows the last gzip stream is text again. `.Z` files, which gzip would unpack too, pass as text.
     Raises DamageError where the data end too early, fail their check, or have no line break for too long.
     """
-    with damage_noticed(), SpanFile(spans) as raw, io.BufferedReader(raw, _INPUT) as file:
+    with damage_noticed(), SpanFile(spans) as raw, io.BufferedReader(raw, INPUT) as file:
         magic = file.read(len(_ZIP))
         file.seek(0)
         if magic == _ZIP:
@@ -80,24 +58,9 @@ def _after_last_break(chunk: bytes) -> int:
 
 def inflate(file: IO[bytes]) -> Iterator[bytes]:
     """Inflate gzip streams, one behind the other; bytes that begin no stream are given as they are, to the end."""
-    data = file.read(_INPUT)
-    while data.startswith(GZIP):
-        if len(data) > 3 and data[3] & _UNKNOWN_FLAGS:  # noqa: PLR2004  magic, magic, method, flags
-            raise ValueError("the gzip header has unknown flags")
-        decoder = IgzipDecompressor(flag=DECOMP_GZIP)
-        while not decoder.eof:
-            if decoder.needs_input and not data:
-                data = file.read(_INPUT)
-                if not data:
-                    raise EOFError("the gzip data end too early")
-            yield decoder.decompress(data, _OUTPUT)
-            data = b""
-        data = decoder.unused_data
-        if len(data) < len(_ZIP):
-            data += file.read(_INPUT)
-    while data:
+    yield from streams(file, "gz")
+    while data := file.read(_OUTPUT):
         yield data
-        data = file.read(_OUTPUT)
 
 
 def _unzipped(file: IO[bytes]) -> Iterator[bytes]:

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from anabranch.decoding import DamageError
 from anabranch.errors import Stopped
 from anabranch.logs.catalogue import Catalogue, Piece, load
 from anabranch.logs.modes import Findings, streams
 from anabranch.logs.plan import LogPart
-from anabranch.logs.reading import DamageError
 from anabranch.logs.results import Result, ResultWriter
 from anabranch.logs.scan import Scanner
 from anabranch.parts import Manifest

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch import bzip2
 from anabranch.errors import AnabranchError, TemporaryError
-from anabranch.logs import bzip2
 from anabranch.logs.join import UNTAR_FAILED, join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan

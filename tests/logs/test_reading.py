@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.logs.reading import LONGEST_LINE, DamageError, blocks, is_compressed
-from anabranch.logs.spans import Span
+from anabranch.decoding import DamageError
+from anabranch.logs.reading import LONGEST_LINE, blocks, is_compressed
+from anabranch.spans import Span
 
 
 def spans(path, data):

@@ -9,7 +9,7 @@ import bz2
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
@@ -17,6 +17,7 @@ _BLOCK, _END = 0x314159265359, 0x177245385090
 _MARK = 80  # bits: the magic number and the CRC behind it
 _WINDOW = 12  # bytes that hold a mark wherever it begins in the first of them
 _HEADER = 4  # bytes before a stream's first mark: BZh and the size of its blocks
+_CHUNK = 1 << 20  # bytes read at a time
 
 
 class Mark(NamedTuple):
@@ -55,6 +56,20 @@ def spans(found: Sequence[Mark], size: int) -> list[range]:
     return blocks if fresh and stream == size else []
 
 
+def decode_range(file: IO[bytes], bits: range) -> Iterator[bytes]:
+    """Decode the blocks that begin within these bits, which `spans` gave; raises as `decode` does."""
+    base = bits.start // 8
+    file.seek(base)
+    found = [mark._replace(bit=mark.bit + base * 8) for mark in marks(_until(file, bits.stop))]
+    inside = [mark for mark in found if mark.bit in bits]
+    ends = [mark.bit for mark in inside[1:]] + [bits.stop]
+    for mark, end in zip(inside, ends, strict=True):
+        if not mark.last:
+            first = mark.bit // 8
+            file.seek(first)
+            yield decode(file.read((end + 7) // 8 - first), range(mark.bit % 8, end - first * 8))
+
+
 def decode(data: bytes, block: range) -> bytes:
     """Decode the block that fills these bits of `data`; OSError or ValueError where it is damaged."""
     first, stop = block.start // 8, (block.stop + 7) // 8
@@ -64,6 +79,14 @@ def decode(data: bytes, block: range) -> bytes:
     stream = (bits << _MARK) | (_END << 32) | crc  # a stream of one block has its block's CRC
     padding = -(len(block) + _MARK) % 8
     return bz2.decompress(b"BZh9" + (stream << padding).to_bytes((len(block) + _MARK + padding) // 8, "big"))
+
+
+def _until(file: IO[bytes], stop_bit: int) -> Iterator[bytes]:
+    """Read on in chunks, up to that bit."""
+    left = (stop_bit + 7) // 8 - file.tell()
+    while left > 0 and (data := file.read(min(left, _CHUNK))):
+        left -= len(data)
+        yield data
 
 
 def _marks(data: bytes, offset: int, ready: int) -> Iterator[Mark]:

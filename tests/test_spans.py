@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import TemporaryError
-from anabranch.logs.spans import Span, SpanFile, within
+from anabranch.spans import Span, SpanFile, within
 
 DATA = bytes(range(256))
 
