@@ -1,0 +1,169 @@
+"""Examine a block of JSON lines that does not fit: which rows are bad and why, and the types that the others need."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from anabranch.files.json_parsing import BLANK, casts, count_records, floats, mapped, parse, read_json, takes_nested
+from anabranch.files.json_types import STRING, UnfitError, Widening, scalar_type, tree_of_schema, type_of
+from anabranch.files.json_values import DEEPEST, MalformedError, decoded, encoded, text_of
+from anabranch.files.model import BadRow, Examined, Look, MisfitError
+from anabranch.files.options import ReadOptions
+from anabranch.files.schema import ConflictError, shown_type, unify
+
+RAW = 1000  # characters kept of a bad row, and of a value in it
+SHOWN = 80  # characters of a value within a reason
+
+_BRACKETS = b"{["
+_LONG_END = float(1 << 63)
+
+
+def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> Examined:
+    """Tell the block's bad rows, and the least schema from this one on that the others need.
+
+    Without the bad rows' bytes, `parse` reads the block with that schema.
+    """
+    return _by_inference(block, look, schema, options) or _Examination(block, look, schema, options).result()
+
+
+def _by_inference(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> Examined | None:
+    """Let Arrow find the types, which is fast; None unless they are sure to be right, and all rows good."""
+    if options.infer != "all" or casts(schema, options):
+        return None
+    try:
+        rows = count_records(block)
+        if not rows or not _is_shallow(block):
+            return None
+        found = read_json(block)
+        if any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(found)):
+            return None  # these may be integers that a decimal holds exactly
+        needed = unify([schema, mapped(found.schema, _as_text)], "fail")
+        parse(block, look, needed, options)
+    except (MisfitError, ConflictError, pa.ArrowException):
+        return None
+    return Examined(rows, needed)
+
+
+def _is_shallow(block: bytes) -> bool:
+    """Say whether no record can be nested too deep: Arrow's inference would end with the process's stack."""
+    text = np.frombuffer(block, np.uint8)
+    brackets = np.flatnonzero((text == _BRACKETS[0]) | (text == _BRACKETS[1]))
+    lines = np.searchsorted(brackets, np.flatnonzero(text == ord("\n")))
+    return bool(np.diff(lines, prepend=0, append=len(brackets)).max() <= DEEPEST)
+
+
+def _as_text(type_: pa.DataType) -> pa.DataType:
+    """Undo that Arrow takes some strings for timestamps."""
+    return STRING if types.is_temporal(type_) else type_
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A record, its end of line included."""
+
+    row: int
+    offset: int
+    text: bytes
+
+    def bad(self, reason: str, column: str = "", value: Any = "", expected: str = "", found: str = "") -> BadRow:
+        raw = self.text[: 4 * RAW].decode(errors="replace").rstrip("\r\n")[:RAW]
+        shown = (text_of(value) or "")[:RAW]
+        return BadRow(self.row, self.offset, len(self.text), raw, reason, column, shown, expected, found)
+
+
+def _lines(block: bytes) -> Iterator[_Line]:
+    row = offset = 0
+    while offset < len(block):
+        end = block.find(b"\n", offset) + 1 or len(block)
+        text = block[offset:end]
+        if text.strip(BLANK + b"\n"):
+            yield _Line(row, offset, text)
+            row += 1
+        offset = end
+
+
+class _Examination:
+    """Rows looked at one by one, as often as the types still grow."""
+
+    def __init__(self, block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> None:
+        self._look, self._schema, self._options = look, schema, options
+        self._given = casts(schema, options)
+        self._widening = Widening(
+            options.on_conflict, text=takes_nested(options), sampled=options.infer.startswith("sample")
+        )
+        self._tree: Any = tree_of_schema(schema)
+        self._lines = list(_lines(block))
+        self._bad: dict[int, BadRow] = {}
+
+    def result(self) -> Examined:
+        """Find the bad rows and the types; what is refused for another reason is found by halving."""
+        known: Any = None
+        while known != (self._tree, len(self._bad)) and not (known and self._reads(self._good())):
+            known = self._tree, len(self._bad)
+            for line in self._good():
+                self._examine(line)
+        for line in self._unreadable(self._good()):
+            self._bad[line.row] = self._refused(line)
+        return Examined(len(self._lines), self._needed, [self._bad[row] for row in sorted(self._bad)])
+
+    @property
+    def _needed(self) -> pa.Schema:
+        return self._schema if self._given else pa.schema(type_of(self._tree))
+
+    def _good(self) -> list[_Line]:
+        return [line for line in self._lines if line.row not in self._bad]
+
+    def _examine(self, line: _Line) -> None:
+        try:
+            record = decoded(line.text)
+            if not self._given:
+                self._tree = self._widening.fit(self._tree, record)
+        except MalformedError as error:
+            self._bad[line.row] = line.bad(error.reason, error.column)
+        except UnfitError as error:
+            self._bad[line.row] = _unfit(line, error)
+
+    def _reads(self, lines: Sequence[_Line], schema: pa.Schema | None = None) -> bool:
+        try:
+            parse(b"".join(line.text for line in lines), self._look, schema or self._needed, self._options)
+        except MisfitError:
+            return False
+        return True
+
+    def _unreadable(self, lines: Sequence[_Line]) -> list[_Line]:
+        if not lines or self._reads(lines):
+            return []
+        half = len(lines) // 2
+        return [*self._unreadable(lines[:half]), *self._unreadable(lines[half:])] if half else list(lines)
+
+    def _refused(self, line: _Line) -> BadRow:
+        """Name the column because of which a record cannot be read, by reading one column after the other."""
+        record = decoded(line.text)
+        for key in record.keys() - set(self._needed.names):
+            return _unfit(line, UnfitError(key, record[key], None, scalar_type(record[key])))
+        for field in self._needed:
+            value = record.get(field.name)
+            if not self._reads([_Line(0, 0, encoded({field.name: value}))], pa.schema([field])):
+                type_ = shown_type(field.type)
+                reason = f"column {field.name!r} is {type_}, which does not hold {_quoted(value)}"
+                return line.bad(reason, field.name, value, type_)
+        return line.bad("it cannot be read")
+
+
+def _unfit(line: _Line, error: UnfitError) -> BadRow:
+    found = shown_type(error.found)
+    if error.expected is None:
+        return line.bad(f"there is no column {error.column!r}", error.column, error.value, found=found)
+    expected = shown_type(error.expected)
+    reason = f"column {error.column!r} is {expected}, but {_quoted(error.value)} is {found}"
+    return line.bad(reason, error.column, error.value, expected, found)
+
+
+def _quoted(value: Any) -> str:
+    text = encoded(value).decode()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
