@@ -72,7 +72,7 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
         for chunk in file.chunks(range(piece.first, piece.stop), options):
             if stop():
                 raise Stopped
-            table, bad = _parsed(chunk, file.schema, wider, options)
+            table, bad = parsed(chunk, file.schema, wider, options)
             placed = [_placed(row, rows, chunk.offset) for row in bad]
             if placed and options.on_bad_row == "fail":
                 raise BadRowError(placed[0])
@@ -85,7 +85,7 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
     return Segment(piece, rows=rows, bad=quarantine.count, file=work_file(path), quarantine=quarantine.file())
 
 
-def _parsed(
+def parsed(
     chunk: Chunk, schema: pa.Schema, wider: list[pa.Schema], options: ConvertOptions
 ) -> tuple[pa.Table, Sequence[BadRow]]:
     """Parse a chunk without its bad rows, which come beside it; types that it needs beyond the schema go to `wider`."""
