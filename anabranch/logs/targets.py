@@ -1,15 +1,12 @@
 """Say where each report goes, and refuse what cannot be before anything runs."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from anabranch.errors import UsageError
 from anabranch.logs.archive import find
 from anabranch.logs.options import LogOptions
-from anabranch.storage import refuse_special, shown
-
-_LONGEST_NAME = 255  # bytes, on every file system in use
+from anabranch.outputs import require_folder, require_writable
 
 
 def check(source: Sequence[str], output: str | None, options: LogOptions) -> list[Path]:
@@ -40,29 +37,7 @@ def targets(archives: Sequence[Path], modes: Sequence[str], output: str) -> dict
     if len(keys) == 1 and not folder.is_dir() and not output.endswith("/"):
         found = {keys[0]: folder}
     else:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(
-                "output-not-a-folder",
-                f"there are {len(keys)} reports to write, and the output is a file",
-                "Name a folder as the output.",
-                output,
-            )
+        require_folder(folder, f"there are {len(keys)} reports to write")
         found = {key: folder / f"{key[0]}.{key[1]}.txt" for key in keys}
-    for path in found.values():
-        _check(path, archives)
+    require_writable(found.values(), archives)
     return found
-
-
-def _check(path: Path, archives: Sequence[Path]) -> None:
-    parent = next(parent for parent in path.absolute().parents if parent.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(
-            "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
-        )
-    if len(os.fsencode(path.name)) > _LONGEST_NAME:
-        raise UsageError(
-            "output-not-writable", "the report's name is too long", "Rename the archive.", shown(path.name)
-        )
-    refuse_special(path)
-    if path.exists() and any(path.samefile(archive) for archive in archives):
-        raise UsageError("output-is-source", "the report would replace an archive", "Name another output.", str(path))
