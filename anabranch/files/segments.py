@@ -8,6 +8,11 @@ from typing import IO
 from anabranch.errors import AnabranchError
 
 _COPY = 1 << 20  # bytes at once
+# What a reader of damaged bytes may raise; pyarrow has exceptions of most of these.
+_ODD = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, TypeError, ValueError,
+    struct.error,
+)  # fmt: skip
 
 
 def copy(source: IO[bytes], out: IO[bytes], size: int) -> None:
@@ -25,16 +30,7 @@ def damage_noticed(name: str) -> Iterator[None]:
     """Turn whatever a file of another shape leads to into an AnabranchError that names it."""
     try:
         yield
-    except (
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        OSError,
-        TypeError,
-        ValueError,
-        struct.error,
-    ) as error:
+    except _ODD as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the system, not of what the file holds
             raise
         raise AnabranchError(
