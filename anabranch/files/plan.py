@@ -10,7 +10,7 @@ from anabranch.errors import AnabranchError, SourceError
 from anabranch.files import quotes
 from anabranch.files.catalogue import Catalogue, File
 from anabranch.files.manifest import Entry
-from anabranch.files.model import BadRow, Look, Source
+from anabranch.files.model import BLOCK, BadRow, Look, Source
 from anabranch.files.options import ConvertOptions
 from anabranch.files.schema import load_schema, settle, unify
 from anabranch.files.survey import LookPart, Seen, Survey, code_key, scannable
@@ -169,9 +169,9 @@ def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File
     look, cuts = seen[0].look, seen[0].cuts
     if look is None:
         raise SourceError("source-unreadable", "nobody looked at its begin", "Run the same command again.")
-    if scannable(source, look):
+    if scannable(look):
         scans = [scan for one in seen for scan in one.scans]
-        cuts = quotes.boundaries(scans, look, source.size) or ()
+        cuts = quotes.boundaries(scans, look, source.size, BLOCK)
     units = len(look.units) or max(len(cuts) - 1, 1)
     schema = _given(look, given) if given is not None else look.schema
     return File(source, look, units, cuts, schema, schema)

@@ -12,7 +12,7 @@ from anabranch.errors import SourceError
 from anabranch.files import codecs, columnar, delimited, dialect, foreign, json_array, jsonlines, tables
 from anabranch.files.blocks import blocks
 from anabranch.files.formats import TEXT, UNITS, WHOLE, format_of
-from anabranch.files.model import BadRow, Examined, Look, MisfitError, Source
+from anabranch.files.model import BLOCK, BadRow, Examined, Look, MisfitError, Source
 from anabranch.files.options import DELIMITED, ReadOptions
 from anabranch.files.sources import find
 
@@ -138,7 +138,7 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
             offset = look.data_start if look.format != "json" else 0
-            stream = json_array.lines_of_array(text) if look.format == "json" else blocks(text, look)
+            stream = json_array.lines_of_array(text) if look.format == "json" else blocks(text, look, block=BLOCK)
             for unit, block in enumerate(stream):
                 yield TextChunk(block, offset, unit, look, options)
                 offset += len(block)

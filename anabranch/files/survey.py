@@ -20,8 +20,8 @@ from anabranch.storage import code_version, fingerprint
 
 _LOOK_SECONDS = 0.01  # per file
 _SCAN_RATE = 800e6  # bytes that one core scans for quotes in a second
-_BIG = 4 * BLOCK  # a bigger delimited file is scanned by several parts
-_RANGE = 16 * BLOCK  # bytes that one part scans
+_BIG = 4  # blocks; a longer delimited file is scanned by several parts
+_RANGE = 16  # blocks that one part scans
 _LIBRARIES = ("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine")
 
 
@@ -122,7 +122,7 @@ def code_key() -> str:
 
 
 def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
-    if source.size < _BIG:
+    if source.size < _BIG * BLOCK:
         yield Glance(source)
         return
     try:
@@ -130,38 +130,38 @@ def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
     except (AnabranchError, OSError):
         yield Glance(source)  # whose part reports the error
         return
-    if not scannable(source, known):
+    if not scannable(known):
         yield Glance(source, known)
         return
-    for start in range(0, source.size, _RANGE):
-        yield Glance(source, known, start, min(start + _RANGE, source.size))
+    for start in range(0, source.size, _RANGE * BLOCK):
+        yield Glance(source, known, start, min(start + _RANGE * BLOCK, source.size))
 
 
-def scannable(source: Source, known: Look) -> bool:
+def scannable(known: Look) -> bool:
     """Whether only the quotes tell where the file's records end."""
-    return cuttable(known) and known.dialect is not None and source.size > BLOCK
+    return cuttable(known) and known.dialect is not None
 
 
 def _seconds(glance: Glance) -> float:
-    return _LOOK_SECONDS + (glance.stop - glance.start or min(glance.source.size, _BIG)) / _SCAN_RATE
+    return _LOOK_SECONDS + (glance.stop - glance.start or min(glance.source.size, _BIG * BLOCK)) / _SCAN_RATE
 
 
 def _see(glance: Glance, options: ReadOptions) -> Seen:
     source, known = glance.source, glance.look or look_at(glance.source, options)
     scans: tuple[quotes.Scan, ...] = ()
     cuts: tuple[int, ...] = ()
-    if scannable(source, known):
+    if scannable(known):
         ranges = range(glance.start, glance.stop or source.size, BLOCK)
         with codecs.open_source(source) as raw:
-            scans = tuple(quotes.scan_range(raw, start, source.size, known) for start in ranges)
+            scans = tuple(quotes.scan_range(raw, start, source.size, known, BLOCK) for start in ranges)
     elif cuttable(known):
         with codecs.open_source(source) as raw:
-            cuts = line_cuts(raw, known.data_start, source.size)
+            cuts = line_cuts(raw, known.data_start, source.size, BLOCK)
     require_unchanged(source)
     return Seen(known if not glance.start else None, scans, cuts)
 
 
-def line_cuts(raw: IO[bytes], start: int, size: int, block: int = BLOCK) -> tuple[int, ...]:
+def line_cuts(raw: IO[bytes], start: int, size: int, block: int) -> tuple[int, ...]:
     """Find the first line that begins at or behind each multiple of a block's size; the text's begin and end, too."""
     cuts = [start]
     for nominal in range(block, size, block):

@@ -1,0 +1,62 @@
+"""The conversion in one process, part by part: what the flow does, without a flow."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from anabranch.errors import AnabranchError
+from anabranch.files.join import join
+from anabranch.files.options import ConvertOptions
+from anabranch.files.plan import plan
+from anabranch.files.preview import check
+from anabranch.files.rounds import settle
+from anabranch.files.survey import look, survey
+from anabranch.files.work import work
+from anabranch.parts import Job, Outcome, Part, Report
+
+
+def convert(
+    source: Sequence[Path] | Path,
+    output: Path,
+    *,
+    work_dir: Path,
+    threads: int = 1,
+    order: random.Random | None = None,
+    refresh: bool = False,
+    **options,
+) -> Report:
+    """Run every step; `order` shuffles the order in which the parts are done and their outcomes arrive."""
+    sources = [str(path) for path in ([source] if isinstance(source, Path) else source)]
+    chosen = ConvertOptions(**options)
+    check(sources, str(output), chosen)
+    job = Job(sources, str(output), chosen, work_dir, threads, refresh)
+    looks = survey(job)
+    conversion = plan(looks, outcomes(look, looks.parts, order), job)
+    while conversion.parts:
+        conversion.save()
+        conversion = settle(conversion, outcomes(work, conversion.parts, order), threads)
+    return join(conversion)
+
+
+def outcomes(step, parts: Sequence[Part], order: random.Random | None = None) -> list[Outcome]:
+    listed = list(parts)
+    if order:
+        order.shuffle(listed)
+    return [outcome(step, part) for part in listed]
+
+
+def outcome(step, part: Part) -> Outcome:
+    try:
+        return Outcome(part, manifest=step(part))
+    except AnabranchError as error:
+        return Outcome(part, error=error)
+
+
+def cut_small(monkeypatch: pytest.MonkeyPatch, block: int, *, part_seconds: float) -> None:
+    """Make blocks of so many bytes, and parts of so little work, that small files have many of both."""
+    for module in ("survey", "plan", "reading", "gathering"):
+        monkeypatch.setattr(f"anabranch.files.{module}.BLOCK", block)
+    monkeypatch.setattr("anabranch.batches.SMALLEST_PART", part_seconds)
+    monkeypatch.setattr("anabranch.batches.SECONDS_PER_PART", part_seconds)

@@ -1,0 +1,227 @@
+"""What a conversion promises, whatever the blocks, the parts and the order in which they are done."""
+
+import csv
+import gzip
+import io
+import json
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from anabranch.files.manifest import read_record
+from tests.files.converting import convert, cut_small
+
+CELLS = st.text(st.sampled_from('ab"\n\r,; é0'), max_size=6)
+SOME = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def csv_text(rows, newline="\n") -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator=newline, quoting=csv.QUOTE_MINIMAL).writerows(rows)
+    return out.getvalue().encode()
+
+
+@pytest.fixture
+def numbers(tmp_path) -> Path:
+    """A file of 2,000 rows: an integer, a text, a double."""
+    path = tmp_path / "numbers.csv"
+    path.write_bytes(csv_text([("id", "name", "amount"), *((i, f"n{i % 7}", i / 4) for i in range(2000))]))
+    return path
+
+
+def table(path: Path) -> pa.Table:
+    return pq.read_table(path)
+
+
+@SOME
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 10**6), CELLS), min_size=1, max_size=60),
+    to=st.sampled_from(["parquet", "csv.gz", "jsonl", "json.zst", "arrow"]),
+    block=st.integers(20, 400),
+    seed=st.integers(0, 99),
+)
+def test_any_blocks_parts_and_order_give_the_same_rows_and_any_parts_the_same_bytes(
+    tmp_path_factory, rows, to, block, seed
+):
+    folder = tmp_path_factory.mktemp("any")
+    source = folder / "some.csv"
+    source.write_bytes(csv_text([("id", "text"), *rows]))
+    convert(source, folder / "whole", work_dir=folder / "w", to="parquet", on_conflict="string")
+
+    with pytest.MonkeyPatch.context() as patch:
+        cut_small(patch, block, part_seconds=1e-4)
+        for name, threads in (("one", 1), ("many", 9)):
+            convert(
+                source, folder / name, work_dir=folder / "w", threads=threads, order=random.Random(seed), to=to,
+                on_conflict="string",
+            )  # fmt: skip
+            convert(
+                source, folder / f"{name}.p", work_dir=folder / "w", threads=threads, to="parquet", on_conflict="string"
+            )
+
+    assert (folder / f"one/some.{to}").read_bytes() == (folder / f"many/some.{to}").read_bytes()
+    assert table(folder / "one.p/some.parquet").equals(table(folder / "whole/some.parquet"))
+
+
+def test_a_late_value_widens_the_column_as_if_all_had_been_read_first(tmp_path, monkeypatch):
+    cut_small(monkeypatch, 2000, part_seconds=1e-3)
+    values = [*range(3000), 0.5, *range(100)]
+    source = tmp_path / "late.csv"
+    source.write_bytes(csv_text([("n", "big"), *((value, 1) for value in values), (7, 12345678901234567890123)]))
+
+    convert(source, tmp_path / "out", work_dir=tmp_path / "w", threads=4)
+    found = table(tmp_path / "out/late.parquet")
+
+    assert found.schema.types == [pa.float64(), pa.decimal128(38, 0)]
+    assert found.column("n").to_pylist() == [*map(float, values), 7.0]
+    assert str(found.column("big")[-1].as_py()) == "12345678901234567890123"
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_a_conflict_names_source_row_column_value_and_both_types(tmp_path, monkeypatch, threads):
+    cut_small(monkeypatch, 3000, part_seconds=1e-3)
+    source = tmp_path / "conflict.csv"
+    source.write_bytes(csv_text([("id", "qty"), *((i, i) for i in range(5000)), (5000, "abc"), (5001, "xyz")]))
+
+    report = convert(source, tmp_path / "out", work_dir=tmp_path / "w", threads=threads)
+    (error,) = report.errors
+
+    assert (error.part, error.code) == ("conflict.csv", "type-conflict")
+    for word in ("row 5001", "'qty'", "'abc'", "string", "int64"):
+        assert word in error.reason
+    assert not (tmp_path / "out/conflict.parquet").exists()
+
+
+def test_on_conflict_string_keeps_every_text_as_it_stands(tmp_path, monkeypatch):
+    cut_small(monkeypatch, 3000, part_seconds=1e-3)
+    source = tmp_path / "mixed.csv"
+    source.write_bytes(csv_text([("qty",), *((i,) for i in range(5000)), ("abc",), ("007",)]))
+
+    convert(source, tmp_path / "out", work_dir=tmp_path / "w", threads=4, on_conflict="string")
+
+    assert table(tmp_path / "out/mixed.parquet").column("qty").to_pylist() == [*map(str, range(5000)), "abc", "007"]
+
+
+@pytest.mark.parametrize("threads", [1, 6])
+def test_rows_that_do_not_fit_are_set_aside_with_their_number_place_and_text(tmp_path, monkeypatch, threads):
+    cut_small(monkeypatch, 1000, part_seconds=1e-3)
+    lines = [b"id,qty", *(b"%d,%d" % (i, i) for i in range(3000))]
+    lines[1500], lines[2900] = b"1499,only,three", b"2899,abc"
+    source = tmp_path / "bad.csv"
+    source.write_bytes(b"\n".join(lines) + b"\n")
+
+    report = convert(source, tmp_path / "out", work_dir=tmp_path / "w", threads=threads, on_bad_row="quarantine")
+    aside = [json.loads(line) for line in (tmp_path / "out/bad.parquet.quarantine.jsonl").read_text().splitlines()]
+
+    assert [row["row"] for row in aside] == [1500, 2900]
+    assert [row["byte"] for row in aside] == [sum(len(line) + 1 for line in lines[:n]) for n in (1500, 2900)]
+    assert [row["raw"].strip() for row in aside] == ["1499,only,three", "2899,abc"]
+    assert (aside[1]["column"], aside[1]["value"], aside[1]["expected"]) == ("qty", "abc", "int64")
+    assert table(tmp_path / "out/bad.parquet").num_rows == 2998
+    assert report.items["rows_set_aside"] == 2
+    assert not report.errors
+
+
+def test_a_bad_row_is_told_with_its_number_and_nothing_is_written(tmp_path, monkeypatch):
+    cut_small(monkeypatch, 1000, part_seconds=1e-3)
+    lines = [b"id,qty", *(b"%d,%d" % (i, i) for i in range(3000))]
+    lines[2001] = b"2000"
+    source = tmp_path / "bad.csv"
+    source.write_bytes(b"\n".join(lines))
+
+    report = convert(source, tmp_path / "out", work_dir=tmp_path / "w", threads=3)
+
+    assert report.errors[0].code == "bad-row"
+    assert "row 2001" in report.errors[0].reason
+    assert not (tmp_path / "out/bad.parquet").exists()
+
+
+def test_one_bad_file_stops_no_other(tmp_path, numbers):
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(csv_text([("a",), *((i,) for i in range(9999))]))[:-3000])
+    (tmp_path / "empty.csv").write_bytes(b"")
+
+    report = convert([tmp_path / "cut.csv.gz", tmp_path / "empty.csv", numbers], tmp_path / "out", work_dir=tmp_path)
+
+    assert table(tmp_path / "out/numbers.parquet").num_rows == 2000
+    assert [error.part for error in report.errors] == ["cut.csv.gz"]
+    assert [error.code for error in report.errors] == ["source-damaged"]
+    assert any("empty.csv is empty" in warning for warning in report.warnings)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "numbers.parquet"]
+
+
+def test_a_second_run_converts_only_what_changed(tmp_path, numbers):
+    other = tmp_path / "other.csv"
+    other.write_bytes(b"a\n1\n")
+    out = tmp_path / "out"
+
+    def run(**options):
+        report = convert([numbers, other], out, work_dir=tmp_path / "w", **options)
+        return report.items["converted"], report.items["unchanged"]
+
+    assert run() == (2, 0)
+    assert run() == (0, 2)
+    other.write_bytes(b"a\n1\n2\n")
+    assert run() == (1, 1)
+    (out / "numbers.parquet").unlink()
+    assert run() == (1, 1)
+    (out / "other.parquet").write_bytes(b"not ours")
+    assert run() == (1, 1)
+    assert run(compression="snappy") == (2, 0)
+    assert run(compression="snappy", refresh=True) == (2, 0)
+    assert table(out / "other.parquet").num_rows == 2
+
+
+def test_combined_sources_share_one_schema(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"id,n\n1,5\n")
+    (tmp_path / "b.csv").write_bytes(b"id,n,more\n2,0.5,x\n")
+    (tmp_path / "c.jsonl").write_bytes(b'{"more": "y", "id": 3}\n')
+
+    convert(
+        [tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.jsonl"], tmp_path / "all.parquet", work_dir=tmp_path / "w",
+        combine=True,
+    )  # fmt: skip
+
+    assert table(tmp_path / "all.parquet").to_pylist() == [
+        {"id": 1, "n": 5.0, "more": None},
+        {"id": 2, "n": 0.5, "more": "x"},
+        {"id": 3, "n": None, "more": "y"},
+    ]
+
+
+def test_combined_a_source_that_fails_leaves_no_half_output(tmp_path, numbers):
+    (tmp_path / "bad.csv").write_bytes(b'a\n"open\n')
+
+    report = convert([numbers, tmp_path / "bad.csv"], tmp_path / "all.csv", work_dir=tmp_path, to="csv", combine=True)
+
+    assert report.errors[0].code == "unclosed-quote"
+    assert not (tmp_path / "all.csv").exists()
+
+
+def test_delimited_text_becomes_delimited_text_cell_by_cell(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'id,zip,n\r\n1,00123,1.50\r\n2,"",\r\n3,"a ""b""\nc",1e3\r\n')
+
+    convert(tmp_path / "a.csv", tmp_path / "out", work_dir=tmp_path / "w", to="tsv")
+
+    assert list(csv.reader((tmp_path / "out/a.tsv").open(newline=""), delimiter="\t")) == [
+        ["id", "zip", "n"], ["1", "00123", "1.50"], ["2", "", ""], ["3", 'a "b"\nc', "1e3"],
+    ]  # fmt: skip
+
+
+def test_the_record_says_what_each_output_was_made_of(tmp_path, numbers):
+    convert(numbers, tmp_path / "out", work_dir=tmp_path / "w")
+    (entry,) = read_record(tmp_path / "out/manifest.json").outputs
+
+    assert (entry.rows, entry.size) == (2000, (tmp_path / "out/numbers.parquet").stat().st_size)
+    assert [column["name"] for column in entry.columns] == ["id", "name", "amount"]
+    assert entry.sources[0].dialect["delimiter"] == ","
+
+
+def test_work_files_of_what_is_published_are_gone(tmp_path, numbers):
+    convert(numbers, tmp_path / "out", work_dir=tmp_path / "w")
+
+    assert [path.suffix for path in (tmp_path / "w").rglob("*") if path.is_file()] == [".catalogue"]
