@@ -17,7 +17,16 @@ from anabranch.files.formats import CODEC_SUFFIXES
 from anabranch.files.frames import NAMES, frames
 from anabranch.files.model import Source
 
-__all__ = ["decoded", "named_codec", "open_source", "open_text", "sniff", "sniff_encoding"]
+__all__ = [
+    "decoded",
+    "decompressed",
+    "named_codec",
+    "open_source",
+    "open_text",
+    "require_bounded",
+    "sniff",
+    "sniff_encoding",
+]
 
 # Compressed data that expand beyond both are taken for an attack: gz reaches 1,032 at most, bz2 and zst a million.
 MOST_BYTES, MOST_RATIO = 1 << 30, 1000
@@ -68,21 +77,21 @@ def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = ""
 
     def pieces() -> Iterator[bytes]:
         raw.seek(0)
-        plain = _decompressed(raw, codec, label) if codec else iter(lambda: raw.read(_BUFFER), b"")
+        plain = decompressed(raw, codec, label) if codec else iter(lambda: raw.read(_BUFFER), b"")
         return plain if encoding == "utf-8" else _transcoded(plain, encoding, label)
 
     return io.BufferedReader(_Pieces(raw, pieces), _BUFFER)
 
 
-def _decompressed(raw: IO[bytes], codec: str, label: str) -> Iterator[bytes]:
+def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]:
+    """Decode a file from where it stands to its end; raises as reading from `decoded` does."""
     size = 0
     try:
         with damage_noticed():
             for piece in (frames if codec in NAMES else streams)(raw, codec):
                 yield piece
                 size += len(piece)
-                if size > max(MOST_BYTES, MOST_RATIO * raw.tell()):
-                    raise _too_large(size, raw.tell(), label)
+                require_bounded(size, raw.tell(), label)
     except DamageError as error:
         where = f"at byte {raw.tell()} of the file or little before it, behind at least {size} decompressed bytes"
         raise _damaged(f"the {codec} data are damaged {where} ({error})", label) from error
@@ -92,17 +101,19 @@ def _decompressed(raw: IO[bytes], codec: str, label: str) -> Iterator[bytes]:
         raise _damaged(f"something that is no {codec} follows {where}", label)
 
 
+def require_bounded(size: int, read: int, label: str = "") -> None:
+    """Raise SourceError where so many bytes read have become so many that it looks like an attack."""
+    if size > max(MOST_BYTES, MOST_RATIO * read):
+        raise SourceError(
+            "too-large",
+            f"{read} bytes expand to more than {size}, as if to fill the disk",
+            "Unpack the file yourself where you trust it.",
+            label,
+        )
+
+
 def _damaged(reason: str, label: str) -> SourceError:
     return SourceError("source-damaged", reason, "Fetch the file again, or mend it.", label)
-
-
-def _too_large(size: int, read: int, label: str) -> SourceError:
-    return SourceError(
-        "too-large",
-        f"{read} bytes expand to more than {size}, as if to fill the disk",
-        "Unpack the file yourself where you trust it.",
-        label,
-    )
 
 
 def _transcoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
