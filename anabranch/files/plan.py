@@ -102,6 +102,12 @@ def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) 
 
     Raises UsageError where the outputs' names, or the schema that the user gave, cannot be.
     """
+    known = gathered(survey, outcomes, job)
+    return next_round(known, range(len(known.catalogue.files)), job.threads)
+
+
+def gathered(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Conversion:
+    """Gather what is known of every file; no parts yet. Raises UsageError as `plan` does."""
     given = load_schema(job.options.schema_file) if job.options.schema_file else None
     files: list[File] = []
     errors: list[AnabranchError] = [*survey.errors]
@@ -117,23 +123,19 @@ def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) 
     warnings = [warning for file in files for warning in file.look.warnings]
     warnings += [f"{source.label} is empty, and was left out" for source in skipped]
     named = targets([file.source for file in files], job.options, job.output or "")
-    return next_round(
-        Conversion(
-            (),
-            survey.folder,
-            reads=survey.reads,
-            catalogue=Catalogue(tuple(files), job.options),
-            outputs=tuple(str(named[file.source.path]) for file in files),
-            output=job.output or "",
-            looked=tuple(outcomes),
-            sources=survey.sources,
-            skipped=tuple(skipped),
-            errors=tuple(errors),
-            unchanged=survey.unchanged,
-            warnings=tuple(warnings),
-        ),
-        range(len(files)),
-        job.threads,
+    return Conversion(
+        (),
+        survey.folder,
+        reads=survey.reads,
+        catalogue=Catalogue(tuple(files), job.options),
+        outputs=tuple(str(named[file.source.path]) for file in files),
+        output=job.output or "",
+        looked=tuple(outcomes),
+        sources=survey.sources,
+        skipped=tuple(skipped),
+        errors=tuple(errors),
+        unchanged=survey.unchanged,
+        warnings=tuple(warnings),
     )
 
 

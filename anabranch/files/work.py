@@ -73,11 +73,11 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
             if stop():
                 raise Stopped
             table, bad = parsed(chunk, file.schema, wider, options)
-            placed = [_placed(row, rows, chunk.offset) for row in bad]
-            if placed and options.on_bad_row == "fail":
-                raise BadRowError(placed[0])
-            quarantine.add(placed)
-            rows += table.num_rows + len(placed)
+            odd = [placed(row, rows, chunk.offset) for row in bad]
+            if odd and options.on_bad_row == "fail":
+                raise BadRowError(odd[0])
+            quarantine.add(odd)
+            rows += table.num_rows + len(odd)
             if not wider:
                 out.add(fitted(table, file.output), chunk.unit)
     if wider:
@@ -100,6 +100,6 @@ def parsed(
     return chunk.without(seen.bad).parse(seen.schema), seen.bad
 
 
-def _placed(row: BadRow, rows: int, offset: int) -> BadRow:
+def placed(row: BadRow, rows: int, offset: int) -> BadRow:
     """Give a chunk's row its number within the piece, and its place in the file."""
     return replace(row, row=row.row + rows, offset=row.offset + offset if offset >= 0 else -1)
