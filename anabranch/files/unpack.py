@@ -20,8 +20,8 @@ from anabranch.unpacking import Slice, SlicePart, slice_parts, write
 __all__ = ["SlicePart", "SourceSlice", "slice_parts", "slices", "spans", "unpack"]
 
 BIG = 16 << 20  # bytes; smaller files are decoded where they are read
-# Compressed bytes that one core unpacks in a second and writes: measured with CSV of which a quarter was left.
-_RATES = {"gz": 120e6, "bz2": 12e6, "xz": 30e6, "zst": 150e6, "lz4": 250e6}
+# Compressed bytes that one core unpacks and writes in a second: measured with CSV packed to a fifth, lz4 to a third.
+_RATES = {"gz": 50e6, "bz2": 5e6, "xz": 10e6, "zst": 60e6, "lz4": 120e6}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

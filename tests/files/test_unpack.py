@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anabranch.decoding import DamageError
@@ -57,6 +57,7 @@ CODECS = {name: "gz" if name == "bgzf" else name for name in WHOLE}
 
 
 @pytest.mark.parametrize("name", WHOLE)
+@settings(max_examples=20)
 @given(count=st.integers(1, 12))
 def test_ranges_cover_the_file_and_decode_each_on_its_own(name, count, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / name
