@@ -5,6 +5,7 @@ from typing import IO
 
 from anabranch.files.model import BLOCK, Dialect, Look
 from anabranch.files.quotes import Cutter, scan
+from anabranch.files.rows import Rows
 
 LINES = Dialect(delimiter="\n", quote="")  # JSON lines: no raw end of line is part of a record
 
@@ -20,7 +21,7 @@ def blocks(stream: IO[bytes], look: Look, start: int = 0, block: int = BLOCK) ->
     before = dialect.newline.encode() if start else b""
     gathered: list[bytes] = []  # text of the block that is not yet complete
     waiting = 0  # blocks that began, but did not end; all but the first are empty
-    begun = False
+    begun, alone = False, start <= look.data_start
     for data in _ranges(stream, block - start % block, block):
         first = cutter.add(scan(data, before, dialect))
         if first is None:
@@ -28,13 +29,14 @@ def blocks(stream: IO[bytes], look: Look, start: int = 0, block: int = BLOCK) ->
         else:
             if begun:
                 yield b"".join([*gathered, data[:first]])
+                alone = False
             yield from [b""] * (waiting - begun)
             gathered, waiting, begun = [data[first:]], 0, True
         waiting += 1
         before = data[-1:]
-    cutter.finish()
-    if begun:
-        yield b"".join(gathered)
+    rest = b"".join(gathered)
+    cutter.finish(len(Rows(rest, dialect).start) if cutter.unclosed and alone else 0)
+    yield from [rest] * begun
     yield from [b""] * (waiting - begun)
 
 

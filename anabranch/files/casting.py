@@ -59,7 +59,7 @@ def _require(fits: bool | np.bool_) -> None:
 def _integers(cells: pa.StringArray) -> pa.Array:
     """Compare lengths: where a cast drops zeros, a sign or an 0x, the numbers are shorter than what was written."""
     values = cells.cast(pa.int64())
-    offsets, text = _layout(cells)
+    offsets, text = layout(cells)
     written = text[offsets[0] : offsets[-1]]
     _require(written.max() <= ord("9") and written.size == _digits(values.drop_null().to_numpy()))
     return values
@@ -79,21 +79,31 @@ def _digits(numbers: NDArray[np.int64]) -> int:
 
 def _doubles(cells: pa.StringArray) -> pa.Array:
     values = cells.cast(pa.float64())
-    offsets, text = _layout(cells)
-    sizes = np.diff(offsets)
     numbers = pc.fill_null(values, 0).to_numpy()
-    _require(np.isfinite(numbers).all() and not ((sizes == len("-0")) & np.signbit(numbers) & (numbers == 0)).any())
-    begins = offsets[:-1][sizes > 0]
-    _require(not (text[begins] == ord("+")).any())
-    begins = begins + (text[begins] == ord("-"))
-    zeros = begins[(text[begins] == ord("0")) & (begins + 1 < offsets[1:][sizes > 0])]
-    _require(not ((text[zeros + 1] >= ord("0")) & (text[zeros + 1] <= ord("9"))).any())
+    offsets, text = layout(cells)
+    begins, ends = offsets[:-1].astype(np.intp), offsets[1:]
+    if cells.null_count:
+        begins, ends = begins[begins < ends], ends[begins < ends]
+    signs = text.take(begins)
+    if (negative := signs == ord("-")).any():
+        _require(not (np.signbit(numbers) & (numbers == 0) & (np.diff(offsets) == len("-0"))).any())
+        begins = begins + negative
+    zeros = np.flatnonzero(text.take(begins) == ord("0"))
+    zeros = zeros[begins[zeros] + 1 < ends[zeros]]
+    _require(not (_is_digit(text[begins[zeros] + 1]).any() or (signs == ord("+")).any()))
+    _require(np.isfinite(numbers).all())
     _require_exact(cells, numbers, 2.0 ** _MANTISSA[values.type])
     return values
 
 
+def _is_digit(text: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return (text >= ord("0")) & (text <= ord("9"))
+
+
 def _require_exact(cells: pa.StringArray, numbers: NDArray[np.float64], limit: float) -> None:
     """Refuse integers that the numbers are not; what is written with a point or an exponent need not be exact."""
+    if not numbers.size or max(numbers.max(), -numbers.min()) < limit:
+        return
     big = np.flatnonzero(np.abs(numbers) >= limit)
     for cell, number in zip(cells.take(pa.array(big)).to_pylist(), numbers[big].tolist(), strict=True):
         if cell.strip().removeprefix("-").isdecimal():
@@ -101,19 +111,26 @@ def _require_exact(cells: pa.StringArray, numbers: NDArray[np.float64], limit: f
 
 
 def _truths(cells: pa.StringArray) -> pa.Array:
-    found = pc.index_in(cells, _TRUTHS)
-    _require(found.null_count == cells.null_count)
-    return pc.less(found, len(_TRUTHS) // 2)
+    """Cast true, True and TRUE, no 1 and no tRuE."""
+    values = cells.cast(pa.bool_())
+    offsets, text = layout(cells)
+    size = len("false") * (len(cells) - cells.null_count) - values.true_count
+    _require(offsets[-1] - offsets[0] == size)  # else there is a 0 or a 1
+    if (text[offsets[0] : offsets[-1]] < ord("a")).any():
+        _require(pc.index_in(cells, _TRUTHS).null_count == cells.null_count)
+    return values
 
 
 def _require_clock(cells: pa.StringArray, dates: bool) -> None:
     """Refuse dates, if need be, and mere hours, which are no timestamps to anybody but pyarrow."""
-    offsets, text = _layout(cells)
+    offsets, text = layout(cells)
     sizes = np.diff(offsets)
-    begins = offsets[:-1][sizes > (_DATE if dates else 0)]
+    begins = offsets[:-1].astype(np.intp)
+    if dates or cells.null_count:
+        stamps = sizes > (_DATE if dates else 0)
+        sizes, begins = sizes[stamps], begins[stamps]
     if begins.size:
-        _require(int(begins[-1]) + _COLON < text.size and sizes[sizes > (_DATE if dates else 0)].min() > _COLON)
-        _require((text[begins + _COLON] == ord(":")).all())
+        _require(sizes.min() > _COLON and (text.take(begins + _COLON) == ord(":")).all())
 
 
 def _require_years(values: pa.Array) -> None:
@@ -134,7 +151,7 @@ def _times(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
     return stamps.cast(pa.timestamp(unit)).cast(pa.time64(unit)).cast(kind)
 
 
-def _layout(cells: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+def layout(cells: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Give where each cell begins, with the end of the last, and the text of all; nulls are 0 bytes long."""
     _, offsets, text = cells.buffers()
     begin = cells.offset

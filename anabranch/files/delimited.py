@@ -13,7 +13,7 @@ from anabranch.files import narrowing
 from anabranch.files.model import BadRow, Dialect, Examined, Look, MisfitError
 from anabranch.files.narrowing import Manner
 from anabranch.files.options import ReadOptions
-from anabranch.files.quotes import Quotes
+from anabranch.files.quotes import Quotes, is_regular
 from anabranch.files.rows import Rows
 from anabranch.files.schema import shown_type
 
@@ -26,7 +26,7 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     """
     if look.dialect is None:
         raise TypeError("this is not delimited text")
-    if Quotes(block, look.dialect).strays().size:
+    if not is_regular(block, look.dialect) and Quotes(block, look.dialect).strays().size:
         raise MisfitError
     try:
         text = read_text(block, look.dialect, look.names, options)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import types
 
-from anabranch.files.casting import cast_given, cast_strictly
+from anabranch.files.casting import cast_given, cast_strictly, layout
 from anabranch.files.model import MisfitError
 
 Manner = Literal["strict", "wide", "given"]
@@ -133,5 +133,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _without_empty(cells: pa.StringArray) -> pa.StringArray:
-    empty = pc.equal(pc.binary_length(cells), 0)
-    return pc.if_else(empty, None, cells) if pc.any(empty).as_py() else cells
+    offsets, _ = layout(cells)
+    if np.count_nonzero(offsets[1:] == offsets[:-1]) == cells.null_count:
+        return cells
+    return pc.if_else(pc.equal(pc.binary_length(cells), 0), None, cells)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from anabranch.errors import SourceError
 from anabranch.files.model import BLOCK, Dialect, Look
 
+WINDOW = 1 << 16  # bytes at the ends of a range that are looked at first
 LONGEST = 64 << 20  # bytes of a record; where a quote is never closed, the rest of the file would be one
 
 
@@ -37,7 +38,6 @@ class Passage:
     state: State  # in which it is left
     first: int  # begin of the first record that begins in the range
     last: int  # and of the last
-    ends: int  # records that end in the range
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,7 @@ class Quotes:
 
     def __init__(self, data: bytes, dialect: Dialect, before: bytes = b"") -> None:
         self.text = np.frombuffer(data, np.uint8)
-        quote = dialect.quote.encode()
-        found = np.flatnonzero(self.text == quote[0]) if quote and quote in data else np.empty(0, np.intp)
+        found = _places(data, self.text, dialect.quote)
         gaps = np.flatnonzero(np.diff(found) > 1)
         self._start = found[np.concatenate([[0], gaps + 1])] if found.size else found
         self._stop = found[np.concatenate([gaps, [-1]])] + 1 if found.size else found
@@ -109,23 +108,68 @@ def separators(dialect: Dialect) -> NDArray[np.bool_]:
     return table
 
 
+def is_regular(data: bytes, dialect: Dialect) -> bool:
+    """Say whether all quotes of some records surround cells or stand in pairs within them: the quick look."""
+    text = np.frombuffer(data, np.uint8)
+    quotes = _places(data, text, dialect.quote)
+    if not quotes.size:
+        return True
+    if quotes.size & 1:
+        return False
+    beside = separators(dialect)
+    beside[ord(dialect.quote)] = True
+    fore, behind = quotes[::2] - 1, quotes[1::2] + 1
+    fore, behind = fore[int(fore[0] < 0) :], behind[: behind.size - int(behind[-1] == text.size)]
+    return bool(beside.take(text.take(fore)).all() and beside.take(text.take(behind)).all())
+
+
 def scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
-    """Scan one range of the text; `before` is at least the byte in front of it, and empty at the very begin."""
+    """Scan one range of the text; `before` is at least the byte in front of it, and empty at the very begin.
+
+    Mostly, a little of its begin and of its end decide.
+    """
+    size = WINDOW if dialect.quote and dialect.quote.encode() in data else len(data)
+    while 2 * size < len(data):
+        head = _scan(data[:size], before, dialect)
+        tail = _scan(data[-size:], data[-size - 1 : -size], dialect)
+        ends = {(passage.state, passage.last) for passage in tail.passages}
+        if len(ends) == 1 and all(passage.first >= 0 for passage in (*head.passages, *tail.passages)):
+            ((state, last),) = ends
+            last += len(data) - size
+            return Scan(len(data), tuple(Passage(state, passage.first, last) for passage in head.passages))
+        size *= 4
+    return _scan(data, before, dialect)
+
+
+def _scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
+    at_begin = bool(data) and (not before or before[-1:] == dialect.newline.encode())
+    if not dialect.quote or dialect.quote.encode() not in data:
+        return _scan_plain(data, at_begin, dialect.newline.encode())
     quotes = Quotes(data, dialect, before)
     ends = np.flatnonzero(quotes.text == ord(dialect.newline))
     runs = quotes.runs_before(ends)
-    at_begin = bool(data) and (not before or before[-1:] == dialect.newline.encode())
     passages = []
     for entry in State:
         quoted = quotes.quoted(entry)
         outside = ends[quoted[runs] == 0]
-        begins = (
-            outside[: np.searchsorted(outside, len(data) - 1)] + 1
-        )  # an end that is the last byte is followed later
+        begins = outside[: np.searchsorted(outside, len(data) - 1)] + 1  # behind the last byte begins the next range
         first = 0 if at_begin and entry is State.PLAIN else int(begins[0]) if begins.size else -1
-        last = int(begins[-1]) if begins.size else first
-        passages.append(Passage(quotes.leave(entry, quoted), first, last, outside.size))
+        passages.append(Passage(quotes.leave(entry, quoted), first, int(begins[-1]) if begins.size else first))
     return Scan(len(data), tuple(passages))
+
+
+def _scan_plain(data: bytes, at_begin: bool, newline: bytes) -> Scan:
+    """Scan a range without quotes."""
+    inner, last = data.find(newline, 0, -1) + 1 or -1, data.rfind(newline, 0, -1) + 1 or -1
+    plain = Passage(State.PLAIN, 0, max(last, 0)) if at_begin else Passage(State.PLAIN, inner, last)
+    closed = Passage(State.PLAIN if data else State.CLOSED, inner, last)
+    return Scan(len(data), (plain, Passage(State.QUOTED, -1, -1), closed))
+
+
+def _places(data: bytes, text: NDArray[np.uint8], quote: str) -> NDArray[np.intp]:
+    if not quote or quote.encode() not in data:
+        return np.empty(0, np.intp)
+    return np.flatnonzero(text == ord(quote))
 
 
 def scan_range(raw: IO[bytes], start: int, size: int, look: Look, block: int = BLOCK) -> Scan:
@@ -139,36 +183,35 @@ class Cutter:
     """Join the scans of consecutive ranges, and tell where the blocks of the text begin."""
 
     def __init__(self, look: Look, start: int = 0) -> None:
-        self._look = look
-        self._start = self._at = start  # of the text to scan, and of the next range
         self._data = max(look.data_start, start)
+        self._at = self._begin = start  # of the next range, and of the record in which it begins
         self._state = State.PLAIN
-        self._begin = start  # of the record in which the next range begins
-        self._ends = 0
 
     def add(self, found: Scan) -> int | None:
         """Take the next range; give the place in it where the first record of data begins that begins there."""
         passage = found.passages[self._state]
         stop = self._at + found.size
-        first = (
-            passage.first if self._at > self._look.data_start else max(self._look.data_start, self._start) - self._at
-        )
+        first = passage.first if self._at > self._data else self._data - self._at
         self._bound((stop if passage.first < 0 else self._at + passage.first) - self._begin)
         self._begin = self._begin if passage.last < 0 else self._at + passage.last
-        self._at, self._state, self._ends = stop, passage.state, self._ends + passage.ends
+        self._at, self._state = stop, passage.state
         return first if 0 <= first < found.size else None
 
-    def finish(self) -> None:
-        """Raise SourceError if the text ends within a quoted cell."""
-        if self._state is not State.QUOTED:
-            return
-        row = self._ends + (0 if self._look.dialect and self._look.dialect.header else 1)
-        where = f"row {row}, which begins" if not self._start else "the record that begins"
-        raise SourceError(
-            "unclosed-quote",
-            f"the text ends within a quoted cell: a quote is never closed in {where} at byte {self._begin}",
-            "Close the quote; if quotes have no meaning in this file, say so with --quote ''.",
-        )
+    @property
+    def unclosed(self) -> bool:
+        """Whether the text so far ends within a quoted cell."""
+        return self._state is State.QUOTED
+
+    def finish(self, row: int = 0) -> None:
+        """Raise SourceError if the text ends within a quoted cell; `row` is the number of its last row, if known."""
+        if self.unclosed:
+            place = f"row {row}, " if row else "the record "
+            raise SourceError(
+                "unclosed-quote",
+                f"the text ends within a quoted cell: in {place}which begins at byte {self._begin}, a quote is never "
+                "closed",
+                "Close the quote; if quotes have no meaning in this file, say so with --quote ''.",
+            )
 
     def _bound(self, size: int) -> None:
         if size > LONGEST:

@@ -1,0 +1,77 @@
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anabranch.errors import SourceError
+from anabranch.files import quotes
+from anabranch.files.blocks import blocks
+from anabranch.files.model import Dialect, Look
+from tests.files.test_quotes import TEXTS, cuts_of, expected_cuts, record_begins
+
+
+class Trickle(io.RawIOBase):
+    """A stream that gives less than was asked for."""
+
+    def __init__(self, data):
+        self._data = io.BytesIO(data)
+
+    def read(self, size=-1):
+        return self._data.read(min(size, 3))
+
+
+@given(TEXTS, st.integers(1, 40), st.sampled_from(["\n", "\r"]), st.data())
+def test_a_stream_is_cut_where_a_file_is(text, block, newline, data):
+    dialect = Dialect(newline=newline)
+    begins, _, unclosed = record_begins(text, dialect)
+    start = data.draw(st.sampled_from([*begins, 0]))
+    look = Look("csv", dialect=dialect, data_start=start)
+
+    if unclosed:
+        with pytest.raises(SourceError, match="unclosed-quote"):
+            list(blocks(Trickle(text), look, block=block))
+    else:
+        cuts = cuts_of(text, block, dialect, start)
+        expected = [text[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+
+        assert list(blocks(Trickle(text), look, block=block)) == expected
+        assert b"".join(expected) == text[start:]
+
+
+@given(TEXTS, st.integers(1, 40), st.data())
+def test_a_stream_may_begin_with_any_record(text, block, data):
+    begins, _, unclosed = record_begins(text)
+    start = data.draw(st.sampled_from([*begins, 0]))
+    cuts = None if unclosed else expected_cuts(text, block)
+    if cuts:
+        begin = [start, *cuts[start // block + 1 :]]
+        rest = list(blocks(io.BytesIO(text[start:]), Look("csv", dialect=Dialect()), start, block))
+
+        assert rest == [text[one:two] for one, two in zip(begin, begin[1:], strict=False)]
+
+
+@given(st.lists(st.sampled_from([b'{"a": "', b"\n", b"\r", b'"}', b"}"])).map(b"".join), st.integers(1, 20))
+def test_json_lines_are_cut_at_line_ends_alone(text, block):
+    expected, place = [b""] * -(-len(text) // block), 0
+    for line in io.BytesIO(text):
+        expected[place // block] += line
+        place += len(line)
+
+    assert list(blocks(io.BytesIO(text), Look("jsonl"), block=block)) == expected
+
+
+def test_a_quote_that_is_never_closed_is_an_error_that_names_its_row():
+    look = Look("csv", dialect=Dialect(), data_start=4)
+
+    with pytest.raises(SourceError, match="row 2, which begins at byte 8, a quote is never closed"):
+        list(blocks(io.BytesIO(b'a,b\n1,2\n3,"4\n5,6\n7,8\n'), look))
+
+
+def test_an_odd_quote_in_a_long_stream_is_an_error_soon(monkeypatch):
+    monkeypatch.setattr(quotes, "LONGEST", 1 << 16)
+    stream = io.BytesIO(b'1,"' + b"22,33\n" * 100_000)
+
+    with pytest.raises(SourceError, match="byte 0 is longer than"):
+        list(blocks(stream, Look("csv", dialect=Dialect()), block=1 << 12))
+    assert stream.tell() < 1 << 17
