@@ -17,6 +17,7 @@ from anabranch.files.options import ReadOptions
 from anabranch.files.schema import ConflictError, shown_type, unify
 
 RAW = 1000  # characters kept of a bad row, and of a value in it
+MOST_SPANS = 64  # in which unreadable lines are looked for by halves, before all of them are looked at
 SHOWN = 80  # characters of a value within a reason
 
 _BRACKETS = b"{["
@@ -101,22 +102,29 @@ class _Examination:
         self._bad: dict[int, BadRow] = {}
 
     def result(self) -> Examined:
-        """Find the bad rows and the types; what is refused for another reason is found by halving."""
-        known: Any = None
-        while known != (self._tree, len(self._bad)) and not (known and self._reads(self._good())):
+        """Find the bad rows and the types: a row that can be read with the types so far needs no other look."""
+        while suspects := self._suspects():
             known = self._tree, len(self._bad)
-            for line in self._good():
+            for line in suspects:
                 self._examine(line)
-        for line in self._unreadable(self._good()):
-            self._bad[line.row] = self._refused(line)
+            if known == (self._tree, len(self._bad)):
+                self._bad |= {line.row: self._refused(line) for line in self._unreadable(suspects)}
         return Examined(len(self._lines), self._needed, [self._bad[row] for row in sorted(self._bad)])
+
+    def _suspects(self) -> Sequence[_Line]:
+        """Halve the lines until few enough are left that cannot be read; give more where there are many."""
+        spans = [[line for line in self._lines if line.row not in self._bad]]
+        while 0 < len(spans) <= MOST_SPANS:
+            spans = [span for span in spans if not self._reads(span)]
+            if all(len(span) == 1 for span in spans):
+                break
+            halves = ((span[: len(span) // 2], span[len(span) // 2 :]) for span in spans)
+            spans = [half for pair in halves for half in pair if half]
+        return [line for span in spans for line in span]
 
     @property
     def _needed(self) -> pa.Schema:
         return self._schema if self._given else pa.schema(type_of(self._tree))
-
-    def _good(self) -> list[_Line]:
-        return [line for line in self._lines if line.row not in self._bad]
 
     def _examine(self, line: _Line) -> None:
         try:

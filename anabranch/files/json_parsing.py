@@ -10,7 +10,18 @@ import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 from pyarrow import types
 
-from anabranch.files.json_types import DOUBLE, NATURAL, STRING, rounds, text_tree, told, tree_of_schema, type_of
+from anabranch.files.json_types import (
+    BOOL,
+    DOUBLE,
+    NATURAL,
+    NULL,
+    STRING,
+    rounds,
+    text_tree,
+    told,
+    tree_of_schema,
+    type_of,
+)
 from anabranch.files.json_values import MalformedError, decoded, encoded
 from anabranch.files.lattice import is_text
 from anabranch.files.model import Look, MisfitError
@@ -79,7 +90,9 @@ def count_records(block: bytes) -> int:
 
 
 def read_json(block: bytes, schema: pa.Schema | None = None) -> pa.Table:
-    """Read a block by Arrow alone, with the types that it infers if there is no schema."""
+    """Read a block of UTF-8 by Arrow alone, with the types that it infers if there is no schema."""
+    ends = pa.py_buffer(np.array([0, len(block)], np.int64))
+    pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(block)]).validate(full=True)
     return arrow_json.read_json(
         pa.BufferReader(block),
         arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
@@ -120,27 +133,37 @@ class _Reading:
     def read(self, block: bytes, natural: pa.Schema) -> pa.Table:
         """Read the block with types that Arrow knows of JSON, and cast; raises MisfitError and Arrow's own errors."""
         table = read_json(block, natural)
-        _require_utf8(block)
         if table.num_rows != self.count or not (self.given or _are_numbers(block, natural)):
             raise MisfitError
         if any(
             not field.nullable and column.null_count for field, column in zip(self.schema, table.columns, strict=True)
         ):
             raise MisfitError
-        table = table.cast(self.schema)
+        if table.schema != self.schema:
+            columns = [_converted(column, field.type) for field, column in zip(self.schema, table.columns, strict=True)]
+            table = pa.Table.from_arrays(columns, schema=self.schema)
         _require_exact(table, block)
         return table
 
 
 def _read_as(type_: pa.DataType) -> pa.DataType:
     """Name the type by which Arrow reads values that are cast to this one."""
+    if type_ == NULL:
+        return BOOL  # Arrow would make a broken array of a list of nulls
     natural = (types.is_integer, types.is_float32, types.is_decimal)
     return type_ if type_ in NATURAL or is_text(type_) or any(check(type_) for check in natural) else STRING
 
 
-def _require_utf8(block: bytes) -> None:
-    ends = pa.py_buffer(np.array([0, len(block)], np.int64))
-    pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(block)]).validate(full=True)
+def _converted(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | pa.Array:
+    if column.type == type_:
+        return column
+    return pa.array(column.to_pylist(), type_) if _holds_null(type_) else column.cast(type_)
+
+
+def _holds_null(type_: pa.DataType) -> bool:
+    if is_nested(type_):
+        return any(_holds_null(type_.field(place).type) for place in range(type_.num_fields))
+    return bool(type_ == NULL)
 
 
 def _are_numbers(block: bytes, schema: pa.Schema) -> bool:

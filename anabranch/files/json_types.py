@@ -4,6 +4,7 @@ A tree is a dict for an object, a list of one tree for a list, and a type of Arr
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -24,6 +25,7 @@ BIG, BIGGEST = pa.decimal128(38, 0), pa.decimal256(76, 0)  # integers beyond int
 NATURAL = {type_: type_ for type_ in (NULL, BOOL, LONG, DOUBLE, STRING)}
 
 _FLOATS = {pa.float16(): (11, 16), pa.float32(): (24, 128), DOUBLE: (53, 1024)}  # bits of fraction, and of integers
+_WHOLE = re.compile(r"[+-]?\d+")
 _MOST_FLOAT_DIGITS = 310  # of a double, with a sign
 _LONGS = range(-(1 << 63), 1 << 63)
 
@@ -169,7 +171,7 @@ def rounds(tree: Tree | None, value: Any) -> bool:
         return isinstance(value, dict) and any(rounds(tree.get(key), item) for key, item in value.items())
     if isinstance(tree, list):
         return isinstance(value, list) and any(rounds(tree[0], item) for item in value)
-    return tree in _FLOATS and isinstance(value, Integer) and not _is_exact_float(tree, value)
+    return tree in _FLOATS and bool(_WHOLE.fullmatch(str(value))) and not _is_exact_float(tree, str(value))
 
 
 def _holds(type_: pa.DataType, value: Any, *, text: bool) -> bool:
@@ -183,7 +185,7 @@ def _holds(type_: pa.DataType, value: Any, *, text: bool) -> bool:
     return type_ not in NATURAL or type_ == scalar_type(value)
 
 
-def _is_exact_float(type_: pa.DataType, value: Integer) -> bool:
+def _is_exact_float(type_: pa.DataType, value: str) -> bool:
     if len(value) > _MOST_FLOAT_DIGITS:
         return False
     fraction, whole = _FLOATS[type_]
