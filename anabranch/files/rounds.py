@@ -58,12 +58,13 @@ def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, Ana
         if segment.error:
             failed.setdefault(index, segment.error)
         elif segment.bad_row:
-            failed.setdefault(index, _bad_row_error(segment.bad_row, rows.get(index, 0), label))
+            failed.setdefault(index, bad_row_error(segment.bad_row, rows.get(index, 0), label))
         rows[index] = rows.get(index, 0) + segment.rows
     return failed
 
 
-def _bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
+def bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
+    """Say why a file failed, of which so many rows come before those that the row is counted in."""
     place = f"row {before + row.row + 1}" + (f" (byte {row.offset})" if row.offset >= 0 else "")
     if not row.expected:
         remedy = "Correct the row, or set such rows aside with --on-bad-row quarantine."
