@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from anabranch.errors import SourceError
+from anabranch.files.options import OnConflict
 from anabranch.files.schema import ConflictError, wider
 
 Record = Mapping[str, Any]
@@ -47,7 +48,45 @@ def table(records: Sequence[Record]) -> pa.Table:
     return pa.table({name: _column(name, [record.get(name) for record in records]) for name in names})
 
 
-def type_of(value: Any) -> pa.DataType:
+def schema_of(records: Sequence[Record], on_conflict: OnConflict) -> pa.Schema:
+    """Name the least types of some records' columns; ConflictError where a column holds what no one type holds."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return pa.schema([(name, _least((record.get(name) for record in records), on_conflict, name)) for name in names])
+
+
+def fitted(records: Sequence[Record], schema: pa.Schema) -> pa.Table:
+    """Make a table of a schema that holds what `schema_of` says of the records, perhaps unified with others.
+
+    ConflictError where a value cannot be held exactly after all, such as an integer beyond 2^53 among doubles.
+    """
+    columns = []
+    for field in schema:
+        values = [_fitted(record.get(field.name), field.type) for record in records]
+        try:
+            columns.append(pa.array(values, field.type))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise ConflictError(
+                "type-conflict", f"column {field.name!r}: {error}", "Write such values as text.", item=field.name
+            ) from error
+    return pa.table(columns, schema=schema)
+
+
+def _fitted(value: Any, type_: pa.DataType) -> Any:
+    """Give a value as a column of this type holds it, where Arrow would refuse it or drop something."""
+    if value is None:
+        return None
+    if pa.types.is_string(type_):
+        return as_text(value)
+    if pa.types.is_struct(type_):
+        return {field.name: _fitted(value.get(field.name), field.type) for field in type_}
+    if pa.types.is_list(type_):
+        return [_fitted(item, type_.value_type) for item in value]
+    if pa.types.is_timestamp(type_) and type(value) is dt.date:
+        return dt.datetime.combine(value, dt.time())
+    return value
+
+
+def type_of(value: Any, on_conflict: OnConflict = "fail") -> pa.DataType:
     """Name the least type of one value; ConflictError for a list of several kinds, SourceError for what has none."""
     kind = type(value)
     if kind in _TYPES:
@@ -55,9 +94,9 @@ def type_of(value: Any) -> pa.DataType:
     if kind is int:
         return _integer_type(value)
     if kind is dict:
-        return pa.struct([(name, type_of(item)) for name, item in value.items()])
+        return pa.struct([(name, type_of(item, on_conflict)) for name, item in value.items()])
     if kind is list:
-        return pa.list_(_least(value))
+        return pa.list_(_least(value, on_conflict))
     if kind is dt.datetime:
         return pa.timestamp("us", "UTC" if value.tzinfo else None)
     if kind is Decimal and value.is_finite():
@@ -92,9 +131,9 @@ def _column(name: str, values: list[Any]) -> pa.Array:
     return pa.array([value if value is None else as_text(value) for value in values], pa.string())
 
 
-def _least(values: Iterable[Any]) -> pa.DataType:
-    kinds = dict.fromkeys(map(type_of, values))
-    return reduce(lambda one, two: wider(one, two, "fail"), kinds, pa.null())
+def _least(values: Iterable[Any], on_conflict: OnConflict = "fail", column: str = "") -> pa.DataType:
+    kinds = dict.fromkeys(type_of(value, on_conflict) for value in values)
+    return reduce(lambda one, two: wider(one, two, on_conflict, column), kinds, pa.null())
 
 
 def _integer_type(value: int) -> pa.DataType:

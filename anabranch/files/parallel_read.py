@@ -1,0 +1,231 @@
+"""Read many sources on a few threads, as one stream of records or batches."""
+
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from anabranch.config import cores
+from anabranch.defaults import Defaults
+from anabranch.errors import AnabranchError, SourceError, UsageError
+from anabranch.files import reading, records
+from anabranch.files.lanes import ClosedError, Lanes, Taken, weight_of
+from anabranch.files.options import ReadOptions
+
+BUFFER = 64 << 20  # bytes that wait for the one who iterates
+CLOSE_SECONDS = 10.0  # that a thread gets to come back from a source that blocks
+_ROWS = 1024  # of a batch that become records at once
+_ARROW = (pa.RecordBatch, pa.Table)
+_END = object()  # of a source
+
+Source = str | Path | Iterable[Any]
+
+
+@dataclass(slots=True)
+class SourceResult:
+    """What became of one source."""
+
+    source: str
+    rows: int = 0  # handed out
+    done: bool = False  # all of its rows were handed out
+    error: BaseException | None = None
+
+
+def parallel_read(
+    sources: Source | Iterable[Source],
+    workers: int | None = None,
+    ordered: bool = True,
+    batches: bool = False,
+    batch_size: int | None = None,
+    *,
+    options: ReadOptions | None = None,
+    buffer_bytes: int = BUFFER,
+    close_seconds: float = CLOSE_SECONDS,
+) -> "ParallelReader":
+    """Read sources on threads; use it as a context manager, and iterate over that.
+
+    Args:
+        sources: Paths, globs and URLs of files in any format, or iterables of records or Arrow batches. An iterator
+            of sources is taken from only as far as they are read.
+        workers: Threads, and so sources that are read at the same time. Default: the setting ANABRANCH_WORKERS, else
+            one per core.
+        ordered: Give the rows in the order of the sources; else as they come, those of each source in its order.
+        batches: Give Arrow record batches instead of records, which are dicts.
+        batch_size: Most rows of a batch.
+        options: How files are read.
+        buffer_bytes: Bytes of rows that wait to be taken.
+        close_seconds: How long the end of the block waits for a source that blocks; its thread then ends when it can.
+
+    Raises:
+        SourceError: From the iteration, at once, when a source fails; `part` names it, the others are stopped.
+        UsageError: An argument cannot be.
+
+    """
+    if isinstance(sources, str | Path):
+        sources = [sources]
+    for name, value in {"workers": workers, "batch_size": batch_size, "buffer_bytes": buffer_bytes}.items():
+        if value is not None and value < 1:
+            raise UsageError("bad-argument", f"{name} is {value}", "Give a number of at least 1.")
+    threads = workers or Defaults().workers or cores()
+    if isinstance(sources, Sized):
+        threads = min(threads, len(sources))
+    lanes = Lanes(buffer_bytes, threads, ordered=ordered)
+    form = _Form(batches, batch_size, options or ReadOptions())
+    return ParallelReader(iter(sources), threads, lanes, form, close_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How sources are read, and as what their rows are handed out."""
+
+    batches: bool
+    batch_size: int | None
+    options: ReadOptions
+
+    def items(self, source: Source) -> AbstractContextManager[Iterator[Any]]:
+        """Open a source: batches of a file, what an iterable gives; as batches, if such are to be handed out."""
+        if isinstance(source, str | Path):
+            return closing(reading.read_batches(str(source), self.options))  # type: ignore[type-var]  # a generator
+        return nullcontext(_tables(source) if self.batches else iter(source))
+
+    def rows(self, item: Any) -> Iterator[tuple[Any, int]]:
+        """Give what is handed out for an item, each with its number of rows."""
+        if not isinstance(item, _ARROW):
+            yield item, 1
+            return
+        size = self.batch_size or item.num_rows if self.batches else _ROWS
+        for start in range(0, item.num_rows, size):
+            piece = item.slice(start, size)
+            if self.batches:
+                yield from ((batch, batch.num_rows) for batch in _batches(piece))
+            else:
+                yield from ((record, 1) for record in piece.to_pylist())
+
+
+def _tables(items: Iterable[Any]) -> Iterator[Any]:
+    for ready, run in groupby(items, lambda item: isinstance(item, _ARROW)):
+        yield from run if ready else records.tables(run)  # noqa: B031  one of the two
+
+
+def _batches(item: Any) -> Sequence[pa.RecordBatch]:
+    return item.to_batches() if isinstance(item, pa.Table) else [item]
+
+
+class ParallelReader:
+    """An iterator over the rows of all sources; `results` tells of each source that was begun, in their order."""
+
+    def __init__(
+        self, sources: Iterator[Source], threads: int, lanes: Lanes, form: _Form, close_seconds: float
+    ) -> None:
+        self.results: list[SourceResult] = []
+        self._sources, self._lanes, self._form, self._close_seconds = sources, lanes, form, close_seconds
+        self._turn = threading.Lock()  # to take the next source
+        self._threads = [
+            threading.Thread(target=self._work, name="anabranch-read", daemon=True) for _ in range(threads)
+        ]
+        self._ready: Iterator[Any] = iter(())
+        self._open = False
+
+    def __enter__(self) -> Self:
+        self._open = True
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        while self._open:
+            for row in self._ready:
+                return row
+            try:
+                taken = self._lanes.take()
+            except ClosedError:
+                break
+            if not taken:
+                raise StopIteration
+            self._ready = self._handed_out(taken)
+        raise UsageError("reader-not-open", "the reader is not open", "Iterate within its `with` block.")
+
+    def close(self) -> None:
+        """Stop all threads, and wait until they have closed their files."""
+        self._open = False
+        self._lanes.close()
+        deadline = time.monotonic() + self._close_seconds
+        for thread in self._threads:
+            if thread.ident:
+                thread.join(max(deadline - time.monotonic(), 0))
+        if blocked := sum(thread.is_alive() for thread in self._threads):
+            message = f"{blocked} sources block; their threads end when these go on"
+            warnings.warn(message, ResourceWarning, stacklevel=3)
+
+    def _handed_out(self, taken: Taken) -> Iterator[Any]:
+        for lane, item in taken:
+            result = self.results[lane]
+            if item is _END:
+                result.done = True
+                continue
+            for row, rows in self._form.rows(item):
+                result.rows += rows
+                yield row
+
+    def _work(self) -> None:
+        try:
+            while begun := self._begin():
+                self._read(*begun)
+        except ClosedError:
+            pass
+        except BaseException as error:  # noqa: BLE001  the one who iterates raises it
+            self._lanes.fail(error)
+        finally:
+            self._lanes.leave()
+
+    def _begin(self) -> tuple[int, Source] | None:
+        """Take the next source, and open its lane."""
+        with self._turn:
+            if self._lanes.closed:
+                return None
+            for source in self._sources:
+                lane = self._lanes.begin()
+                name = str(source) if isinstance(source, str | Path) else f"source {lane + 1}"
+                self.results.append(SourceResult(name))
+                return lane, source
+        return None
+
+    def _read(self, lane: int, source: Source) -> None:
+        try:
+            with self._form.items(source) as items:
+                for item in items:
+                    self._lanes.put(lane, item, weight_of(item))
+            self._lanes.put(lane, _END, 0)
+            self._lanes.end(lane)
+        except ClosedError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever an iterable raises
+            result = self.results[lane]
+            result.error = _named(error, result.source)
+            self._lanes.fail(result.error)
+
+
+def _named(error: Exception, source: str) -> AnabranchError:
+    if isinstance(error, AnabranchError):
+        error.part = error.part or source
+        return error
+    reason = f"{type(error).__name__}: {error}"
+    found = SourceError("source-failed", reason, "See what the source raised, or leave it out.", source)
+    found.__cause__ = error
+    return found

@@ -1,0 +1,226 @@
+"""Write records and batches from many threads to several files, all of which appear at the end, or none."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import IO, Any, Self
+from uuid import uuid4
+
+import pyarrow as pa
+
+from anabranch.config import RunOptions, cores, work_dir
+from anabranch.defaults import Defaults
+from anabranch.errors import AnabranchError, SourceError, UsageError
+from anabranch.files.formats import uncompressed
+from anabranch.files.gathering import Blocks
+from anabranch.files.lanes import ClosedError, Lanes, weight_of
+from anabranch.files.options import OnConflict, WriteOptions
+from anabranch.files.spool import Spool
+from anabranch.files.writing import SegmentWriter, join_segments, require_possible
+from anabranch.storage import fingerprint, published, refuse_special
+
+BUFFER = 64 << 20  # bytes that wait to be written
+
+
+def parallel_write(
+    destinations: str | Path | Iterable[str | Path] | Mapping[str, str | Path],
+    workers: int | None = None,
+    *,
+    options: WriteOptions | None = None,
+    on_conflict: OnConflict = "fail",
+    buffer_bytes: int = BUFFER,
+) -> "ParallelWriter":
+    """Write to files from any number of threads; use it as a context manager, and call its `write`.
+
+    All files are published when the block ends well. When it raises, or anything fails, none is, and those that were
+    there before stay. Columns get the least types that hold all of their values.
+
+    Args:
+        destinations: Paths, whose endings name the formats, such as a.parquet or b.csv.gz; or names and their paths.
+        workers: Threads that write; each destination belongs to one. Default: the setting ANABRANCH_WORKERS, else one
+            per core, and never more than there are destinations.
+        options: Compression inside of files, and whether nested records become columns with dotted names.
+        on_conflict: What to do with a column whose values have no common type: fail, widen, or string.
+        buffer_bytes: Bytes that wait to be written, before `write` waits.
+
+    Raises:
+        UsageError: A destination cannot be written to, or two are one.
+
+    """
+    if isinstance(destinations, str | Path):
+        destinations = [destinations]
+    named = destinations if isinstance(destinations, Mapping) else {str(path): path for path in destinations}
+    chosen = options or WriteOptions()
+    targets = {name: _Target(name, Path(path).absolute(), _format(Path(path), chosen)) for name, path in named.items()}
+    if len({target.path.resolve() for target in targets.values()}) < len(targets):
+        raise UsageError("same-destination", "two destinations are one file", "Name each file once.")
+    if workers is not None and workers < 1:
+        raise UsageError("bad-argument", f"workers is {workers}", "Give a number of at least 1.")
+    threads = min(workers or Defaults().workers or cores(), max(len(targets), 1))
+    return ParallelWriter(targets, threads, chosen, on_conflict, buffer_bytes)
+
+
+def _format(path: Path, options: WriteOptions) -> str:
+    """Take the format, with its codec, from a path's ending."""
+    inner = uncompressed(PurePosixPath(path))
+    codec = path.suffix if path.name != inner.name else ""
+    try:
+        to = WriteOptions(to=f"{inner.suffix}{codec}").to
+    except ValueError as error:
+        raise UsageError(
+            "destination-format",
+            f"nothing is written to a file that ends like {path.name!r}",
+            "Use .parquet or .csv.gz.",
+        ) from error
+    require_possible(to, options)
+    return to
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A destination: its name, its path, the format to write."""
+
+    name: str
+    path: Path
+    to: str
+
+
+class ParallelWriter:
+    """What takes the records; after the block `rows` tells how many each destination got."""
+
+    def __init__(
+        self, targets: Mapping[str, _Target], threads: int, options: WriteOptions, on_conflict: OnConflict, buffer: int
+    ) -> None:
+        self.rows: dict[str, int] = {}
+        self._targets, self._options, self._on_conflict = targets, options, on_conflict
+        self._schemas: dict[str, pa.Schema] = {}
+        self._lanes = [Lanes(buffer // threads, 1, ordered=False) for _ in range(threads)]
+        self._lane_of = {name: self._lanes[index % threads] for index, name in enumerate(targets)}
+        self._threads = [
+            threading.Thread(target=self._work, args=(lanes,), name="anabranch-write") for lanes in self._lanes
+        ]
+        self._folder = work_dir(RunOptions()) / "parallel-write" / uuid4().hex
+        self._failing = threading.Lock()
+        self._error: BaseException | None = None
+
+    def write(self, item: Mapping[str, Any] | pa.RecordBatch | pa.Table, destination: str | Path | None = None) -> None:
+        """Append a record, a batch or a table to a destination, which need not be named where there is one.
+
+        Those of one thread keep their order. Raises the error that ended the writing, if any.
+        """
+        name = self._name(destination)
+        if not isinstance(item, Mapping | pa.RecordBatch | pa.Table):
+            raise UsageError("not-a-record", f"{type(item).__name__} is no record", "Write a dict, a batch or a table.")
+        content: Any = dict(item) if isinstance(item, Mapping) else item  # the caller may change his afterwards
+        try:
+            self._lane_of[name].put(0, (name, content), weight_of(content))
+        except ClosedError:
+            raise self._error or UsageError(
+                "writer-not-open", "the writer is not open", "Write within its `with` block."
+            ) from None
+
+    def __enter__(self) -> Self:
+        for target in self._targets.values():
+            refuse_special(target.path)
+        self._folder.mkdir(parents=True)
+        for lanes, thread in zip(self._lanes, self._threads, strict=True):
+            lanes.begin()
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._stop()
+
+    def _name(self, destination: str | Path | None) -> str:
+        name = str(destination) if destination is not None else next(iter(self._targets), "")
+        if name not in self._targets or (destination is None and len(self._targets) > 1):
+            known = ", ".join(self._targets)
+            raise UsageError("destination-unknown", f"{destination} is no destination", f"Name one of {known}.")
+        return name
+
+    def _finish(self) -> None:
+        """Let the threads write what waits, then publish all files."""
+        for lanes in self._lanes:
+            lanes.end(0)
+            lanes.leave()
+        for thread in self._threads:
+            thread.join()
+        if self._error:
+            raise self._error
+        with ExitStack() as stack:
+            written = [stack.enter_context(self._published(target)) for target in self._targets.values()]
+            for out in written:  # a full disk is noticed before the first has its name
+                out.flush()
+                os.fsync(out.fileno())
+
+    @contextmanager
+    def _published(self, target: _Target) -> Iterator[IO[bytes]]:
+        target.path.parent.mkdir(parents=True, exist_ok=True)
+        with published(target.path) as out:
+            segments, schema = [self._work_path(target, target.to)], self._schemas[target.name]
+            rows = join_segments(segments, out, target.to, schema, self._options)
+            if rows != self.rows[target.name]:
+                reason = f"{rows} of {self.rows[target.name]} rows were written"
+                raise SourceError("rows-lost", reason, "This is a defect: please report it.", target.name)
+            yield out
+
+    def _stop(self) -> None:
+        for lanes in self._lanes:
+            lanes.close()
+        for thread in self._threads:
+            if thread.ident:
+                thread.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _work(self, lanes: Lanes) -> None:
+        mine = [name for name, own in self._lane_of.items() if own is lanes]
+        name = ""
+        try:
+            with ExitStack() as stack:
+                spools = {name: stack.enter_context(self._spool(name)) for name in mine}
+                while taken := lanes.take():
+                    for _, (name, item) in taken:
+                        spools[name].add(item)
+                for name in mine:
+                    self._write(name, spools[name], lanes)
+        except ClosedError:
+            pass
+        except BaseException as error:  # noqa: BLE001  the block raises it
+            self._fail(error, name)
+
+    def _spool(self, name: str) -> Spool:
+        return Spool(self._work_path(self._targets[name], "spool"), self._on_conflict)
+
+    def _write(self, name: str, spool: Spool, lanes: Lanes) -> None:
+        """Write a destination's rows with the types that they turned out to need."""
+        to = self._targets[name].to
+        spool.end()
+        path = self._work_path(self._targets[name], to)
+        with SegmentWriter(path, to, spool.schema, self._options) as writer, Blocks(writer.write) as blocks:
+            for table in spool.tables():
+                if lanes.closed:
+                    raise ClosedError
+                blocks.add(table, 0)
+        self.rows[name], self._schemas[name] = spool.rows, spool.schema
+
+    def _fail(self, error: BaseException, name: str) -> None:
+        if isinstance(error, AnabranchError):
+            error.part = error.part or name
+        with self._failing:
+            self._error = self._error or error
+        for lanes in self._lanes:
+            lanes.close()
+
+    def _work_path(self, target: _Target, ending: str) -> Path:
+        return self._folder / f"{fingerprint(target.name)}.{ending}"
