@@ -11,7 +11,7 @@ from anabranch.files.parquet_join import ParquetJoint
 from anabranch.files.plain import leaves
 
 ROW_GROUP = 256 << 10  # rows; readers hold one row group at a time
-SAMPLE = 16 << 10  # rows of a block that decide how its columns are encoded
+SAMPLE = 4 << 10  # rows of a block that decide how its columns are encoded
 
 
 class ParquetSegment:

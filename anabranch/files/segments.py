@@ -17,12 +17,13 @@ _ODD = (
 
 def copy(source: IO[bytes], out: IO[bytes], size: int) -> None:
     """Copy exactly `size` bytes from where `source` stands; EOFError where there are fewer."""
+    room = memoryview(bytearray(min(size, _COPY)))
     while size:
-        chunk = source.read(min(size, _COPY))
-        if not chunk:
+        count = source.readinto(room[: min(size, _COPY)])  # type: ignore[attr-defined]  # every file of bytes has it
+        if not count:
             raise EOFError(f"{size} bytes are missing")
-        out.write(chunk)
-        size -= len(chunk)
+        out.write(room[:count])
+        size -= count
 
 
 @contextmanager
