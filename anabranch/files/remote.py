@@ -18,7 +18,7 @@ from anabranch.storage import fingerprint
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
 _LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
 _MAGIC = re.compile(r"[*\[]")  # not the ? that begins a query
-_SECRETS = re.compile(r"(?<=//)[^/@\s'\"]*@|(?<=\?)[^\s'\"]*")  # user and password, and what signs a request
+_SECRETS = re.compile(r"(?<=//)[^/\s'\"]*@|(?<=\?)[^\s'\"]*")  # user and password, and what signs a request
 # What tells one state of a file from another, under the names that the file systems give it.
 _STATE = (
     "size", "ETag", "etag", "e_tag", "mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified",

@@ -1,4 +1,5 @@
 import bz2
+import errno
 import io
 import os
 import random
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError
+from anabranch.errors import SourceError, TemporaryError
 from anabranch.files import codecs
 from anabranch.files.codecs import decoded, named_codec, open_source, open_text, sniff, sniff_encoding
 from anabranch.files.sources import find
@@ -53,7 +54,14 @@ def test_a_frame_without_data_may_precede_the_others(codec):
 
 
 def test_a_name_promises_a_codec():
-    names = {"a.csv.gz": "gz", "s3://b/A.CSV.GZ": "gz", "a.json.zst": "zst", "a.bz2": "bz2", "a.csv": "", "gz": ""}
+    names = {
+        "a.csv.gz": "gz",
+        "s3://b/A.CSV.GZ": "gz",
+        "a.json.zst": "zst",
+        "http://h/a.bz2?k=a.b": "bz2",
+        "a.csv": "",
+        "gz": "",
+    }
 
     assert {name: named_codec(name) for name in names} == names
 
@@ -199,6 +207,20 @@ def test_a_source_that_is_gone_is_an_error_of_its_own(tmp_path):
 
     with pytest.raises(SourceError, match=r"a\.csv: No such file or directory.*source-unreadable"):
         open_text(source, "gz")
+
+
+@pytest.mark.parametrize("codec", ["gz", "zst"])
+def test_an_error_of_the_disk_or_the_network_is_no_damage(codec):
+    class Failing(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell():
+                raise error
+            return super().read(size)
+
+    for error in (OSError(errno.EIO, "Input/output error"), TemporaryError("source-unreachable", "away", "Wait.")):
+        with decoded(Failing(PACKED[codec]), codec) as file, pytest.raises(type(error)) as raised:
+            file.read()
+        assert raised.value is error
 
 
 def test_closing_closes_the_file_below():
