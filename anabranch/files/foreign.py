@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from itertools import islice
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -62,16 +61,18 @@ def look_foreign(
 ) -> Look:
     """Look at the first rows of a file: columns in the order first seen, with the least types that hold them."""
     with closing(read_foreign(open_bytes, name, options, format_options)) as found:
-        head = list(islice(found, options.head))
-    schema = records.table(head).schema
+        schema = records.table(records.first(found, options.head)).schema
     return Look(name, names=tuple(schema.names), schema=schema)
 
 
 def read_tables(
     open_bytes: Open, name: str, options: ReadOptions, format_options: Mapping[str, str] = NO_OPTIONS
 ) -> Iterator[pa.Table]:
-    """Read a file table by table, each with the least types that hold its own records."""
-    return records.tables(read_foreign(open_bytes, name, options, format_options))
+    """Read a file table by table, each with the least types that hold its own records.
+
+    A column of which the first rows hold several kinds of values is text throughout, as it is in the look.
+    """
+    return records.tables(read_foreign(open_bytes, name, options, format_options), options.head)
 
 
 def _known(name: str) -> Format:

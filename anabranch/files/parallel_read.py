@@ -112,7 +112,7 @@ class _Form:
 
 def _tables(items: Iterable[Any]) -> Iterator[Any]:
     for ready, run in groupby(items, lambda item: isinstance(item, _ARROW)):
-        yield from run if ready else records.tables(run)  # noqa: B031  one of the two
+        yield from run if ready else records.tables(run, records.ROWS)  # noqa: B031  one of the two
 
 
 def _batches(item: Any) -> Sequence[pa.RecordBatch]:

@@ -2,9 +2,10 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -24,34 +25,62 @@ _TYPES = {
 }  # fmt: skip
 
 
-def tables(records: Iterable[Record]) -> Iterator[pa.Table]:
-    """Gather records into tables of ROWS, or of fewer where their texts are long."""
+def tables(records: Iterable[Record], head: int) -> Iterator[pa.Table]:
+    """Gather records into tables of ROWS, or of fewer where their texts are long.
+
+    A column of which the first `head` values are of several kinds is text in all tables.
+    """
+    rest = iter(records)
+    begin = first(rest, head)
+    texts = mixed(begin)
+    for taken in _gathered(chain(begin, rest), ROWS):
+        yield table(taken, texts)
+
+
+def first(records: Iterator[Record], rows: int) -> Sequence[Record]:
+    """Take the first rows, or fewer where their texts are long."""
+    return next(_gathered(records, rows), ())
+
+
+def _gathered(records: Iterable[Record], rows: int) -> Iterator[Sequence[Record]]:
     taken: list[Record] = []
     weight = 0
     for record in records:
         taken.append(record)
         weight += sum(len(value) for value in record.values() if isinstance(value, str | bytes | list | dict))
-        if len(taken) == ROWS or weight > WEIGHT:
-            yield table(taken)
+        if len(taken) == rows or weight > WEIGHT:
+            yield taken
             taken, weight = [], 0
     if taken:
-        yield table(taken)
+        yield taken
 
 
-def table(records: Sequence[Record]) -> pa.Table:
+def table(records: Sequence[Record], texts: Container[str] = ()) -> pa.Table:
     """Make a table of records; a key that one lacks is null there, columns come in the order first seen.
 
-    A column of values of several kinds becomes text: a text stays as it is, all else is JSON. SourceError where bytes
-    are among them, or where a value has no type in a table.
+    A column of values of several kinds becomes text, like those named in `texts`: a text stays as it is, all else is
+    JSON. SourceError where bytes are among them, or where a value has no type in a table.
     """
-    names = dict.fromkeys(name for record in records for name in record)
-    return pa.table({name: _column(name, [record.get(name) for record in records]) for name in names})
+    columns = {}
+    for name, values in _columns(records):
+        found = None if name in texts else _typed(name, values)
+        columns[name] = found if found is not None else _texts(values)
+    return pa.table(columns)
+
+
+def mixed(records: Sequence[Record]) -> Container[str]:
+    """Name the columns that hold values of several kinds."""
+    return {name for name, values in _columns(records) if _typed(name, values) is None}
+
+
+def _columns(records: Sequence[Record]) -> Iterator[tuple[str, list[Any]]]:
+    for name in dict.fromkeys(name for record in records for name in record):
+        yield name, [record.get(name) for record in records]
 
 
 def schema_of(records: Sequence[Record], on_conflict: OnConflict) -> pa.Schema:
     """Name the least types of some records' columns; ConflictError where a column holds what no one type holds."""
-    names = dict.fromkeys(name for record in records for name in record)
-    return pa.schema([(name, _least((record.get(name) for record in records), on_conflict, name)) for name in names])
+    return pa.schema([(name, _least(values, on_conflict, name)) for name, values in _columns(records)])
 
 
 def fitted(records: Sequence[Record], schema: pa.Schema) -> pa.Table:
@@ -121,13 +150,17 @@ def _plain_text(value: Any) -> str:
     raise SourceError("value-unknown", f"{type(value).__name__} among texts is no text", "Leave the source out.")
 
 
-def _column(name: str, values: list[Any]) -> pa.Array:
+def _typed(name: str, values: Sequence[Any]) -> pa.Array | None:
+    """Give a column with the least type of its values; None where they are of several kinds, or too large for one."""
     try:
         return pa.array(values, _least(values))
-    except (ConflictError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # of several kinds, or too large
-        pass
+    except (ConflictError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return None
     except SourceError as error:
         raise SourceError(error.code, f"column {name!r}: {error.reason}", error.remedy) from error
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
     return pa.array([value if value is None else as_text(value) for value in values], pa.string())
 
 

@@ -58,6 +58,19 @@ def test_rows_come_as_they_are_ready_each_once(sources, workers, buffer):
     assert [(result.rows, result.done) for result in reader.results] == [(len(source), True) for source in sources]
 
 
+def test_what_is_ready_does_not_wait_for_a_source_that_blocks():
+    go = threading.Event()
+
+    def blocking():
+        go.wait()
+        yield "late"
+
+    with parallel_read([blocking(), ["a", "b"]], 2, ordered=False) as reader:
+        assert [next(reader), next(reader)] == ["a", "b"]
+        go.set()
+        assert list(reader) == ["late"]
+
+
 @EXAMPLES
 @given(SOURCES, st.integers(1, 3), st.integers(1, 7))
 def test_batches_hold_the_same_rows(sources, workers, size):

@@ -85,6 +85,13 @@ def test_what_is_no_value_of_a_table_is_an_error(values):
 def test_tables_are_small_where_rows_are_large():
     rows = [{"a": "x" * (6 << 20)}] * 7
 
-    assert [table.num_rows for table in records.tables(rows)] == [3, 3, 1]
-    assert [table.num_rows for table in records.tables([{"a": 1}] * 2500)] == [1024, 1024, 452]
-    assert list(records.tables([])) == []
+    assert [table.num_rows for table in records.tables(rows, 1)] == [3, 3, 1]
+    assert [table.num_rows for table in records.tables([{"a": 1}] * 2500, 1)] == [1024, 1024, 452]
+    assert list(records.tables([], 1)) == []
+
+
+@pytest.mark.parametrize(("head", "types"), [(1, ["string", "list<item: int64>"]), (2, ["string", "string"])])
+def test_a_column_that_begins_with_several_kinds_is_text_throughout(head, types):
+    rows = [{"a": "x"}, {"a": [1]}, *[{}] * 1022, *[{"a": [2]}] * 10]
+
+    assert [str(table.schema.field("a").type) for table in records.tables(rows, head)] == types
