@@ -30,15 +30,16 @@ class WorkFile:
 
 
 Opts = TypeVar("Opts", bound=BaseModel)
+Opts_co = TypeVar("Opts_co", bound=BaseModel, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Generic[Opts]):
+class Job(Generic[Opts_co]):
     """What a flow shall do, as every step that plans it sees it."""
 
     source: Sequence[str]
     output: str | None
-    options: Opts
+    options: Opts_co
     work_dir: Path
     threads: int  # how many parts will run at the same time
     refresh: bool = False  # do everything anew

@@ -61,7 +61,7 @@ def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
         ends = [0, *(segment.piece.stop for segment in found[index])]
         begins = [*(segment.piece.first for segment in found[index]), file.units]
         if index not in plan.failed and ends != begins:
-            raise _accounting(f"{file.source.label} has {file.units} units, of which {begins} to {ends} were converted")
+            raise accounting(f"{file.source.label} has {file.units} units, of which {begins} to {ends} were converted")
     return found
 
 
@@ -76,7 +76,7 @@ def _publish(plan: Conversion, group: Sequence[int], segments: _Segments) -> Ent
         written = join_segments(parts, out, options.to, files[0].output, options)
         read, bad = sum(segment.rows for segment in ordered), sum(segment.bad for segment in ordered)
         if read != written + bad:
-            raise _accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
+            raise accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
     aside = _publish_quarantine(target, ordered) if bad else None
     left = work_file(target)
     return Entry(
@@ -165,5 +165,6 @@ def _counts(plan: Conversion) -> PartCounts:
     return counts
 
 
-def _accounting(reason: str) -> AnabranchError:
+def accounting(reason: str) -> AnabranchError:
+    """Say that rows were lost or made up: nothing is published then."""
     return AnabranchError("accounting", reason, "This is a defect of Anabranch: nothing was written. Please report it.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -97,6 +98,9 @@ class Conversion(Plan[ConvertPart]):
         self.catalogue.save(self.folder)
 
 
+C = TypeVar("C", bound=Conversion)
+
+
 def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Conversion:
     """Plan the first round, each file with the types that its head needs.
 
@@ -139,7 +143,7 @@ def gathered(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOption
     )
 
 
-def next_round(plan: Conversion, files: Iterable[int], threads: int) -> Conversion:
+def next_round(plan: C, files: Iterable[int], threads: int) -> C:
     """Plan the parts that convert these files of the catalogue, with outputs of the types that are known now."""
     catalogue = _agreed(plan.catalogue)
     pieces = [Piece(index, unit, unit + 1) for index in files for unit in range(catalogue.files[index].units)]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from anabranch.errors import AnabranchError, SourceError
 from anabranch.files.model import BadRow
-from anabranch.files.plan import Conversion, Segment, next_round
+from anabranch.files.plan import C, Conversion, Segment, next_round
 from anabranch.files.tables import folded
 from anabranch.parts import Outcome
 from anabranch.storage import shown
@@ -13,7 +13,7 @@ from anabranch.storage import shown
 _SHOWN = 80  # characters of a value in a message
 
 
-def settle(plan: Conversion, outcomes: Sequence[Outcome], threads: int) -> Conversion:
+def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     """Take in a round's outcomes; plan another one for the files of which some rows need wider types.
 
     Every round widens a type or is the last, whose result has no parts. Of a file that failed, nothing is done again.
