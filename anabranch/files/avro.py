@@ -30,7 +30,6 @@ class AvroFile:
     """An avro file whose records become rows, and whose records' fields become columns."""
 
     warnings: tuple[str, ...] = ()
-    units: tuple[int, ...] = ()
 
     def __init__(self, file: IO[bytes], *_: object) -> None:
         self._records: Any = fastavro.reader(file)  # its stubs do not know that a record is a dict
@@ -38,6 +37,10 @@ class AvroFile:
         if not isinstance(written, dict) or written.get("type") != "record":
             raise SourceError("not-records", "the avro file holds no records", "Leave it out.")
         self.schema = pa.schema(list(_type(expand_schema(written))))
+
+    def units(self) -> tuple[int, ...]:
+        """Cut nothing: its blocks are small, and only found by reading them all."""
+        return ()
 
     def batches(self, *_: object) -> Iterator[pa.RecordBatch]:
         """Give all records."""

@@ -27,42 +27,51 @@ _BUFFER = 1 << 20  # bytes of a column that are read at once
 
 
 class TypedFile(Protocol):
-    """An open file: its schema, the rows of each of its units where it has such, and a unit's batches."""
+    """An open file, perhaps cut into units."""
 
     schema: pa.Schema
-    units: tuple[int, ...]
     warnings: tuple[str, ...]
 
+    def units(self) -> tuple[int, ...]:
+        """Count the rows of each unit; nothing where the file is not cut."""
+
     def batches(self, unit: int, wanted: pa.Schema, /) -> Iterator[pa.RecordBatch]:
-        """Give a unit's rows, or without units those of the whole file; the types may be others than wanted."""
+        """Give a unit's rows, or those of a file that is not cut; the types may be others than wanted."""
 
 
 def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: A002
     """Read a file's schema and the rows of its units; SourceError where it is damaged or has columns of one name."""
     with _readable(format), open_file() as file:
         typed = _FORMATS[format](file, options.head, options.header)
-        names = unique_names(typed.schema.names, options.duplicate_columns)
+        names, nameless = unique_names(typed.schema.names, rename=options.duplicate_columns == "rename")
         return Look(
             format,
             dialect=Dialect("", "", "", options.header) if format == "excel" else None,
             names=names,
             schema=_renamed(plain_schema(typed.schema), names),
-            units=typed.units,
-            warnings=typed.warnings,
+            units=typed.units(),
+            warnings=(*typed.warnings, *nameless),
         )
 
 
 def read_columnar(open_file: Open, look: Look, first: int, stop: int) -> Iterator[pa.RecordBatch]:
-    """Give the rows of the units from `first` up to `stop`, in batches of at most BATCH_ROWS rows.
+    """Give the rows of the units from `first` up to `stop`; see `read_units`."""
+    return (batch for _, batch in read_units(open_file, look, range(first, stop)))
 
-    A file without units is one unit. The types are those of the look, but for excel's: there each batch has its own.
+
+def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Give the rows of some units in batches of at most BATCH_ROWS rows, each with the number of its unit.
+
+    A file without units is one. The types are those of the look, but for excel's: there each batch has its own.
+    Raises SourceError where the file is damaged.
     """
     header = look.dialect is None or look.dialect.header
     with _readable(look.format), open_file() as packed, _seekable(packed, look.codec) as file:
         typed = _FORMATS[look.format](file, 0, header)
-        for unit in range(first, min(stop, len(look.units) or 1)):
+        for unit in range(units.start, min(units.stop, len(look.units) or 1)):
             for batch in typed.batches(unit, look.schema):
-                yield from _plain(batch, look.names).to_batches(BATCH_ROWS)
+                for part in _plain(batch, look.names).to_batches(BATCH_ROWS):
+                    yield unit, part
 
 
 class _Parquet:
@@ -71,16 +80,17 @@ class _Parquet:
     def __init__(self, file: IO[bytes], *_: object) -> None:
         self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
         self.schema = self._file.schema_arrow
-        groups = self._file.metadata
-        self.units = tuple(groups.row_group(index).num_rows for index in range(groups.num_row_groups))
+
+    def units(self) -> tuple[int, ...]:
+        metadata = self._file.metadata
+        return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
 
     def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
-        if not self.units:
-            return
-        group = self._file.metadata.row_group(unit)
-        width = max(group.total_byte_size // max(group.num_rows, 1), 1)
-        rows = max(min(BATCH_ROWS, BATCH_BYTES // width), 1)
-        yield from self._file.iter_batches(rows, row_groups=[unit], use_threads=False)
+        if self._file.num_row_groups:
+            group = self._file.metadata.row_group(unit)
+            width = max(group.total_byte_size // max(group.num_rows, 1), 1)
+            rows = max(min(BATCH_ROWS, BATCH_BYTES // width), 1)
+            yield from self._file.iter_batches(rows, row_groups=[unit], use_threads=False)
 
 
 class _Arrow:
@@ -89,17 +99,17 @@ class _Arrow:
     warnings: tuple[str, ...] = ()
 
     def __init__(self, file: IO[bytes], *_: object) -> None:
+        self._source = file
         self._file = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False))
         self.schema = self._file.schema
-        self.units = tuple(self._rows(file))
 
-    def _rows(self, file: IO[bytes]) -> Iterator[int]:
-        """Count each batch's rows by its first column alone."""
-        narrow = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False, included_fields=[0]))
-        return (narrow.get_batch(index).num_rows for index in range(narrow.num_record_batches))
+    def units(self) -> tuple[int, ...]:
+        first_column = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[0])
+        narrow = pa.ipc.open_file(self._source, options=first_column)
+        return tuple(narrow.get_batch(index).num_rows for index in range(narrow.num_record_batches))
 
     def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
-        if self.units:
+        if self._file.num_record_batches:
             yield self._file.get_batch(unit)
 
 
@@ -107,11 +117,13 @@ class _ArrowStream:
     """Batches one behind the other, which can only be read from begin to end."""
 
     warnings: tuple[str, ...] = ()
-    units: tuple[int, ...] = ()
 
     def __init__(self, file: IO[bytes]) -> None:
         self._stream = pa.ipc.open_stream(file, options=pa.ipc.IpcReadOptions(use_threads=False))
         self.schema = self._stream.schema
+
+    def units(self) -> tuple[int, ...]:
+        return ()
 
     def batches(self, *_: object) -> Iterator[pa.RecordBatch]:
         yield from self._stream
@@ -123,10 +135,12 @@ class _Orc:
     def __init__(self, file: IO[bytes], *_: object) -> None:
         self._file = orc.ORCFile(file)
         self.schema = self._file.schema
-        self.units = tuple(self._file.read_stripe(unit, [0]).num_rows for unit in range(self._file.nstripes))
+
+    def units(self) -> tuple[int, ...]:
+        return tuple(self._file.read_stripe(unit, [0]).num_rows for unit in range(self._file.nstripes))
 
     def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
-        if self.units:
+        if self._file.nstripes:
             yield self._file.read_stripe(unit)
 
 
