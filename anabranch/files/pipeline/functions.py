@@ -1,0 +1,99 @@
+"""The functions that users name or hand over: import them, ask what they take, and whether other processes get them."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from anabranch.errors import UsageError
+from anabranch.storage import fingerprint
+
+Function = Callable[..., Any]
+
+
+def load_function(reference: str) -> Function:
+    """Import `package.module:name`, also from the current folder; UsageError where that gives nothing to call."""
+    module, _, name = reference.partition(":")
+    found: Any = _module(module, reference)
+    for word in name.split("."):
+        try:
+            found = getattr(found, word)
+        except AttributeError:
+            raise UsageError(
+                "function-missing", f"{module} has no {name}", "Check the name: package.module:function.", reference
+            ) from None
+    if not callable(found):
+        raise UsageError("function-missing", f"{reference} cannot be called", "Name a function.", reference)
+    return found  # type: ignore[no-any-return]
+
+
+def code_of(references: Iterable[str]) -> str:
+    """Fingerprint the source of the modules that the references name, but not of what these import."""
+    return fingerprint(*[(reference, _source(load_function(reference))) for reference in references])
+
+
+def takes_state(function: Function) -> bool:
+    """Whether a function wants a state behind the record: a second argument that must be given, or is called so."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # of C
+        return False
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "state")
+
+
+def reference_to(function: Function) -> str | None:
+    """Name a function as `package.module:name`, where other processes find it by that."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    if not module or not name or module in ("__main__", "builtins") or "<" in name:
+        return None
+    try:
+        return f"{module}:{name}" if load_function(f"{module}:{name}") is function else None
+    except UsageError:
+        return None
+
+
+def why_here(functions: Iterable[Function | None]) -> str:
+    """Say why these functions can be called in this process only; an empty text where they can be called in others."""
+    for function in functions:
+        if function is None or reference_to(function):
+            continue
+        name = getattr(function, "__qualname__", type(function).__name__)
+        if "<lambda>" in name:
+            return f"{name} is a lambda"
+        if "<locals>" in name:
+            return f"{name} is a closure"
+        if getattr(function, "__module__", None) == "__main__":
+            return f"{name} is defined in __main__"
+        try:
+            cloudpickle.dumps(function)
+        except Exception as error:  # noqa: BLE001  whatever its own __reduce__ raises
+            return f"{name} cannot be pickled ({error})"
+    return ""
+
+
+@cache
+def _module(name: str, reference: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)  # behind all others; processes that are started from here inherit it
+    try:
+        return import_module(name)
+    except Exception as error:
+        raise UsageError(
+            "function-missing",
+            f"{name} cannot be imported ({type(error).__name__}: {error})",
+            "Install its package here and on every worker, or run in the folder of the module.",
+            reference,
+        ) from error
+
+
+def _source(function: Function) -> str:
+    module = inspect.getmodule(function)
+    file = getattr(module, "__file__", None)
+    return fingerprint(Path(file).read_bytes()) if file and Path(file).exists() else repr(module)

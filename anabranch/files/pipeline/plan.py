@@ -1,0 +1,158 @@
+"""Plan a pipeline: measure the function with the first records, decide where it runs, cut the files into parts."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from anabranch.batches import contiguous, part_count
+from anabranch.errors import UsageError
+from anabranch.files.catalogue import File
+from anabranch.files.pipeline.decision import Decision, Measured, decide
+from anabranch.files.pipeline.options import PipelineOptions
+from anabranch.files.pipeline.spans import Applied, ApplyPart, Span
+from anabranch.files.plan import Conversion
+from anabranch.files.survey import code_key
+from anabranch.parts import Outcome
+from anabranch.storage import code_version, fingerprint
+
+START_SECONDS = 3.7  # that a run takes longer on new processes: docs/decisions/0001
+_ASSUMED = Measured(0, 20e-6, 20e-6)  # where nothing is measured
+_DENSITY = 0.01  # records per byte of text: the same
+_CODEC_RATIO = 4  # bytes of text for each compressed one
+_READING = 2e-6  # seconds for a record, to read it and to write what becomes of it
+_OF_WRITING = {"pattern", "combine", "compression", "trigger", "trigger_on", "final", "mode", "to"}
+
+
+@dataclass(frozen=True, slots=True)
+class Applying(Conversion):
+    """A conversion whose records go through a function first: its parts are ApplyParts."""
+
+    applied: tuple[Applied, ...] = ()  # by the probe
+    decision: Decision = field(default_factory=lambda: Decision("inline", 1, 1, ""))
+
+    @property
+    def options(self) -> PipelineOptions:
+        """Those of the run."""
+        return cast(PipelineOptions, self.catalogue.options)
+
+
+def probing(known: Conversion) -> Applying:
+    """Plan one part that calls the function for the first records, where its cost must be known."""
+    plan = Applying(**{name: getattr(known, name) for name in known.__dataclass_fields__})
+    if plan.options.mode in ("process", "inline") or not plan.catalogue.files:
+        return plan
+    first = Span(0, 0, 1, limit=1 if plan.options.batch else 2)
+    return replace(plan, parts=(_part(plan, 0, [first], 0.0),))
+
+
+def applying(plan: Applying, probe: Sequence[Outcome], threads: int, start_seconds: float = START_SECONDS) -> Applying:
+    """Decide by what the first records took, and plan the parts for all others.
+
+    Raises the UsageError that the function's first records met: no other record would fare better.
+    """
+    for outcome in probe:
+        if isinstance(outcome.error, UsageError):
+            raise outcome.error
+    seen = tuple(one for outcome in probe if outcome.done for one in outcome.manifest.segments)
+    plan = replace(plan, parts=(), converted=tuple(probe), applied=seen)
+    density = next((one.density for one in seen if one.density), _DENSITY)
+    records = [_records(file, density) for file in plan.catalogue.files]
+    measured = next((_measured(one) for one in seen if one.chunks), None)
+    decision = _decision(plan.options, measured, sum(records), threads, start_seconds)
+    plan = replace(plan, decision=decision, python_seconds=math.inf if decision.mode == "process" else 0.0)
+    per_record = _READING + _cost(measured or _ASSUMED, decision)
+    return replace(plan, parts=tuple(_parts(plan, [count * per_record for count in records], threads)))
+
+
+def _records(file: File, density: float) -> float:
+    if file.look.units:
+        return float(sum(file.look.units))
+    return file.source.size * (_CODEC_RATIO if file.look.codec else 1) * density
+
+
+def _measured(one: Applied) -> Measured:
+    records = max(one.rows - one.bad, 1)
+    return Measured(records, one.cpu / records, one.wall / records)
+
+
+def _decision(
+    options: PipelineOptions, measured: Measured | None, records: float, threads: int, start_seconds: float
+) -> Decision:
+    if measured and options.mode == "auto":
+        return decide(measured, records, threads, options.chunk_size, start_seconds=start_seconds)
+    if measured and options.mode == "thread" and measured.waits:
+        return decide(measured, records, threads, options.chunk_size)
+    mode = "inline" if options.mode == "auto" else options.mode
+    return Decision(mode, 1 if mode == "inline" else threads, options.chunk_size, "")
+
+
+def _cost(measured: Measured, decision: Decision) -> float:
+    """Give the seconds that a record takes of the time of a part."""
+    return measured.wall / decision.workers if measured.waits and decision.mode == "thread" else measured.wall
+
+
+def _parts(plan: Applying, costs: Sequence[float], threads: int) -> Iterator[ApplyPart]:
+    count = part_count(sum(costs), threads)
+    lost = {one.piece.file for one in plan.applied if one.error or one.bad_row or one.failure}
+    spans = [
+        (span, cost)
+        for index, file in enumerate(plan.catalogue.files)
+        if index not in lost
+        for span, cost in _spans(index, file, costs[index], sum(costs) / count, plan.applied)
+    ]
+    for index, run in enumerate(contiguous([cost for _, cost in spans], count)):
+        some = spans[run.start : run.stop]
+        yield _part(plan, index, list(_joined(span for span, _ in some)), sum(cost for _, cost in some), threads)
+
+
+def _spans(
+    index: int, file: File, cost: float, target: float, probed: Sequence[Applied]
+) -> Iterator[tuple[Span, float]]:
+    """Cut a file at its units, and those that would keep one worker too long into shares; each with its seconds."""
+    divisible = bool(file.cuts or file.look.units)
+    for unit in range(file.units):
+        skip = max([max(one.chunks, 1) for one in probed if (one.piece.file, one.piece.first) == (index, unit)] or [0])
+        shares = max(1, round(cost / file.units / target)) if divisible else 1
+        for share in range(shares):
+            yield Span(index, unit, unit + 1, share, shares, skip), cost / file.units / shares
+
+
+def _joined(spans: Iterable[Span]) -> Iterator[Span]:
+    """Join the spans that follow each other in a file, and are whole."""
+    run: Span | None = None
+    for span in spans:
+        if run and run.file == span.file and not any((run.skip, span.skip, run.shares > 1, span.shares > 1)):
+            run = replace(run, stop=span.stop)
+        else:
+            if run:
+                yield run
+            run = span
+    if run:
+        yield run
+
+
+def _part(plan: Applying, index: int, spans: Sequence[Span], cost: float, threads: int = 1) -> ApplyPart:
+    files, decision = plan.catalogue.files, plan.decision
+    used = [(files[span.file].key, span) for span in spans]
+    options = plan.options.model_dump(exclude=_OF_WRITING)
+    written = plan.options.to if plan.options.lines else "tables"
+    code = (code_key(), code_version(Path(__file__).parent), plan.options.code)
+    key = fingerprint("apply", *code, used, options, written)
+    inner = -(-decision.workers // threads) if decision.mode == "thread" else 1
+    path = str(plan.catalogue.path(plan.folder))
+    alone = decision.mode == "inline"
+    return ApplyPart(index, _label(files, spans), cost, key, path, plan.folder, tuple(spans), inner, alone)
+
+
+def _label(files: Sequence[File], spans: Sequence[Span]) -> str:
+    first, last = spans[0], spans[-1]
+    label, end, units = files[first.file].source.label, files[last.file].source.label, files[first.file].units
+    if first.file != last.file:
+        return f"{label} to {end}"
+    if first.limit:
+        return f"{label}, the first records"
+    blocks = f", {first.first + 1} to {last.stop} of {units} blocks" if units > 1 else ""
+    shares = f", shares {first.share + 1} to {last.share + 1}" if first.shares > 1 or last.shares > 1 else ""
+    return f"{label}{blocks}{shares}"

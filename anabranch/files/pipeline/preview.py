@@ -1,0 +1,27 @@
+"""What a pipeline would do, told without calling its function."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anabranch.files.pipeline.functions import load_function
+from anabranch.files.pipeline.options import PipelineOptions
+from anabranch.files.pipeline.plan import Applying, applying, probing
+from anabranch.files.plan import gathered
+from anabranch.files.preview import check as check_conversion
+from anabranch.files.survey import look, survey
+from anabranch.here import map_here
+from anabranch.parts import Job
+
+
+def check(source: Sequence[str], output: str | None, options: PipelineOptions) -> list[Path]:
+    """Import the functions, and say which files will be written; UsageError for what can be told before reading."""
+    for name in (options.function, options.init, options.merge, options.trigger, options.final):
+        if name:
+            load_function(name)
+    return check_conversion(source, output, options)
+
+
+def preview(job: Job[PipelineOptions]) -> Applying:
+    """Look at the files, and plan the parts as for a function of 20 µs; reads only."""
+    looks = survey(job)
+    return applying(probing(gathered(looks, map_here(look, looks, job.threads), job)), (), job.threads)

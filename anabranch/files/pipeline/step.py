@@ -1,0 +1,195 @@
+"""Call the user's function for records: their results, what failed, the state that came of it, and what it took."""
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+
+from anabranch.errors import UsageError
+from anabranch.files.pipeline.functions import Function, load_function, takes_state
+from anabranch.files.pipeline.options import PipelineOptions
+
+Record = dict[str, Any]
+State = dict[str, Any]
+
+_prepared: dict[Function, State] = {}
+_preparing = threading.Lock()
+
+
+def identity(result: Any) -> Any:
+    """Give a result as it is."""
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A record for which the function raised; `index` counts from 0 within what the function was called for."""
+
+    index: int
+    error: str  # the exception's type
+    message: str
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of some records."""
+
+    records: int = 0
+    results: list[Any] = field(default_factory=list)
+    dropped: int = 0  # for which the function returned None
+    failures: list[Failure] = field(default_factory=list)
+    state: State | None = None  # to be merged
+    cpu: float = 0.0  # seconds
+    wall: float = 0.0
+
+    def add(self, ran: "Ran", step: "Step") -> None:
+        """Append what came of the next records."""
+        self.failures += [replace(one, index=one.index + self.records) for one in ran.failures]
+        self.results += ran.results
+        self.records += ran.records
+        self.dropped += ran.dropped
+        self.cpu += ran.cpu
+        self.wall += ran.wall
+        if ran.state is not None:
+            self.state = ran.state if self.state is None else step.merged([self.state, ran.state])
+
+
+class FunctionError(Exception):
+    """The function raised, and no record may be skipped."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is done with every record; survives pickle where its functions do.
+
+    The state that a function gets begins, for each run of records, as a copy of `start` with what `init` returned in
+    this process. What the function leaves in it, without what came from `init`, is merged in the order of the records:
+    so `start` should be what `merge` leaves alone, such as a count of 0.
+    """
+
+    function: Function
+    init: Callable[[], State] | None = None
+    merge: Callable[[State, State], State] | None = None
+    start: Mapping[str, Any] = field(default_factory=dict)
+    batch: str = ""
+    stop_at_error: bool = False
+    encode: Callable[[Any], Any] = identity  # of each result; one that raises makes a failed record
+
+    @classmethod
+    def of(cls, options: PipelineOptions, encode: Callable[[Any], Any]) -> "Step":
+        """Import the functions that the options name."""
+        init, merge = (name and load_function(name) for name in (options.init, options.merge))
+        function, stop = load_function(options.function), options.on_error == "fail"
+        return cls(function, init or None, merge or None, {}, options.batch, stop, encode)
+
+    def run(self, records: Sequence[Record]) -> Ran:
+        """Call the function for each record, in order; raises FunctionError where the first failure shall end it."""
+        state, ran = self.begin(), Ran(len(records))
+        with _timed(ran):
+            self.call(records, state, ran)
+        ran.state = self.end(state)
+        return ran
+
+    def run_table(self, table: pa.Table) -> tuple[pa.Table | None, Ran]:
+        """Call the function once for the whole table, which is a frame for it with `batch` pandas."""
+        state, ran, made = self.begin(), Ran(table.num_rows), None
+        with _timed(ran):
+            try:
+                made = as_table(self._bound(state)(table.to_pandas() if self.batch == "pandas" else table))
+            except Exception as error:
+                ran.failures = [_failure(index, error) for index in range(table.num_rows)]
+                if self.stop_at_error:
+                    raise FunctionError(ran.failures[0]) from error
+        ran.state = self.end(state)
+        return made, ran
+
+    def begin(self) -> State:
+        """Make a fresh state."""
+        return {**copy.deepcopy(dict(self.start)), **prepared(self.init)}
+
+    def call(self, records: Sequence[Record], state: State, ran: Ran) -> None:
+        """Call the function for each record, and note in `ran` what came of it."""
+        function, encode, keep = self._bound(state), self.encode, ran.results.append
+        for index, record in enumerate(records):
+            try:
+                result = function(record)
+                if result is None:
+                    ran.dropped += 1
+                else:
+                    keep(encode(result))
+            except Exception as error:
+                ran.failures.append(_failure(index, error))
+                if self.stop_at_error:
+                    raise FunctionError(ran.failures[-1]) from error
+
+    def end(self, state: State) -> State | None:
+        """Take from a state what is to be merged; UsageError where something is, and nobody would merge it."""
+        if not takes_state(self.function):
+            return None
+        mine = prepared(self.init)
+        left = {name: value for name, value in state.items() if name not in mine or mine[name] is not value}
+        if self.merge:
+            return left
+        if not _same(left, self.start):
+            raise UsageError(
+                "state-not-merged",
+                f"the function changed its state ({', '.join(sorted(map(repr, left)))}), of which each process has "
+                "one of its own",
+                "Name a function that makes one state of two as merge, or run without parallel.",
+            )
+        return None
+
+    def merged(self, states: Iterable[State | None]) -> State:
+        """Merge states in their order."""
+        there = [state for state in states if state is not None]
+        return reduce(self.merge, there) if there and self.merge else copy.deepcopy(dict(self.start))
+
+    def _bound(self, state: State) -> Callable[[Any], Any]:
+        return (lambda record: self.function(record, state)) if takes_state(self.function) else self.function
+
+
+def prepared(init: Callable[[], State] | None) -> State:
+    """Call `init` once in this process, and give what it returned."""
+    if init is None:
+        return {}
+    with _preparing:
+        if init not in _prepared:
+            _prepared[init] = dict(init())
+        return _prepared[init]
+
+
+def as_table(made: Any) -> pa.Table | None:
+    """Take what a function of batches returned: a table, a batch, a frame, or nothing."""
+    if made is None or isinstance(made, pa.Table):
+        return made
+    if isinstance(made, pa.RecordBatch):
+        return pa.Table.from_batches([made])
+    return pa.Table.from_pandas(made, preserve_index=False).replace_schema_metadata()
+
+
+@contextmanager
+def _timed(ran: Ran) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.thread_time()
+    yield
+    ran.wall, ran.cpu = time.perf_counter() - wall, time.thread_time() - cpu
+
+
+def _failure(index: int, error: Exception) -> Failure:
+    return Failure(index, type(error).__name__, str(error))
+
+
+def _same(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    try:
+        return bool(one == two)
+    except Exception:  # noqa: BLE001  such as arrays, which are not simply equal or not
+        return False
