@@ -10,7 +10,7 @@ from anabranch.files import foreign_dbf, foreign_own
 
 Convert = Callable[[str], Any]
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?"
+_NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?"
 _NAME = r'[^\s,="\\]+'
 _VALUE = rf'(?:{_NUMBER}|-?\d+i|t|T|true|True|TRUE|f|F|false|False|FALSE|"[^"\\]*")'
 _POINT = rf"{_NAME}(?:,{_NAME}={_NAME})* {_NAME}={_VALUE}(?:,{_NAME}={_VALUE})*(?: \d+)?"

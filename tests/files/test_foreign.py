@@ -233,3 +233,18 @@ def test_tables_hold_the_records():
     assert sum(table.num_rows for table in tables) == 2000
     assert max(table.num_rows for table in tables) == 1024
     assert tables[0].slice(0, 2).to_pylist() == [BSON_EXPECTED[0], dict.fromkeys(BSON_EXPECTED[0]) | {"name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("libsvm", "1" * 500_000 + "x"),
+        ("ilp", "cpu v=" + "1" * 500_000 + "x"),
+        ("bed", "c\t1\t2" + " " * 500_000),
+        ("gtf", "a\tb\tc\t1\t2\t.\t+\t.\t" + 'k "v" ' * 50_000),
+        ("ntriples", '<a> <p> "' + "\\n" * 200_000),
+    ],
+)
+def test_a_long_line_that_does_not_fit_is_refused_soon(name, line):
+    with pytest.raises(SourceError, match="line 1 is not understood"):  # a pattern that tries all ways would never end
+        read(name, line.encode())
