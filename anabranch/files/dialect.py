@@ -4,7 +4,7 @@ from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Container, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 
 import pyarrow as pa
 
@@ -35,13 +35,12 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
     names, warnings = _names(rows, body, known, options)
     start = rows.end(0) if dialect.header else 0
     sample = body[start : rows.end(min(known, options.head + int(dialect.header)) - 1)] if known else b""
-    fresh = whole and start == len(body)
     return Look(
         format=format,
         dialect=dialect,
         data_start=begin + start,
         names=names,
-        schema=_schema(sample, dialect, names, options, fresh),
+        schema=_schema(sample, dialect, names, options, whole and known == int(dialect.header)),
         warnings=(*warnings, *(["it holds NUL characters"] if b"\0" in body else [])),
     )
 
@@ -78,7 +77,7 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
 
 def _unique(names: list[str], rename: bool) -> tuple[tuple[str, ...], list[str]]:
     """Name the nameless columns by their place, and number those of one name, or refuse them."""
-    given, unique, warnings = set(names), dict[str, None](), []
+    taken, unique, warnings = set(names), dict[str, None](), []
     for place, name in enumerate(names, 1):
         if name in unique and not rename:
             raise SourceError(
@@ -87,16 +86,16 @@ def _unique(names: list[str], rename: bool) -> tuple[tuple[str, ...], list[str]]
                 "Rename one, or have them numbered with --duplicate-columns rename.",
                 item=name,
             )
-        chosen = name if name and name not in unique else _free(name, place, {*given, *unique})
+        chosen = name if name and name not in unique else _free(name or f"column{place}", taken)
+        taken.add(chosen)
         unique[chosen] = None
         if not name:
             warnings.append(f"column {place} has no name; it is called {chosen!r}")
     return tuple(unique), warnings
 
 
-def _free(name: str, place: int, taken: Container[str]) -> str:
-    names = (f"{name}_{number}" if name else f"column{number}" for number in count(2 if name else place))
-    return next(free for free in names if free not in taken)
+def _free(name: str, taken: Container[str]) -> str:
+    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
 
 
 def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:

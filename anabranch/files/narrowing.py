@@ -79,9 +79,9 @@ def cast(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> pa.Array:
         return cells
     if types.is_null(kind) and cells.null_count < len(cells):
         raise MisfitError
+    cells = _without_empty(cells)
     if cells.null_count == len(cells):
         return pa.nulls(len(cells), kind)
-    cells = _without_empty(cells)
     try:
         return cast_given(cells, kind) if manner == "given" else cast_strictly(cells, kind, manner == "wide")
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -90,6 +90,8 @@ def cast(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> pa.Array:
 
 def fits(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np.bool_]:
     """Say of each cell whether the type can hold it."""
+    if _holds(cells, kind, manner):
+        return np.ones(len(cells), np.bool_)
     fit = _alike(cells, kind, manner)
     cells = pc.if_else(pa.array(fit), cells, None)
     todo = [(0, len(cells))]
@@ -133,7 +135,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _without_empty(cells: pa.StringArray) -> pa.StringArray:
-    offsets, _ = layout(cells)
+    offsets, _ = layout(cells) if len(cells) else (np.empty(0), None)
     if np.count_nonzero(offsets[1:] == offsets[:-1]) == cells.null_count:
         return cells
     return pc.if_else(pc.equal(pc.binary_length(cells), 0), None, cells)

@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -33,7 +34,7 @@ def test_a_stream_is_cut_where_a_file_is(text, block, newline, data):
             list(blocks(Trickle(text), look, block=block))
     else:
         cuts = cuts_of(text, block, dialect, start)
-        expected = [text[begin:end] for begin, end in zip(cuts, cuts[1:], strict=False)]
+        expected = [text[begin:end] for begin, end in pairwise(cuts)]
 
         assert list(blocks(Trickle(text), look, block=block)) == expected
         assert b"".join(expected) == text[start:]
@@ -48,7 +49,7 @@ def test_a_stream_may_begin_with_any_record(text, block, data):
         begin = [start, *cuts[start // block + 1 :]]
         rest = list(blocks(io.BytesIO(text[start:]), Look("csv", dialect=Dialect()), start, block))
 
-        assert rest == [text[one:two] for one, two in zip(begin, begin[1:], strict=False)]
+        assert rest == [text[one:two] for one, two in pairwise(begin)]
 
 
 @given(st.lists(st.sampled_from([b'{"a": "', b"\n", b"\r", b'"}', b"}"])).map(b"".join), st.integers(1, 20))
