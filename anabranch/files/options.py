@@ -26,6 +26,10 @@ class ReadOptions(BaseModel):
     format: Annotated[
         str | None, Field(description="Format of the sources, such as csv or jsonl. Default: by name and content.")
     ] = None
+    format_options: Annotated[
+        str | None,
+        Field(description="What a further format needs to know: tag=book, or widths=5,10;names=id,name."),
+    ] = None
     encoding: Annotated[
         str | None,
         Field(description="Encoding of text, such as cp1251. Default: UTF-8, or what a byte order mark says."),
