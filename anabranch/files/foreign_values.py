@@ -25,6 +25,9 @@ def plain_record(found: Any, *, utc: bool = False) -> Record:
 
     With `utc` times without a zone are in UTC. SourceError where a value is of an unknown kind.
     """
+    if type(found) is dict and set(map(type, (*found, *found.values()))) <= {str}:  # as most are
+        _text("".join((*found, *found.values())))
+        return found
     record = _Plain(utc)(found)
     return record if isinstance(record, dict) else {"value": record}
 

@@ -164,9 +164,12 @@ def _texts(values: Sequence[Any]) -> pa.Array:
     return pa.array([value if value is None else as_text(value) for value in values], pa.string())
 
 
-def _least(values: Iterable[Any], on_conflict: OnConflict = "fail", column: str = "") -> pa.DataType:
-    kinds = dict.fromkeys(type_of(value, on_conflict) for value in values)
-    return reduce(lambda one, two: wider(one, two, on_conflict, column), kinds, pa.null())
+def _least(values: Sequence[Any], on_conflict: OnConflict = "fail", column: str = "") -> pa.DataType:
+    if set(map(type, values)) <= _TYPES.keys():
+        found = {_TYPES[kind] for kind in set(map(type, values))}  # without a look at each value
+    else:
+        found = {type_of(value, on_conflict) for value in values}
+    return reduce(lambda one, two: wider(one, two, on_conflict, column), found, pa.null())
 
 
 def _integer_type(value: int) -> pa.DataType:
