@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from anabranch import operate
-from anabranch.command import FLAGS, choices, shown_default
+from anabranch.command import FLAGS, choices, shown_default, spoken
 from anabranch.config import RunOptions
 from anabranch.workloads import WORKLOADS, load
 
@@ -24,6 +24,10 @@ VARIABLES = {
     "counts: an address in a Prefect profile (`prefect config set PREFECT_API_URL=…`) does not",
     "ANABRANCH_CLUSTER": "the Dask scheduler to use where `--cluster` is not given",
     "ANABRANCH_WORK_DIR": "the folder for work files where `--work-dir` is not given; default `~/.cache/anabranch`",
+    "ANABRANCH_PARALLEL": "whether `bulk_convert` and `pipeline` use several threads where `parallel` is not given: true or false",
+    "ANABRANCH_WORKERS": "how many they use where `workers` is not given; default one per core",
+    "ANABRANCH_PARALLEL_MODE": "auto, thread, process or inline, where `parallel_mode` is not given; default auto",
+    "ANABRANCH_CHUNK_SIZE": "records at a time where `chunk_size` is not given; default 1000",
     "ANABRANCH_STATE_DIR": "the folder of the background server and worker; default `~/.local/state/anabranch`",
 }
 
@@ -56,7 +60,8 @@ def _lines() -> Iterator[str]:
 
 def _described(model: type[BaseModel]) -> dict[str, str]:
     found = {}
-    for name, field in model.model_fields.items():
+    for field_name, field in model.model_fields.items():
+        name = spoken(field_name, field)
         several, default = choices(field), shown_default(field)
         of = f" Of: {', '.join(several)}." if several else ""
         found[name] = f"{field.description}{of}{f' Default: `{default}`.' if default else ''}"
