@@ -4,6 +4,7 @@ from prefect import flow
 
 from anabranch.config import RunOptions
 from anabranch.files.join import join
+from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import plan
 from anabranch.files.preview import check
@@ -13,7 +14,7 @@ from anabranch.parts import Report
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
-from tasks.files import convert_part, look_at_files
+from tasks.files import convert_part, look_at_files, unpack_slices
 
 
 @flow(name="convert-files", retries=0)  # parts are retried; the setting for all flows would run what failed for good
@@ -35,7 +36,8 @@ def convert_files(
     """
     check(source, output, options)
     job = job_of(source, output, options, run)
-    looks = survey(job)
+    listing = listed(job)
+    looks = survey(listing, map_parts(unpack_slices, listing, run), job)
     conversion = plan(looks, map_parts(look_at_files, looks, run), job)
     while conversion.parts:  # once, unless rows turn out to need wider types than the heads of their files told
         conversion.save()

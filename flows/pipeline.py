@@ -5,6 +5,7 @@ from dataclasses import replace
 from prefect import flow
 
 from anabranch.config import RunOptions, cluster_address
+from anabranch.files.listing import listed
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import START_SECONDS, applying, probing
@@ -16,7 +17,7 @@ from anabranch.parts import Report
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
-from tasks.files import convert_part, look_at_files
+from tasks.files import convert_part, look_at_files, unpack_slices
 from tasks.pipeline import apply_part
 
 
@@ -39,7 +40,8 @@ def run_pipeline(
     """
     check(source, output, options)
     job = job_of(source, output, options, run)
-    looks = survey(replace(job, refresh=job.refresh or options.stateful))
+    listing = listed(replace(job, refresh=job.refresh or options.stateful))
+    looks = survey(listing, map_parts(unpack_slices, listing, run), job)
     probe = probing(gathered(looks, map_parts(look_at_files, looks, run), job))
     probe.save()
     pipeline = applying(

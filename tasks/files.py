@@ -4,9 +4,16 @@ from prefect import task
 
 from anabranch.files.plan import ConvertPart
 from anabranch.files.survey import LookPart, look
+from anabranch.files.unpack import SlicePart, SourceSlice, unpack
 from anabranch.files.work import work
 from anabranch.run.mapping import Done, carry_out
 from tasks.policy import RETRIED
+
+
+@task(name="unpack", task_run_name="unpack {part.label}", **RETRIED)
+def unpack_slices(part: SlicePart[SourceSlice]) -> Done:
+    """Decompress slices of big files into the work folder."""
+    return carry_out(unpack, part)
 
 
 @task(name="look", task_run_name="look at {part.label}", **RETRIED)

@@ -16,6 +16,7 @@ from anabranch.files import remote
 from anabranch.files.formats import CODEC_SUFFIXES
 from anabranch.files.frames import NAMES, frames
 from anabranch.files.model import Source
+from anabranch.spans import SpanFile
 
 __all__ = [
     "decoded",
@@ -50,7 +51,9 @@ def named_codec(path: str) -> str:
 
 
 def open_source(source: Source) -> IO[bytes]:
-    """Open the bytes as they lie there, seekable; SourceError where that is refused."""
+    """Open the bytes as they lie there, unpacked where they were, seekable; SourceError where that is refused."""
+    if source.spans:
+        return io.BufferedReader(SpanFile(source.spans), _BUFFER)
     if remote.is_url(source.path):
         return remote.open_file(source.path, source.label)
     try:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from functools import partial
 
 from anabranch.files.join import publish
+from anabranch.files.listing import listed
 from anabranch.files.manifest import Entry
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, plan
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
 from anabranch.files.survey import look, survey
+from anabranch.files.unpack import unpack
 from anabranch.files.work import work
 from anabranch.here import map_here
 from anabranch.parts import Job, Outcome
@@ -23,7 +25,8 @@ def convert(
     `seen` is called with the plan of the round and the outcome of every part, as it comes.
     """
     check(job.source, job.output, job.options)
-    looks = survey(job)
+    listing = listed(job)
+    looks = survey(listing, map_here(unpack, listing, job.threads), job)
     conversion = plan(looks, map_here(look, looks, job.threads), job)
     while conversion.parts:
         conversion.save()

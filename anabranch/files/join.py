@@ -8,11 +8,11 @@ from pathlib import Path
 
 from anabranch.errors import AnabranchError
 from anabranch.files.catalogue import File
+from anabranch.files.listing import code_key
 from anabranch.files.manifest import Entry, SourceEntry, output_key, record_path, write_record
 from anabranch.files.plan import Conversion, Segment
 from anabranch.files.quarantine import join_quarantine
 from anabranch.files.schema import dump_schema
-from anabranch.files.survey import code_key
 from anabranch.files.writing import join_segments
 from anabranch.parts import ErrorLine, PartCounts, Report
 from anabranch.storage import published, shown, work_file
@@ -47,9 +47,9 @@ def _clear(plan: Conversion) -> None:
     """Remove the segments of what is published; those of a source that failed may serve the next run."""
     for segment in plan.segments:
         if segment.piece.file not in plan.failed and not (plan.catalogue.options.combine and plan.all_errors):
-            for file in (segment.file, segment.quarantine):
-                if file:
-                    Path(file.path).unlink(missing_ok=True)
+            texts = [span.path for span in plan.catalogue.files[segment.piece.file].source.spans]
+            for path in (*(file.path for file in (segment.file, segment.quarantine) if file), *texts):
+                Path(path).unlink(missing_ok=True)
 
 
 def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
@@ -104,7 +104,7 @@ def _source(file: File, segments: Sequence[Segment]) -> SourceEntry:
         path=shown(file.source.path),
         size=file.source.size,
         format=file.look.format,
-        codec=file.look.codec,
+        codec=file.source.packed or file.look.codec,
         encoding=file.look.encoding,
         dialect=file.look.dialect and asdict(file.look.dialect),
         rows=sum(segment.rows for segment in segments),

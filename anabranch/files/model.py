@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from anabranch.spans import Span
+
 BLOCK = 16 << 20  # bytes of text; every block begins with the first record at or behind a multiple of this
 
 
@@ -17,6 +19,13 @@ class Source:
     size: int  # bytes on disk
     stamp: str  # changes whenever its content may have changed
     parent: str = ""  # folder below the one that was named, for patterns
+    spans: tuple[Span, ...] = ()  # where its decompressed bytes lie, once it was unpacked
+    packed: str = ""  # the codec that was undone then
+
+    @property
+    def text_size(self) -> int:
+        """Bytes to read: unpacked where it was."""
+        return sum(span.size for span in self.spans) or self.size
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, SourceError
 from anabranch.files import quotes
 from anabranch.files.catalogue import Catalogue, File
+from anabranch.files.listing import code_key
 from anabranch.files.manifest import Entry
 from anabranch.files.model import BLOCK, BadRow, Look, Source
 from anabranch.files.options import ConvertOptions
 from anabranch.files.schema import load_schema, settle, unify
-from anabranch.files.survey import LookPart, Seen, Survey, code_key, scannable
+from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
 from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile
 from anabranch.storage import fingerprint
@@ -114,7 +115,8 @@ def gathered(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOption
     """Gather what is known of every file; no parts yet. Raises UsageError as `plan` does."""
     given = load_schema(job.options.schema_file) if job.options.schema_file else None
     files: list[File] = []
-    errors: list[AnabranchError] = [*survey.errors]
+    listing = survey.listing
+    errors: list[AnabranchError] = [*listing.errors]
     skipped: list[Source] = []
     for source, seen in _seen(outcomes).items():
         try:
@@ -134,11 +136,11 @@ def gathered(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOption
         catalogue=Catalogue(tuple(files), job.options),
         outputs=tuple(str(named[file.source.path]) for file in files),
         output=job.output or "",
-        looked=tuple(outcomes),
-        sources=survey.sources,
+        looked=(*survey.unpacked, *outcomes),
+        sources=listing.sources,
         skipped=tuple(skipped),
         errors=tuple(errors),
-        unchanged=survey.unchanged,
+        unchanged=listing.unchanged,
         warnings=tuple(warnings),
     )
 
@@ -177,7 +179,7 @@ def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File
         raise SourceError("source-unreadable", "nobody looked at its begin", "Run the same command again.")
     if scannable(look):
         scans = [scan for one in seen for scan in one.scans]
-        cuts = quotes.boundaries(scans, look, source.size, BLOCK)
+        cuts = quotes.boundaries(scans, look, source.text_size, BLOCK)
     units = len(look.units) or max(len(cuts) - 1, 1)
     schema = _given(look, given) if given is not None else look.schema
     return File(source, look, units, cuts, schema, schema)
@@ -211,7 +213,7 @@ def _agreed(catalogue: Catalogue) -> Catalogue:
 
 def _seconds(file: File) -> float:
     rate = _RATES.get(file.look.format, _SLOW_RATE)
-    return _FILE_SECONDS + file.source.size * (_CODEC_RATIO if file.look.codec else 1) / rate
+    return _FILE_SECONDS + file.source.text_size * (_CODEC_RATIO if file.look.codec else 1) / rate
 
 
 def _part(plan: Conversion, index: int, pieces: Sequence[Piece], cost: float) -> ConvertPart:

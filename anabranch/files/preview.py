@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anabranch.errors import UsageError
+from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, plan
 from anabranch.files.schema import load_schema
@@ -25,5 +26,5 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
 
 def preview(job: Job[ConvertOptions]) -> Conversion:
     """Look at the files, and plan the conversion; reads only."""
-    looks = survey(job)
+    looks = survey(listed(job), (), job)
     return plan(looks, map_here(look, looks, job.threads), job)

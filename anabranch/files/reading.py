@@ -9,7 +9,7 @@ from typing import IO, Protocol
 import pyarrow as pa
 
 from anabranch.errors import SourceError
-from anabranch.files import codecs, columnar, delimited, dialect, foreign, json_array, jsonlines, tables
+from anabranch.files import codecs, columnar, delimited, dialect, foreign, json_array, jsonlines, remote, tables
 from anabranch.files.blocks import blocks
 from anabranch.files.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.files.model import BLOCK, BadRow, Examined, Look, MisfitError, Source
@@ -106,7 +106,11 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     if codec:
         with codecs.open_text(source, codec) as text:
             start = text.read(HEAD_BYTES)
-    kind = options.format or foreign.format_of(source.path) or format_of(source.path, start, source.label)
+    kind = (
+        options.format
+        or foreign.format_of(remote.shown_url(source.path))
+        or format_of(remote.shown_url(source.path), start, source.label)
+    )
     look = _look(source, codec, kind, options.for_format(kind), start)
     return replace(look, codec=codec, warnings=(*_misnamed(source, codec), *look.warnings))
 
@@ -207,6 +211,7 @@ def _exactly(raw: IO[bytes], size: int, source: Source) -> bytes:
 
 def _misnamed(source: Source, codec: str) -> tuple[str, ...]:
     named = codecs.named_codec(source.path)
+    codec = codec or source.packed
     if named == codec:
         return ()
     return (f"{source.label}: its name says {named or 'not compressed'}, its content {codec or 'not compressed'}",)

@@ -1,28 +1,24 @@
 """The first map: look at every file, and scan big ones in ranges for the quotes that decide where they can be cut."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import IO
 
 from anabranch.batches import contiguous, part_count
-from anabranch.errors import AnabranchError, SourceError, Stopped, as_ours
+from anabranch.errors import AnabranchError, Stopped, as_ours
 from anabranch.files import codecs, quotes
-from anabranch.files.manifest import Entry, output_key, read_record, record_path
+from anabranch.files.listing import Listing, code_key, unpacked
 from anabranch.files.model import BLOCK, Look, Source
 from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.files.reading import cuttable, look_at
-from anabranch.files.sources import find, require_unchanged
-from anabranch.parts import Job, Manifest, Part, Plan, WorkFile
-from anabranch.storage import code_version, fingerprint
+from anabranch.files.sources import require_unchanged
+from anabranch.parts import Job, Manifest, Outcome, Part, Plan
+from anabranch.storage import fingerprint
 
 _LOOK_SECONDS = 0.01  # per file
 _SCAN_RATE = 800e6  # bytes that one core scans for quotes in a second
 _BIG = 4  # blocks; a longer delimited file is scanned by several parts
 _RANGE = 16  # blocks that one part scans
-_LIBRARIES = ("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +58,19 @@ class LookManifest(Manifest):
 
 @dataclass(frozen=True, slots=True)
 class Survey(Plan[LookPart]):
-    """All files to look at, and those that cannot be read at all."""
+    """All files to look at."""
 
-    sources: tuple[Source, ...] = ()
-    errors: tuple[SourceError, ...] = ()
-    unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that need not be made again
+    listing: Listing = field(default_factory=lambda: Listing((), ""))
+    unpacked: tuple[Outcome, ...] = ()
 
 
-def survey(job: Job[ConvertOptions]) -> Survey:
-    """Find the files, peek into big ones, and plan who looks at what; reads only.
-
-    Raises UsageError where a source is missing.
-    """
-    found = find(job.source, job.output)
-    standing = {} if job.refresh else _standing(job)
-    groups = [found.sources] if job.options.combine else [(source,) for source in found.sources]
-    keys = {output_key(code_key(), group, job.options): group for group in groups}
-    fresh = [source for key, group in keys.items() if key not in standing for source in group]
-    glances = [glance for source in fresh for glance in _glances(source, job.options)]
+def survey(listing: Listing, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Survey:
+    """Peek into the big files, and plan who looks at what; reads only."""
+    glances = [glance for source in unpacked(listing, outcomes) for glance in _glances(source, job.options)]
     costs = [_seconds(glance) for glance in glances]
-    folder = job.work_dir / "files" / fingerprint(code_key(), found.sources, job.output, job.options)
     batches = contiguous(costs, part_count(sum(costs), job.threads))
     parts = [_part(index, glances[batch.start : batch.stop], job.options) for index, batch in enumerate(batches)]
-    return Survey(
-        tuple(parts),
-        str(folder),
-        reads=tuple(WorkFile(source.path, source.size, 0) for source in fresh),
-        sources=tuple(fresh),
-        errors=found.errors,
-        unchanged=tuple(standing[key] for key in keys if key in standing),
-    )
+    return Survey(tuple(parts), listing.folder, reads=listing.reads, listing=listing, unpacked=tuple(outcomes))
 
 
 def look(part: LookPart, stop: Callable[[], bool] = lambda: False) -> LookManifest:
@@ -109,20 +88,8 @@ def look(part: LookPart, stop: Callable[[], bool] = lambda: False) -> LookManife
     return LookManifest((), {"files": len(seen)}, seen=tuple(seen))
 
 
-def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:
-    """Give the outputs of earlier runs that are as they were left, by what they depend on."""
-    record = read_record(record_path(job.options, job.output or ""))
-    return {entry.key: entry for entry in (*record.outputs, *record.earlier) if entry.stands}
-
-
-@cache
-def code_key() -> str:
-    """Fingerprint the code of this workload, and the software under it that decides bytes, too."""
-    return fingerprint(code_version(Path(__file__).parent), *map(version, _LIBRARIES))
-
-
 def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
-    if source.size < _BIG * BLOCK:
+    if source.text_size < _BIG * BLOCK:
         yield Glance(source)
         return
     try:
@@ -133,8 +100,8 @@ def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
     if not scannable(known):
         yield Glance(source, known)
         return
-    for start in range(0, source.size, _RANGE * BLOCK):
-        yield Glance(source, known, start, min(start + _RANGE * BLOCK, source.size))
+    for start in range(0, source.text_size, _RANGE * BLOCK):
+        yield Glance(source, known, start, min(start + _RANGE * BLOCK, source.text_size))
 
 
 def scannable(known: Look) -> bool:
@@ -143,7 +110,7 @@ def scannable(known: Look) -> bool:
 
 
 def _seconds(glance: Glance) -> float:
-    return _LOOK_SECONDS + (glance.stop - glance.start or min(glance.source.size, _BIG * BLOCK)) / _SCAN_RATE
+    return _LOOK_SECONDS + (glance.stop - glance.start or min(glance.source.text_size, _BIG * BLOCK)) / _SCAN_RATE
 
 
 def _see(glance: Glance, options: ReadOptions) -> Seen:
@@ -151,12 +118,12 @@ def _see(glance: Glance, options: ReadOptions) -> Seen:
     scans: tuple[quotes.Scan, ...] = ()
     cuts: tuple[int, ...] = ()
     if scannable(known):
-        ranges = range(glance.start, glance.stop or source.size, BLOCK)
+        ranges = range(glance.start, glance.stop or source.text_size, BLOCK)
         with codecs.open_source(source) as raw:
-            scans = tuple(quotes.scan_range(raw, start, source.size, known, BLOCK) for start in ranges)
+            scans = tuple(quotes.scan_range(raw, start, source.text_size, known, BLOCK) for start in ranges)
     elif cuttable(known):
         with codecs.open_source(source) as raw:
-            cuts = line_cuts(raw, known.data_start, source.size, BLOCK)
+            cuts = line_cuts(raw, known.data_start, source.text_size, BLOCK)
     require_unchanged(source)
     return Seen(known if not glance.start else None, scans, cuts)
 

@@ -8,11 +8,13 @@ import pytest
 
 from anabranch.errors import AnabranchError
 from anabranch.files.join import join
+from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import plan
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
 from anabranch.files.survey import look, survey
+from anabranch.files.unpack import unpack
 from anabranch.files.work import work
 from anabranch.parts import Job, Outcome, Part, Report
 
@@ -32,7 +34,8 @@ def convert(
     chosen = ConvertOptions(**options)
     check(sources, str(output), chosen)
     job = Job(sources, str(output), chosen, work_dir, threads, refresh)
-    looks = survey(job)
+    listing = listed(job)
+    looks = survey(listing, outcomes(unpack, listing.parts, order), job)
     conversion = plan(looks, outcomes(look, looks.parts, order), job)
     while conversion.parts:
         conversion.save()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from anabranch.files.listing import listed
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying, applying, probing
@@ -12,6 +13,7 @@ from anabranch.files.pipeline.work import work
 from anabranch.files.plan import gathered
 from anabranch.files.rounds import settle
 from anabranch.files.survey import look, survey
+from anabranch.files.unpack import unpack
 from anabranch.files.work import work as convert
 from anabranch.here import Work, map_here
 from anabranch.parts import Job, Outcome, Report
@@ -24,7 +26,8 @@ Map = Callable[[Applying], list[Outcome]]
 def run_here(job: Job[PipelineOptions], elsewhere: Map | None = None) -> Report:
     """Carry out the job on its number of threads; `elsewhere` maps `work` over parts that shall go to processes."""
     check(job.source, job.output, job.options)
-    looks = survey(replace(job, refresh=job.refresh or job.options.stateful))
+    listing = listed(replace(job, refresh=job.refresh or job.options.stateful))
+    looks = survey(listing, map_here(unpack, listing, job.threads), job)
     probe = probing(gathered(looks, map_here(look, looks, job.threads), job))
     probe.save()
     pipeline = applying(probe, map_here(_APPLY, probe), job.threads)

@@ -13,7 +13,7 @@ from anabranch.files.pipeline.decision import Decision, Measured, decide
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.spans import Applied, ApplyPart, Span
 from anabranch.files.plan import Conversion
-from anabranch.files.survey import code_key
+from anabranch.files.listing import code_key
 from anabranch.parts import Outcome
 from anabranch.storage import code_version, fingerprint
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from anabranch.files.listing import listed
 from anabranch.files.pipeline.functions import load_function
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying, applying, probing
@@ -23,5 +24,5 @@ def check(source: Sequence[str], output: str | None, options: PipelineOptions) -
 
 def preview(job: Job[PipelineOptions]) -> Applying:
     """Look at the files, and plan the parts as for a function of 20 µs; reads only."""
-    looks = survey(job)
+    looks = survey(listed(job), (), job)
     return applying(probing(gathered(looks, map_here(look, looks, job.threads), job)), (), job.threads)

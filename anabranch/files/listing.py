@@ -1,0 +1,85 @@
+"""Before all else: find the files, leave out what need not be done again, and cut the big compressed ones in slices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from anabranch.errors import AnabranchError, SourceError
+from anabranch.files import codecs
+from anabranch.files.manifest import Entry, output_key, read_record, record_path
+from anabranch.files.model import Source
+from anabranch.files.options import ConvertOptions
+from anabranch.files.sources import find
+from anabranch.files.unpack import BIG, SlicePart, SourceSlice, slice_parts, slices, spans
+from anabranch.parts import Job, Outcome, Plan, WorkFile
+from anabranch.storage import code_version, fingerprint
+
+_LIBRARIES = ("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine")
+_MAGIC = 16  # bytes that tell a codec
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Plan[SlicePart[SourceSlice]]):
+    """All files to read, the parts that unpack the big compressed ones, and what is left out and why."""
+
+    sources: tuple[Source, ...] = ()
+    errors: tuple[SourceError, ...] = ()
+    unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that need not be made again
+
+
+def listed(job: Job[ConvertOptions]) -> Listing:
+    """Find the files, and plan the unpacking; reads only. Raises UsageError where a source is missing."""
+    found = find(job.source, job.output)
+    standing = {} if job.refresh else _standing(job)
+    groups = [found.sources] if job.options.combine else [(source,) for source in found.sources]
+    keys = {output_key(code_key(), group, job.options): group for group in groups}
+    fresh = tuple(source for key, group in keys.items() if key not in standing for source in group)
+    folder = job.work_dir / "files" / fingerprint(code_key(), found.sources, job.output, job.options)
+    packed = [one for source in fresh for one in _slices(source, folder, job.threads)]
+    return Listing(
+        slice_parts(packed, job.threads),
+        str(folder),
+        reads=tuple(WorkFile(source.path, source.size, 0) for source in fresh),
+        sources=fresh,
+        errors=found.errors,
+        unchanged=tuple(standing[key] for key in keys if key in standing),
+    )
+
+
+def unpacked(listing: Listing, outcomes: Sequence[Outcome]) -> list[Source]:
+    """Give the sources, those that were unpacked with the place of their text."""
+    of_source: dict[Source, list[SourceSlice]] = {}
+    for part in listing.parts:
+        for one in part.slices:
+            of_source.setdefault(one.source, []).append(one)
+    return [_unpacked(source, of_source.get(source, ()), outcomes) for source in listing.sources]
+
+
+@cache
+def code_key() -> str:
+    """Fingerprint the code of this workload, and the software under it that decides bytes, too."""
+    here = Path(__file__).parent
+    return fingerprint(code_version(here), code_version(here.parent), *map(version, _LIBRARIES))
+
+
+def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:
+    """Give the outputs of earlier runs that are as they were left, by what they depend on."""
+    record = read_record(record_path(job.options, job.output or ""))
+    return {entry.key: entry for entry in (*record.outputs, *record.earlier) if entry.stands}
+
+
+def _slices(source: Source, folder: Path, threads: int) -> list[SourceSlice]:
+    if source.size < BIG:
+        return []
+    try:
+        with codecs.open_source(source) as raw:
+            return slices(source, codecs.sniff(raw.read(_MAGIC)), folder, threads)
+    except (AnabranchError, OSError):  # who looks at the file reports it
+        return []
+
+
+def _unpacked(source: Source, cut: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> Source:
+    found = spans(cut, outcomes) if cut else None
+    return replace(source, spans=tuple(found), packed=cut[0].codec) if found else source
