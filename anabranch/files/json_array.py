@@ -19,24 +19,24 @@ LONGEST = 64 << 20  # bytes of one record
 _PIECE = 1 << 20  # bytes scanned at once: more would leave the processor's cache
 _BOM = b"\xef\xbb\xbf"
 _ATOM, _SPACE, _COMMA, _OPEN, _CLOSE, _MARK = range(6)  # what a byte is outside of strings
-_KIND = np.zeros(256, np.uint8)
-for _kind, _bytes in ((_SPACE, b" \t\n\r"), (_COMMA, b","), (_OPEN, b"[{"), (_CLOSE, b"]}"), (_MARK, b':"')):
-    _KIND[list(_bytes)] = _kind
+_KINDS = {_SPACE: b" \t\n\r", _COMMA: b",", _OPEN: b"[{", _CLOSE: b"]}", _MARK: b':"'}
+_KIND = bytes(next((kind for kind, them in _KINDS.items() if byte in them), _ATOM) for byte in range(256))
 _STEP = np.array([0, 0, 0, 1, -1, 0])  # of the depth, by kind
 _NEWLINE, _QUOTE, _BACKSLASH, _VERTICAL_TAB = b'\n"\\\x0b'
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.intp]
+Marks = npt.NDArray[np.bool_]
 
 
-def lines_of_array(stream: IO[bytes]) -> Iterator[bytes]:
+def lines_of_array(stream: IO[bytes], size: int = BLOCK) -> Iterator[bytes]:
     """Give the items of a JSON array as blocks of JSON lines; a text that is no array counts as a row of objects.
 
-    A block ends before the first record that begins at or behind a multiple of BLOCK of these lines. Items are not
+    A block ends before the first record that begins at or behind a multiple of `size` of these lines. Items are not
     checked here, but that the array ends and that nothing is missing between its commas: else SourceError, which tells
     the byte.
     """
-    return _blocks(_texts(stream))
+    return _blocks(_texts(stream), size)
 
 
 class Flattener:
@@ -60,7 +60,7 @@ class Flattener:
         data = self._carry + data
         text = data.rstrip(b"\\")  # what a backslash means is known with the byte behind it
         self._carry = data[len(text) :]
-        return self._flattened(np.frombuffer(text, np.uint8)) if text else b""
+        return self._flattened(text) if text else b""
 
     def close(self) -> bytes:
         """Give what ends the last line; SourceError where the text ended too early."""
@@ -68,90 +68,112 @@ class Flattener:
             raise _refused("the text is cut off", self._read + len(self._carry))
         return b"" if self._separated else b"\n"
 
-    def _flattened(self, text: Bytes) -> bytes:
+    def _flattened(self, data: bytes) -> bytes:
+        text, kinds = np.frombuffer(data, np.uint8), np.frombuffer(data.translate(_KIND), np.uint8)
         quotes = _quotes(text)
-        inside = _between(quotes, len(text), inside=self._in_string)
-        kinds = np.where(inside, np.uint8(_ATOM), _KIND[text])
-        kept = self._meant(kinds)
-        flat, left = text[kept], kinds[kept]
-        flat[(flat == _NEWLINE) & (left == _ATOM)] = _VERTICAL_TAB  # as wrong in a string, but no end of line
-        flat[left == _SPACE] = ord(" ")
-        lines = self._lines(flat, left, kept + self._read)
+        kinds = kinds * ~_between(quotes, len(text), inside=self._in_string)  # within a string all are atoms
         self._in_string ^= bool(len(quotes) % 2)
-        end = int(kept[-1]) + 1 if len(kept) else 0
-        if end < len(text):  # one space stands for all that end the text
-            self._carry, end = b" " + self._carry, len(text) - 1
-        self._read += end
+        kept = self._meant(kinds)
+        lines = self._lines(_Piece(text[kept], kinds[kept], kept, self._read))
+        self._read += len(text)
+        if kinds[-1] == _SPACE:  # one space stands for all that end the text
+            self._carry, self._read = b" " + self._carry, self._read - 1
         return lines
 
-    def _meant(self, kinds: Bytes) -> Places:
+    def _meant(self, kinds: Bytes) -> Marks:
         """Leave out white space, but one byte of it between two bytes that would read as one word without it."""
-        kept = np.flatnonzero(kinds != _SPACE)
-        if not len(kept) or len(kept) == len(kinds):
-            return kept
-        before, after = np.concatenate([[-1], kept[:-1]]), kept
-        atoms = np.concatenate([[self._last], kinds[kept[:-1]]]) == _ATOM
-        apart = (after - before > 1) & atoms & (kinds[after] == _ATOM)
-        return np.sort(np.concatenate([kept, before[apart] + 1])) if apart.any() else kept
+        space = kinds == _SPACE
+        ends = np.flatnonzero(space[:-1] & ~space[1:]) + 1  # the first bytes behind white space
+        begins = np.flatnonzero(space[1:] & ~space[:-1]) + 1
+        before = kinds[begins - 1]
+        if space[0]:
+            begins, before = np.insert(begins, 0, 0), np.insert(before, 0, self._last)
+        count = len(ends)  # white space that ends the text is left for the next piece
+        apart = (before[:count] == _ATOM) & (kinds[ends] == _ATOM)
+        kept: Marks = ~space
+        kept[begins[:count][apart]] = True
+        return kept
 
-    def _lines(self, flat: Bytes, kinds: Bytes, offsets: Places) -> bytes:
-        if self._array is None and len(flat):
-            self._array = bytes(flat[:1]) == b"["
+    def _lines(self, piece: "_Piece") -> bytes:
+        if self._array is None and len(piece.flat):
+            self._array = bytes(piece.flat[:1]) == b"["
             if self._array:
-                self._last, flat, kinds, offsets = _OPEN, flat[1:], kinds[1:], offsets[1:]
-        if not len(flat):
+                self._last, piece = _OPEN, piece.behind_first()
+        if not len(piece.flat):
             return b""
-        places = np.flatnonzero((kinds >= _COMMA) & (kinds <= _CLOSE))
-        depths = self._depth + np.cumsum(_STEP[kinds[places]], dtype=np.int64)
-        lines = (self._items if self._array else self._objects)(flat, kinds, offsets, places, depths)
+        places = np.flatnonzero((piece.kinds >= _COMMA) & (piece.kinds <= _CLOSE))
+        depths = self._depth + np.cumsum(_STEP[piece.kinds[places]], dtype=np.int64)
+        lines = (self._items if self._array else self._objects)(piece, places, depths)
         self._depth = int(depths[-1]) if len(depths) else self._depth
-        self._last = int(kinds[-1])
+        self._last = int(piece.kinds[-1])
         return lines
 
-    def _items(self, flat: Bytes, kinds: Bytes, offsets: Places, places: Places, depths: Places) -> bytes:
+    def _items(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
         """Make line ends of the commas between the items, and of the bracket behind them."""
         ends = places[depths < 0][:1]
-        if len(ends) and flat[ends[0]] != ord("]"):
-            raise _refused("a bracket closes what another opened", int(offsets[ends[0]]))
-        behind = 0 if self._ended else int(ends[0]) + 1 if len(ends) else len(flat)
-        if behind < len(flat):
-            raise _refused("something stands behind the end of the array", int(offsets[behind]))
-        separators = np.concatenate([places[(kinds[places] == _COMMA) & (depths == 0)], ends])
-        self._require_items(separators, offsets, empty=bool(len(ends)) and self._last == _OPEN)
+        if len(ends) and piece.flat[ends[0]] != ord("]"):
+            raise piece.refused("a bracket closes what another opened", ends[0])
+        behind = 0 if self._ended else int(ends[0]) + 1 if len(ends) else len(piece.flat)
+        if behind < len(piece.flat):
+            raise piece.refused("something stands behind the end of the array", behind)
         self._ended = bool(len(ends))
-        self._separated = bool(len(separators)) and int(separators[-1]) == len(flat) - 1
-        flat[separators] = _NEWLINE
-        return flat.tobytes()
-
-    def _require_items(self, separators: Places, offsets: Places, *, empty: bool) -> None:
-        """Refuse two separators with nothing between them, but the brackets of an empty array."""
+        if self._ended and self._last == _OPEN and not ends[0]:
+            return b""
+        separators = np.concatenate([places[(piece.kinds[places] == _COMMA) & (depths == 0)], ends])
         gaps = np.diff(separators, prepend=-1 if self._separated else -2)
-        if (gaps == 1).any() and not (empty and len(separators) == 1):
-            raise _refused("an item is missing", int(offsets[separators[np.argmax(gaps == 1)]]))
+        if (gaps == 1).any():
+            raise piece.refused("an item is missing", separators[np.argmax(gaps == 1)])
+        return self._cut(piece, separators)
 
-    def _objects(self, flat: Bytes, kinds: Bytes, offsets: Places, places: Places, depths: Places) -> bytes:
+    def _objects(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
         """End a line behind each object."""
         if len(depths) and depths.min() < 0:
-            raise _refused("a bracket closes nothing", int(offsets[places[np.argmax(depths < 0)]]))
-        ends = places[(kinds[places] == _CLOSE) & (depths == 0)] + 1
-        self._separated = bool(len(ends)) and int(ends[-1]) == len(flat)
-        return np.insert(flat, ends, _NEWLINE).tobytes()
+            raise piece.refused("a bracket closes nothing", places[np.argmax(depths < 0)])
+        ends = places[(piece.kinds[places] == _CLOSE) & (depths == 0)]
+        self._separated = bool(len(ends)) and int(ends[-1]) == len(piece.flat) - 1
+        return np.insert(piece.flat, ends + 1, _NEWLINE).tobytes()
+
+    def _cut(self, piece: "_Piece", separators: Places) -> bytes:
+        self._separated = bool(len(separators)) and int(separators[-1]) == len(piece.flat) - 1
+        piece.flat[separators] = _NEWLINE
+        return piece.flat.tobytes()
+
+
+class _Piece:
+    """Text without white space, and where it was; `flat` is its own copy."""
+
+    def __init__(self, flat: Bytes, kinds: Bytes, kept: Marks, start: int) -> None:
+        self.flat, self.kinds, self._kept, self._start = flat, kinds, kept, start
+        flat[(flat == _NEWLINE) & (kinds == _ATOM)] = _VERTICAL_TAB  # as wrong in a string, but no end of line
+        flat[kinds == _SPACE] = ord(" ")
+
+    def behind_first(self) -> "_Piece":
+        """Give the piece without its first byte."""
+        kept = self._kept.copy()
+        kept[np.argmax(kept)] = False
+        return _Piece(self.flat[1:], self.kinds[1:], kept, self._start)
+
+    def refused(self, reason: str, place: int) -> SourceError:
+        """Give the error for what is at a place of the piece."""
+        return _refused(reason, self._start + int(np.flatnonzero(self._kept)[place]))
 
 
 def _quotes(text: Bytes) -> Places:
     """Find the quotes that begin and end strings: those behind an even number of backslashes."""
-    quotes, slashes = np.flatnonzero(text == _QUOTE), np.flatnonzero(text == _BACKSLASH)
-    if not len(slashes) or not len(quotes):
+    quotes = np.flatnonzero(text == _QUOTE)
+    doubtful = text[quotes - 1] == _BACKSLASH  # no text ends with one, so that the first byte is not
+    if not doubtful.any():
         return quotes
+    slashes = np.flatnonzero(text == _BACKSLASH)
     order = np.arange(len(slashes))
     first = np.maximum.accumulate(np.where(np.diff(slashes, prepend=-2) > 1, order, 0))  # of each run of backslashes
-    before = np.searchsorted(slashes, quotes) - 1
-    escaped = (slashes[before] == quotes - 1) & ((before - first[before]) % 2 == 0)
-    found: Places = quotes[~escaped]
+    last = np.searchsorted(slashes, quotes[doubtful] - 1)
+    doubtful[doubtful] = (last - first[last]) % 2 == 0
+    found: Places = quotes[~doubtful]
     return found
 
 
-def _between(quotes: Places, size: int, *, inside: bool) -> npt.NDArray[np.bool_]:
+def _between(quotes: Places, size: int, *, inside: bool) -> Marks:
     """Mark the bytes within strings, without their quotes."""
     lengths = np.diff(quotes, prepend=0, append=size)
     marks = np.repeat(np.arange(len(lengths)) % 2 != inside, lengths)
@@ -166,19 +188,24 @@ def _texts(stream: IO[bytes]) -> Iterator[bytes]:
     yield flattener.close()
 
 
-def _blocks(texts: Iterable[bytes]) -> Iterator[bytes]:
+def _blocks(texts: Iterable[bytes], size: int) -> Iterator[bytes]:
     begin, held = 0, bytearray()
     for text in texts:
         held += text
-        nominal = (begin // BLOCK + 1) * BLOCK
-        if len(held) > nominal - begin and (end := held.find(b"\n", nominal - begin - 1) + 1):
+        while end := _end_of_block(held, begin, size):
             yield bytes(held[:end])
             del held[:end]
             begin += end
-        elif len(held) > BLOCK + LONGEST:
+        if len(held) > size + LONGEST:
             raise _refused(f"a record is longer than {LONGEST >> 20} MiB", begin)
     if held.strip():
         yield bytes(held)
+
+
+def _end_of_block(held: bytearray, begin: int, size: int) -> int:
+    """Find where the block ends whose first byte is the `begin`th of all lines; 0 where more is needed to know."""
+    nominal = (begin // size + 1) * size - begin
+    return held.find(b"\n", nominal - 1) + 1 if len(held) >= nominal else 0
 
 
 def _refused(reason: str, offset: int) -> SourceError:
