@@ -7,6 +7,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.types as kinds
 
+from anabranch.files.json_writing import json_lines
+
 _UNITS = ("s", "ms", "us", "ns")
 
 
@@ -56,8 +58,6 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _as_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    from anabranch.files.json_writing import json_lines  # noqa: PLC0415  it needs numpy and orjson
-
     lines = bytes(json_lines(pa.table({"": column}))).splitlines()
     before, behind = len(b'{"":'), len(b"}")
     texts = pa.array([line[before:-behind] for line in lines], pa.string())

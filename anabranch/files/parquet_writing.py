@@ -38,14 +38,14 @@ def parquet_block(table: pa.Table, compression: str) -> pa.Buffer:
     """
     head = table[:SAMPLE]
     found = [leaf for name in table.column_names for leaf in leaves(name, head.column(name).combine_chunks())]
-    repeating = [path for path, values in found if _repeats(values)]
+    repeating = {path for path, values in found if _repeats(values)}
     differences = [path for path, values in found if path not in repeating and _is_number(values.type)]
     out = pa.BufferOutputStream()
     with pq.ParquetWriter(
         out,
         table.schema,
         compression=compression,
-        use_dictionary=repeating,
+        use_dictionary=list(repeating),
         column_encoding=dict.fromkeys(differences, "DELTA_BINARY_PACKED"),
     ) as writer:
         if table.num_rows:

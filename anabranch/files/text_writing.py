@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from anabranch.files.compressing import compress
 from anabranch.files.csv_writing import csv_header, csv_rows
+from anabranch.files.json_writing import json_lines
 from anabranch.files.segments import copy, damage_noticed
 
 TRAILER = struct.Struct("<8sQQ")  # magic, bytes before it, rows
@@ -68,8 +69,6 @@ def join_text(segments: Sequence[Path], out: IO[bytes], kind: str, codec: str, n
 def _rows(table: pa.Table, kind: str) -> bytes | memoryview:
     if kind in _DELIMITERS:
         return csv_rows(table, _DELIMITERS[kind])
-    from anabranch.files.json_writing import json_lines  # noqa: PLC0415  it needs numpy and orjson
-
     lines: bytes = json_lines(table)
     return lines if kind == "jsonl" else lines[:-1].replace(b"\n", _BETWEEN)
 
