@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from pyarrow import orc
 
 from anabranch.errors import AnabranchError, SourceError, UsageError
-from anabranch.files.options import WriteOptions
+from anabranch.files.delimited import parse
+from anabranch.files.dialect import look_delimited
+from anabranch.files.options import ReadOptions, WriteOptions
 from anabranch.files.writing import SegmentWriter, join_segments
 
 KINDS = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")
@@ -116,6 +118,35 @@ def test_compressed_outputs_hold_what_plain_ones_are(tmp_path, to, codec):
     blocks = [TABLE[:30], TABLE[30:]]
 
     assert UNPACK[codec](output(tmp_path, f"{to}.{codec}", blocks, [1, 1])) == output(tmp_path, to, blocks, [1, 1])
+
+
+CELLS = {
+    pa.int64(): st.integers(-(1 << 63), (1 << 63) - 1),
+    pa.float64(): st.floats(allow_nan=False, allow_infinity=False),
+    pa.decimal128(38, 0): st.integers(-(10**37), 10**37).map(Decimal),
+    pa.bool_(): st.booleans(),
+    pa.string(): st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    pa.date32(): st.dates(),
+    pa.timestamp("us"): st.datetimes(),
+    pa.timestamp("ns", "UTC"): st.integers(-(10**18), 10**18),
+    pa.time64("us"): st.times(),
+}
+
+
+@pytest.mark.parametrize("to", ["csv", "tsv"])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), count=st.integers(1, 5))
+def test_delimited_text_is_read_as_what_was_written(tmp_path, to, data, count):
+    columns = [
+        pa.array(data.draw(st.lists(st.none() | values, min_size=count, max_size=count)), kind)
+        for kind, values in CELLS.items()
+    ]
+    table = pa.table(columns, names=[f"column {place}" for place in range(len(columns))])
+
+    text = output(tmp_path, to, [table])
+    look = look_delimited(text, True, ReadOptions(), to)
+
+    assert parse(text[look.data_start :], look, table.schema, ReadOptions()).equals(table)
 
 
 def test_csv_tells_null_from_empty_text_and_keeps_quotes_and_newlines(tmp_path):
