@@ -11,11 +11,10 @@ from typing import IO, Any
 import pyarrow as pa
 
 from anabranch.errors import AnabranchError, UsageError
-from anabranch.files import records
+from anabranch.files import formats, records
 from anabranch.files.foreign_formats import FORMATS, Format
 from anabranch.files.foreign_lines import Lines, Record, damaged, encoding_of
 from anabranch.files.foreign_values import plain_record
-from anabranch.files.formats import uncompressed
 from anabranch.files.model import Look
 from anabranch.files.options import ReadOptions
 
@@ -30,7 +29,7 @@ def names() -> tuple[str, ...]:
 
 def format_of(name: str) -> str | None:
     """Tell the format by a file's name, that of a codec left out; None where it is none of these."""
-    suffix = uncompressed(PurePosixPath(name)).suffix.lower().removeprefix(".")
+    suffix = formats.uncompressed(PurePosixPath(name)).suffix.lower().removeprefix(".")
     return next((known for known, format_ in FORMATS.items() if suffix in format_.extensions), None)
 
 
@@ -77,9 +76,8 @@ def read_tables(
 
 def _known(name: str) -> Format:
     if name not in FORMATS:
-        raise UsageError(
-            "format-unknown", f"there is no format {name!r} that is read safely", f"Use one of {', '.join(names())}."
-        )
+        every = ", ".join((*formats.FORMATS, *names()))
+        raise UsageError("format-unknown", f"there is no format {name!r} that is read safely", f"Use one of {every}.")
     return FORMATS[name]
 
 
