@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ BLANK = b" \t\r"  # what may stand around a record
 
 _NEWLINE, _OPEN, _CLOSE = b"\n{}"
 _LONG_INTEGER = re.compile(rb'[:,\[]\s*"?-?\d{8,}+"?\s*[,}\]]')
+_SCALAR = rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false"
 _EXACT = {pa.float16(): 1 << 11, pa.float32(): 1 << 24, DOUBLE: 1 << 53}  # up to there every integer is itself
 
 
@@ -51,6 +53,9 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     except pa.ArrowException as error:
         if not (reading.given or _is_about_text(error)):
             raise MisfitError from error
+    if not reading.given:
+        with suppress(pa.ArrowException, MisfitError):
+            return reading.read(_with_quotes(block, natural), natural)
     tree = tree_of_schema(natural)
     if reading.given:
         tree = text_tree(tree)
@@ -203,6 +208,16 @@ def _rounds(block: bytes, schema: pa.Schema) -> bool:
             if rounds(tree, decoded(block[begin:end])):
                 return True
     return False
+
+
+def _with_quotes(block: bytes, schema: pa.Schema) -> bytes:
+    """Put quotes around the scalars of text columns, as they stand.
+
+    A name in quotes with a colon behind can only be a key; where it is one of an inner object too, whose type then does
+    not fit, or where this is not enough, the records must be told anew.
+    """
+    names = b"|".join(re.escape(encoded(field.name)) for field in schema if is_text(field.type))
+    return re.sub(rb"((?:%b)\s*:\s*)(%b)(?=\s*[,}])" % (names, _SCALAR), rb'\1"\2"', block) if names else block
 
 
 def _told(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:

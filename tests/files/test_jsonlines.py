@@ -164,6 +164,22 @@ def test_a_column_whose_first_records_mix_scalars_is_text():
     assert look_and_parse(b'{"a":1}\n{"a":"x"}\n{"a":2.50}')[0]["a"].to_pylist() == ["1", "x", "2.50"]
 
 
+def test_text_takes_scalars_of_its_own_key_only():
+    head = b'{"a":"x","b":{"a":1},"c":"","a b":[1]}\n'
+    block = head + b'{"a" : -1.50e3 , "b":{"a":2},"c":"\\"a\\":5,","a b":[2]}\n{"c":"{\\"a\\":1}","\\u0061":true}\n'
+
+    table, bad = look_and_parse(block, head)
+
+    assert not bad
+    assert table["a"].to_pylist() == ["x", "-1.50e3", "true"]
+    assert table["b"].to_pylist() == [{"a": 1}, {"a": 2}, None]
+    assert table["c"].to_pylist() == ["", '"a":5,', '{"a":1}']
+
+
+def test_text_takes_no_malformed_number():
+    assert [row.row for row in look_and_parse(b'{"a":"x"}\n{"a":01}\n{"a":1.}\n{"a":2}', b'{"a":"x"}\n')[1]] == [1, 2]
+
+
 def test_a_struct_and_a_scalar_are_a_conflict_even_at_the_head():
     table, (bad,) = look_and_parse(b'{"a":{"b":1}}\n{"a":5}\n')
 
