@@ -122,6 +122,11 @@ class WriteOptions(BaseModel):
         False
     )
 
+    @property
+    def lines(self) -> bool:
+        """Whether records can be written as they come, since the format needs no types."""
+        return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
+
     @field_validator("to")
     @classmethod
     def _known_target(cls, text: str) -> str:

@@ -12,7 +12,7 @@ from anabranch.errors import SourceError, Stopped
 from anabranch.files.catalogue import Catalogue, File, load
 from anabranch.files.gathering import Blocks
 from anabranch.files.model import BadRow, MisfitError
-from anabranch.files.options import ConvertOptions
+from anabranch.files.options import ReadOptions
 from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
 from anabranch.files.quarantine import Quarantine
 from anabranch.files.reading import Chunk
@@ -86,7 +86,7 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
 
 
 def parsed(
-    chunk: Chunk, schema: pa.Schema, wider: list[pa.Schema], options: ConvertOptions
+    chunk: Chunk, schema: pa.Schema, wider: list[pa.Schema], options: ReadOptions
 ) -> tuple[pa.Table, Sequence[BadRow]]:
     """Parse a chunk without its bad rows, which come beside it; types that it needs beyond the schema go to `wider`."""
     with suppress(MisfitError):
