@@ -150,7 +150,6 @@ class Report(BaseModel):
     errors: list[ErrorLine] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     details: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    drawn: list[str] = Field(default_factory=list, exclude=True)  # figures of the details that the run's page draws
 
     @property
     def message(self) -> str:

@@ -136,7 +136,6 @@ def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
         errors=errors,
         warnings=[*plan.warnings, *_set_aside(entries)],
         details={shown(source.path): _figures(entry, source) for entry in entries for source in entry.sources},
-        drawn=["rows", "bytes_in", "bytes_out"],
     )
 
 

@@ -151,7 +151,6 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
             source.archive.label: _figures(plan, one.counts) | _pieces([one])
             for source, one in zip(plan.sources, joined, strict=True)
         },
-        drawn=["lines", *plan.modes],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
-from prefect.artifacts import Artifact
+from prefect.artifacts import Artifact, ImageArtifact, MarkdownArtifact
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
@@ -23,6 +23,8 @@ from anabranch.run.pictures import bars
 from anabranch.run.progress import artifact_key, page_of_the_run
 
 MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
+
+DRAWN = ("lines", "records", "rows", "bytes_in", "bytes_out")  # figures of a report's details that become pictures
 
 SUPERVISED = "PREFECT__FLOW_RUN_ID"  # set for flow runs that a Prefect worker started
 
@@ -66,10 +68,10 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
     with page_of_the_run():
         data, text = report.model_dump(mode="json"), "\n".join(_markdown(report))
         Artifact(type="json", key=artifact_key("report"), description=report.message, data=data).create()
-        Artifact(type="markdown", key=artifact_key("summary"), data=text).create()
+        MarkdownArtifact(key=artifact_key("summary"), markdown=text).create()
         for name, figures in _pictured(report):
             key = artifact_key(name.replace("_", "-"))
-            Artifact(type="image", key=key, description=name, data=bars(name, figures)).create()
+            ImageArtifact(key=key, description=name, image_url=bars(name, figures)).create()
     if report.status in ("partly_failed", "failed"):
         name = "PartlyFailed" if report.status == "partly_failed" else "Failed"
         return Failed(name=name, message=report.message, data=PartlyFailed(report))
@@ -77,8 +79,8 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
 
 
 def _pictured(report: Report) -> Iterator[tuple[str, dict[str, int]]]:
-    """Give what is drawn: the report's chosen figures item by item, and the errors by their kind."""
-    for name in report.drawn:
+    """Give what is drawn: rows and bytes thing by thing, and the errors by their kind."""
+    for name in DRAWN:
         if figures := {item: figures[name] for item, figures in report.details.items() if figures.get(name)}:
             yield name, figures
     if report.errors:

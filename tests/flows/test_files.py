@@ -93,6 +93,8 @@ def test_the_page_of_the_run_has_pictures_of_rows_and_bytes(convert):
 
     assert set(pictures) == {f"convert-files-{name}" for name in ("rows", "bytes-in", "bytes-out")}
     assert all(data.startswith("data:image/svg+xml;base64,") for data in pictures.values())
+    (summary,) = [artifact.data for artifact in drawn if artifact.type == "markdown"]
+    assert summary.splitlines()[0] == "# convert-files: completed"
 
 
 def test_the_deployment_fills_in_every_parameter_of_the_flow():

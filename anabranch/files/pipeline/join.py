@@ -190,9 +190,8 @@ def _report(plan: Applying, done: Spans, entries: Sequence[Entry], aside: Sequen
     if plan.decision.reason:
         report.warnings.append(str(plan.decision))
         report.details["auto"] = plan.decision.shown
-    if tally.state is not None:
+    if tally.merged is not None:
         report.details["state"] = json.loads(json.dumps(tally.state, default=str))
-    report.drawn = ["records", "bytes_in", "bytes_out"]
     return report
 
 
