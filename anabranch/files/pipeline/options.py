@@ -70,11 +70,6 @@ class PipelineOptions(ConvertOptions):
         """Whether the run is about more than its outputs, so that all records must be seen."""
         return any((self.merge, self.trigger, self.final))
 
-    @property
-    def lines(self) -> bool:
-        """Whether results are written as they come, since the format needs no types."""
-        return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
-
     def for_format(self, name: str) -> Self:  # noqa: ARG002  a function wants numbers as numbers, whatever is written
         """Give the options as they are for a source of this format: unchanged."""
         return self

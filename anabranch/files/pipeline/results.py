@@ -15,8 +15,7 @@ import pyarrow as pa
 from anabranch.errors import SourceError
 from anabranch.files import records
 from anabranch.files.catalogue import File
-from anabranch.files.options import ReadOptions
-from anabranch.files.pipeline.options import PipelineOptions
+from anabranch.files.options import ReadOptions, WriteOptions
 from anabranch.files.reading import Chunk, TableChunk
 from anabranch.files.text_writing import TextSegment
 from anabranch.parts import WorkFile
@@ -28,7 +27,7 @@ _UNIT = b"unit"  # key in a table's metadata
 class Results:
     """Write the results of a span, chunk by chunk: a context manager that publishes the file when all went well."""
 
-    def __init__(self, path: Path, options: PipelineOptions) -> None:
+    def __init__(self, path: Path, options: WriteOptions) -> None:
         self.rows = 0
         self.schemas: dict[pa.Schema, None] = {}
         self._path, self._options = path, options
@@ -69,7 +68,7 @@ class Results:
     def _add(self, table: pa.Table, unit: int) -> None:
         self.schemas.setdefault(table.schema)
         marked = table.replace_schema_metadata({_UNIT: str(unit)})
-        with pa.ipc.new_stream(pa.PythonFile(self._out), marked.schema) as stream:
+        with pa.ipc.new_stream(pa.PythonFile(self._out, mode="w"), marked.schema) as stream:
             stream.write_table(marked)
 
 

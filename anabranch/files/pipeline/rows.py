@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from anabranch.files.catalogue import File
 from anabranch.files.model import BadRow
+from anabranch.files.options import ReadOptions
 from anabranch.files.pipeline.grid import bounds, cut, share_of
-from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.spans import Span
 from anabranch.files.reading import Chunk, TextChunk
 from anabranch.files.work import parsed, placed
@@ -37,9 +37,9 @@ class Group:
     bad: list[BadRow] = field(default_factory=list)  # of lines: those that were decoded
     loads: Callable[[bytes], Any] | None = None  # where the pieces are lines
 
-    def chunks(self, span: Span, options: PipelineOptions) -> Iterator["Rows"]:
+    def chunks(self, span: Span, chunk_size: int, *, batch: bool = False) -> Iterator["Rows"]:
         """Cut the group into chunks, and give those that are the span's."""
-        every = bounds(self.rows, options.chunk_size, batch=bool(options.batch))
+        every = bounds(self.rows, chunk_size, batch=batch)
         chosen = share_of(every, span.share, span.shares, span.skip)[: span.limit or None]
         for (first, _), pieces in zip(chosen, cut(self.pieces, chosen), strict=True):
             yield Rows(self, first, pieces)
@@ -94,11 +94,11 @@ class Rows:
                 self.group.bad.append(_bad(row, line, "a record is an object, which this is not"))
 
 
-def groups(file: File, span: Span, options: PipelineOptions) -> Iterator[Group]:
-    """Read the span's units, each as one group where its rows are known; else chunk by chunk."""
+def groups(file: File, span: Span, options: ReadOptions, *, batch: bool = False) -> Iterator[Group]:
+    """Read the span's units, each as one group where its rows are known; else chunk by chunk; a batch is a table."""
     if not file.look.units:
         for chunk in file.chunks(range(span.first, span.stop), options):
-            if isinstance(chunk, TextChunk) and file.look.dialect is None and not options.batch:
+            if isinstance(chunk, TextChunk) and file.look.dialect is None and not batch:
                 yield _lines(chunk)
             else:
                 yield _parsed([chunk], file, options)
@@ -129,7 +129,7 @@ def _bad(row: int, line: bytes, reason: str) -> BadRow:
     return BadRow(row, -1, 0, line[:_RAW].decode(errors="backslashreplace"), reason)
 
 
-def _parsed(chunks: Sequence[Chunk], file: File, options: PipelineOptions) -> Group:
+def _parsed(chunks: Sequence[Chunk], file: File, options: ReadOptions) -> Group:
     tables, bad, before, size = [], list[BadRow](), 0, 0
     for chunk in chunks:
         table, odd = parsed(chunk, file.schema, [], options)

@@ -52,12 +52,16 @@ class Ran:
         """Append what came of the next records."""
         self.failures += [replace(one, index=one.index + self.records) for one in ran.failures]
         self.results += ran.results
-        self.records += ran.records
         self.dropped += ran.dropped
+        self.count(ran)
+        if ran.state is not None:
+            self.state = step.merged([self.state, ran.state])
+
+    def count(self, ran: "Ran") -> None:
+        """Take over how many records there were, and what they took."""
+        self.records += ran.records
         self.cpu += ran.cpu
         self.wall += ran.wall
-        if ran.state is not None:
-            self.state = ran.state if self.state is None else step.merged([self.state, ran.state])
 
 
 class FunctionError(Exception):
@@ -84,6 +88,11 @@ class Step:
     batch: str = ""
     stop_at_error: bool = False
     encode: Callable[[Any], Any] = identity  # of each result; one that raises makes a failed record
+    keep_nulls: bool = False  # among the results
+    wants_state: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wants_state", takes_state(self.function))
 
     @classmethod
     def of(cls, options: PipelineOptions, encode: Callable[[Any], Any]) -> "Step":
@@ -117,16 +126,23 @@ class Step:
         """Make a fresh state."""
         return {**copy.deepcopy(dict(self.start)), **prepared(self.init)}
 
+    def own(self, start: State) -> State:
+        """Take a state as it is, for records that all share it."""
+        start.update(prepared(self.init))
+        return start
+
     def call(self, records: Sequence[Record], state: State, ran: Ran) -> None:
         """Call the function for each record, and note in `ran` what came of it."""
         function, encode, keep = self._bound(state), self.encode, ran.results.append
         for index, record in enumerate(records):
             try:
                 result = function(record)
-                if result is None:
-                    ran.dropped += 1
-                else:
+                if result is not None:
                     keep(encode(result))
+                    continue
+                ran.dropped += 1
+                if self.keep_nulls:
+                    keep(None)
             except Exception as error:
                 ran.failures.append(_failure(index, error))
                 if self.stop_at_error:
@@ -134,13 +150,12 @@ class Step:
 
     def end(self, state: State) -> State | None:
         """Take from a state what is to be merged; UsageError where something is, and nobody would merge it."""
-        if not takes_state(self.function):
+        if not self.wants_state:
             return None
-        mine = prepared(self.init)
-        left = {name: value for name, value in state.items() if name not in mine or mine[name] is not value}
+        left = self.left(state)
         if self.merge:
             return left
-        if not _same(left, self.start):
+        if self.changed(state):
             raise UsageError(
                 "state-not-merged",
                 f"the function changed its state ({', '.join(sorted(map(repr, left)))}), of which each process has "
@@ -149,13 +164,22 @@ class Step:
             )
         return None
 
+    def left(self, state: State) -> State:
+        """Give what a state holds beside what `init` prepared."""
+        mine = prepared(self.init)
+        return {name: value for name, value in state.items() if name not in mine or mine[name] is not value}
+
+    def changed(self, state: State) -> bool:
+        """Whether the function left something in a state that is not merged."""
+        return self.merge is None and not _same(self.left(state), self.start)
+
     def merged(self, states: Iterable[State | None]) -> State:
         """Merge states in their order."""
         there = [state for state in states if state is not None]
         return reduce(self.merge, there) if there and self.merge else copy.deepcopy(dict(self.start))
 
     def _bound(self, state: State) -> Callable[[Any], Any]:
-        return (lambda record: self.function(record, state)) if takes_state(self.function) else self.function
+        return (lambda record: self.function(record, state)) if self.wants_state else self.function
 
 
 def prepared(init: Callable[[], State] | None) -> State:

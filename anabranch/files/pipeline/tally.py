@@ -1,5 +1,6 @@
 """Count records in their order, merge the states, and call the functions that watch: trigger and final."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +9,12 @@ from typing import Any
 from anabranch.files.pipeline.step import State, Step
 
 Watcher = Callable[[dict[str, Any], State], object]
+
+_log = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    return None
 
 
 @dataclass(slots=True)
@@ -18,30 +25,44 @@ class Tally:
     trigger: Watcher | None = None
     trigger_on: int = 1000
     final: Watcher | None = None
-    state: State | None = None
+    strict: bool = True  # whether what the trigger raises is raised, or logged
+    live: Callable[[], State | None] = _nothing  # the state, where all records share one
+    merged: State | None = None
     stats: dict[str, Any] = field(
         default_factory=lambda: {"rec_count": 0, "nulls": 0, "exceptions": 0, "time_start": time.time()}
     )
 
-    def add(self, records: int, dropped: int, failed: int, state: State | None) -> None:
+    @property
+    def state(self) -> State:
+        """The state of the records so far."""
+        live = self.live()
+        return self.step.merged([self.merged]) if live is None else live
+
+    def add(
+        self, records: int, dropped: int, failed: int, state: State | None, flush: Callable[[], object] = _nothing
+    ) -> None:
         """Count the next records; call the trigger once, where they went past the number that it waits for."""
-        before = self.stats["rec_count"]
+        before = self.stats["rec_count"] // self.trigger_on
         self.stats["rec_count"] += records
         self.stats["nulls"] += dropped
         self.stats["exceptions"] += failed
         if state is not None:
-            self.state = self.step.merged([self.state, state])
-        if self.trigger and self.stats["rec_count"] // self.trigger_on > before // self.trigger_on:
-            self.trigger(self.stats, self.known_state)
+            self.merged = self.step.merged([self.merged, state])
+        if self.trigger and self.stats["rec_count"] // self.trigger_on > before:
+            flush()
+            self._call(self.trigger)
 
     def close(self) -> None:
         """Call the final function."""
         self.stats["time_end"] = time.time()
         self.stats["duration"] = self.stats["time_end"] - self.stats["time_start"]
         if self.final:
-            self.final(self.stats, self.known_state)
+            self.final(self.stats, self.state)
 
-    @property
-    def known_state(self) -> State:
-        """The merged state; that of the begin where nothing was merged."""
-        return self.step.merged([self.state])
+    def _call(self, trigger: Watcher) -> None:
+        try:
+            trigger(self.stats, self.state)
+        except Exception:
+            if self.strict:
+                raise
+            _log.exception("the trigger failed at record %d", self.stats["rec_count"])

@@ -110,7 +110,7 @@ class _Span:
         total, span = Ran(), self.span
         with Quarantine(path.with_suffix(".quarantine")) as aside, Results(path, self.options) as out:
             try:
-                for group in groups(self.file, self.span, self.options):
+                for group in groups(self.file, self.span, self.options, batch=bool(self.options.batch)):
                     self._group(group, total, out, aside)
                     if self.span.limit:
                         break
@@ -139,7 +139,7 @@ class _Span:
         if not self.span.share and not self.span.skip:  # else another span tells them
             self._tell(group.bad, aside)
         told = len(group.bad)
-        for rows in group.chunks(self.span, self.options):
+        for rows in group.chunks(self.span, self.options.chunk_size, batch=bool(self.options.batch)):
             if self.stop():
                 raise Stopped
             ran = self._run(rows, out)
@@ -181,7 +181,7 @@ class _Span:
 
     def _failed(self, rows: Rows, failure: Failure) -> BadRow:
         row = rows.number(failure.index)
-        return BadRow(self.before + row, -1, 0, rows.raw(row), failure.message, found=failure.error)
+        return BadRow(self.before + row, -1, 0, rows.raw(row), f"{failure.error}: {failure.message}")
 
 
 def _saved(state: State | None, path: Path) -> WorkFile | None:

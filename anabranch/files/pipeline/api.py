@@ -1,0 +1,226 @@
+"""`anabranch.pipeline`: a function over every record, as a Python function with the signature that users know."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from anabranch.config import cores
+from anabranch.defaults import Defaults
+from anabranch.errors import SourceError
+from anabranch.files.options import OnConflict, ReadOptions
+from anabranch.files.pipeline.destination import destination_of
+from anabranch.files.pipeline.options import Mode, OnError
+from anabranch.files.pipeline.origin import length_of, records_of
+from anabranch.files.pipeline.step import Failure, FunctionError, Record, State, Step
+from anabranch.files.pipeline.stream import Stream
+from anabranch.files.pipeline.tally import Tally, Watcher
+from anabranch.storage import published
+
+MOST_FAILED = 10_000  # failed records that a result keeps; all of them are counted
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class PipelineResult:
+    """What a pipeline did; the counts can also be asked for as `result["rec_count"]`."""
+
+    rows_processed: int
+    elapsed_seconds: float
+    exceptions: int
+    nulls: int
+    rec_count: int
+    time_start: float
+    time_end: float
+    duration: float
+    state: State = field(default_factory=dict)
+    decision: dict[str, Any] = field(default_factory=dict)  # where the function ran, and why
+    failed: list[dict[str, Any]] = field(default_factory=list)  # with on_error="quarantine"
+
+    @property
+    def throughput(self) -> float | None:
+        """Records per second."""
+        return self.rows_processed / self.elapsed_seconds if self.elapsed_seconds > 0 else None
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+
+def pipeline(  # noqa: PLR0917  the signature that users know
+    source: Any,
+    destination: Any,
+    process_func: Callable[..., Any],
+    trigger_func: Watcher | None = None,
+    trigger_on: int = 1000,
+    final_func: Watcher | None = None,
+    reset_iterables: bool = True,
+    skip_nulls: bool = True,
+    start_state: State | None = None,
+    debug: bool = False,
+    batch_size: int = 1000,
+    progress: Callable[[dict[str, Any]], object] | None = None,
+    progress_interval: int = 1000,
+    atomic: bool = False,
+    parallel: bool | None = None,
+    workers: int | None = None,
+    parallel_mode: Mode | None = None,
+    chunk_size: int | None = None,
+    merge: Callable[[State, State], State] | None = None,
+    init: Callable[[], State] | None = None,
+    on_error: OnError = "skip",
+    on_conflict: OnConflict = "fail",
+    **options: Any,
+) -> PipelineResult:
+    """Call a function for every record, in order, and write what it returns.
+
+    Without `parallel` records go one by one through this process, with one state. With it they go in chunks to threads
+    or processes, as `parallel_mode` says, or as the first records show that it pays; the results are the same, in the
+    same order. Each chunk then begins with a copy of the state, and `merge` makes one of them, in order.
+
+    Args:
+        source: Paths, a glob or a URL of files in any format; an object that reads records; any iterable of records.
+        destination: A path, whose ending names the format; an object with `write` or `write_bulk`; None.
+        process_func: Gets a record, or a record and the state; None drops the record, an exception fails it.
+        trigger_func: Called with the counts and the state at every `trigger_on` records; in parallel between chunks.
+        trigger_on: Records between two calls of the trigger.
+        final_func: Called at the end with the counts and the (merged) state.
+        reset_iterables: Begin source and destination anew, where they have `reset`.
+        skip_nulls: Write nothing for a dropped record; else None, to a destination that is an object.
+        start_state: State at the begin. With `merge` what merging leaves alone, such as a count of 0.
+        debug: Raise what a function raises.
+        batch_size: Records that an object gets at once.
+        progress: Called with rows_processed, elapsed, throughput, rec_count, exceptions and nulls.
+        progress_interval: Records between two calls of `progress`.
+        atomic: A failed record ends the run. A file always appears whole, or not at all.
+        parallel: Use several workers. Default: the setting ANABRANCH_PARALLEL, else no.
+        workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
+        parallel_mode: auto, thread, process or inline. Default: the setting ANABRANCH_PARALLEL_MODE, else auto.
+        chunk_size: Most records of a chunk. Default: the setting ANABRANCH_CHUNK_SIZE, else 1000.
+        merge: Makes one state of two, of consecutive records.
+        init: Called once in each process; its dictionary is in every state, and is not merged.
+        on_error: fail, skip, or quarantine: keep failed records in `failed`, beside a file in NAME.quarantine.jsonl.
+        on_conflict: What to do where results do not fit one type for their column: fail, widen or string.
+        **options: How files are read, by the names in ReadOptions, such as delimiter or encoding.
+
+    Raises:
+        SourceError: A source cannot be read, or a record failed and `on_error`, `atomic` or `debug` says to stop.
+        UsageError: The function changes a state that nobody merges.
+
+    """
+    defaults = Defaults()
+    target = destination_of(destination, batch_size, on_conflict)
+    if reset_iterables and hasattr(destination, "reset"):
+        with suppress(NotImplementedError):
+            destination.reset()
+    start = {} if start_state is None else start_state
+    stop = debug or atomic or on_error == "fail"
+    step = Step(process_func, init, merge, start, "", stop, target.encode, keep_nulls=not skip_nulls)
+    several = defaults.parallel if parallel is None else parallel
+    stream = Stream(
+        records_of(source, ReadOptions(**options), reset=reset_iterables),
+        step,
+        step.begin() if several else step.own(start),
+        parallel_mode or defaults.parallel_mode,
+        workers or defaults.workers or cores(),
+        chunk_size or defaults.chunk_size,
+        length_of(source),
+    )
+    tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug, live=stream.shared)
+    watch = _Watch(progress, progress_interval)
+    failed = _Failed(destination) if on_error == "quarantine" else None
+    try:
+        with target:
+            for records, ran in stream.in_chunks() if several else stream.one_by_one():
+                target.write(ran.results)
+                if failed:
+                    failed.add(records, ran.failures, tally.stats["rec_count"])
+                tally.add(ran.records, ran.dropped, len(ran.failures), ran.state, target.flush)
+                watch.see(tally.stats)
+            watch.show(tally.stats)
+    except FunctionError as error:
+        if debug and error.__cause__ and not stream.decision.mode == "process":
+            raise error.__cause__ from None
+        raise _error(error.failure, tally) from error
+    tally.close()
+    return _result(stream, tally, failed.close() if failed else [])
+
+
+class _Watch:
+    """Show the progress to whoever asked for it."""
+
+    def __init__(self, progress: Callable[[dict[str, Any]], object] | None, interval: int) -> None:
+        self._progress, self._interval, self._shown = progress, interval, 0
+
+    def see(self, stats: dict[str, Any]) -> None:
+        """Show it where enough records have passed."""
+        if stats["rec_count"] // self._interval > self._shown:
+            self._shown = stats["rec_count"] // self._interval
+            self.show(stats)
+
+    def show(self, stats: dict[str, Any]) -> None:
+        """Show it; what the callback raises is logged."""
+        if self._progress is None:
+            return
+        elapsed, count = time.time() - stats["time_start"], stats["rec_count"]
+        figures = {name: stats[name] for name in ("rec_count", "exceptions", "nulls")}
+        throughput = count / elapsed if elapsed > 0 else None
+        try:
+            self._progress({"rows_processed": count, "elapsed": elapsed, "throughput": throughput, **figures})
+        except Exception:  # of the caller's
+            _log.warning("the progress callback failed", exc_info=True)
+
+
+class _Failed:
+    """Keep failed records, and write them beside the destination where that is a file."""
+
+    def __init__(self, destination: Any) -> None:
+        self._path = Path(f"{destination}.quarantine.jsonl") if isinstance(destination, str | Path) else None
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, records: Callable[[], Sequence[Record]], failures: Sequence[Failure], before: int) -> None:
+        """Keep the records of a chunk that failed."""
+        if failures and len(self._rows) < MOST_FAILED:
+            chunk = records()
+            self._rows += [
+                {"row": before + one.index + 1, "error": one.error, "message": one.message, "record": chunk[one.index]}
+                for one in failures
+            ]
+
+    def close(self) -> list[dict[str, Any]]:
+        """Write them; return them."""
+        if self._path and self._rows:
+            with published(self._path) as file:
+                for row in self._rows:
+                    file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        return self._rows
+
+
+def _error(failure: Failure, tally: Tally) -> SourceError:
+    row = tally.stats["rec_count"] + failure.index + 1
+    reason = f"the function raised {failure.error} for record {row}: {failure.message}"
+    return SourceError("function-failed", reason, "Mend the function, or choose on_error skip or quarantine.")
+
+
+def _result(stream: Stream, tally: Tally, failed: list[dict[str, Any]]) -> PipelineResult:
+    stats = tally.stats
+    return PipelineResult(
+        rows_processed=stats["rec_count"],
+        elapsed_seconds=stats["duration"],
+        exceptions=stats["exceptions"],
+        nulls=stats["nulls"],
+        rec_count=stats["rec_count"],
+        time_start=stats["time_start"],
+        time_end=stats["time_end"],
+        duration=stats["duration"],
+        state=tally.state,
+        decision={**stream.decision.shown, "reason": stream.decision.reason},
+        failed=failed,
+    )

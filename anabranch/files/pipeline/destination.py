@@ -1,0 +1,156 @@
+"""Where the results of a pipeline in this process go: nowhere, to an object that takes records, or into a file."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+from anabranch.files.formats import CODEC_SUFFIXES
+from anabranch.files.gathering import Blocks
+from anabranch.files.options import OnConflict, WriteOptions
+from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
+from anabranch.files.pipeline.step import identity
+from anabranch.files.schema import settle
+from anabranch.files.tables import fitted, folded
+from anabranch.files.writing import SegmentWriter, join_segments
+from anabranch.storage import published
+
+
+class Destination(Protocol):
+    """A context manager that takes results; those of a block that ends with an exception may stay unwritten."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None: ...
+
+    def encode(self, result: Any) -> Any:
+        """Make of a result what `write` takes, wherever the function runs."""
+
+    def write(self, results: Sequence[Any]) -> None:
+        """Take the next results."""
+
+    def flush(self) -> None:
+        """Pass on what is held back."""
+
+
+class Nowhere:
+    """Takes results, and forgets them."""
+
+    encode = staticmethod(identity)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, results: Sequence[Any]) -> None:
+        """See Destination."""
+
+    def flush(self) -> None:
+        """See Destination."""
+
+
+class Written:
+    """Hands results to an object with `write_bulk` or `write`, so many at a time."""
+
+    encode = staticmethod(identity)
+
+    def __init__(self, target: Any, batch_size: int) -> None:
+        self._target, self._size = target, batch_size
+        self._bulk = hasattr(target, "write_bulk") and batch_size > 1
+        self._held: list[Any] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+    def write(self, results: Sequence[Any]) -> None:
+        """See Destination."""
+        for result in results:
+            if result is None or not self._bulk:
+                self.flush()
+                self._target.write(result)
+                continue
+            self._held.append(result)
+            if len(self._held) >= self._size:
+                self.flush()
+
+    def flush(self) -> None:
+        """See Destination."""
+        if self._held:
+            held, self._held = self._held, []
+            self._target.write_bulk(held)
+
+
+class InFile:
+    """Writes results to a file, which appears when the block has ended well."""
+
+    def __init__(self, path: Path, options: WriteOptions, on_conflict: OnConflict) -> None:
+        self._path, self._options, self._on_conflict = path, options, on_conflict
+        self.encode = as_line if options.lines else as_record
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix=".pipeline-", dir=self._path.parent))
+        )
+        self._results = Results(self._folder / "results", self._options)
+        self._results.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        with self._stack:
+            self._results.__exit__(kind, error, trace)
+            if kind is None:
+                self._publish()
+        return None
+
+    def write(self, results: Sequence[Any]) -> None:
+        """See Destination."""
+        self._results.add([result for result in results if result is not None], 0)
+
+    def flush(self) -> None:
+        """See Destination."""
+
+    def _publish(self) -> None:
+        made, options = self._folder / "results", self._options
+        schema = settle(folded(pa.schema([]), self._results.schemas, self._on_conflict))
+        if not options.lines:
+            with (
+                SegmentWriter(self._folder / "segment", options.to, schema, options) as segment,
+                Blocks(segment.write) as out,
+            ):
+                for table in read_tables(made):
+                    out.add(fitted(table.replace_schema_metadata(), schema), 0)
+            made = self._folder / "segment"
+        with published(self._path) as file:
+            join_segments([made], file, options.to, schema, options)
+
+
+def destination_of(target: Any, batch_size: int, on_conflict: OnConflict) -> Destination:
+    """Choose by what the target is: None, a path whose ending names the format, or an object."""
+    if target is None:
+        return Nowhere()
+    if isinstance(target, str | Path):
+        return InFile(Path(target), WriteOptions(to=format_of(Path(target))), on_conflict)
+    return Written(target, batch_size)
+
+
+def format_of(path: Path) -> str:
+    """Name the format that a file's name asks for, such as parquet or jsonl.gz."""
+    name = PurePosixPath(path.name)
+    codec = CODEC_SUFFIXES.get(name.suffix.lower(), "")
+    kind = PurePosixPath(name.stem if codec else name).suffix.lower().lstrip(".")
+    return f"{kind}.{codec}" if codec else kind

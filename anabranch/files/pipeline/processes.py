@@ -1,0 +1,86 @@
+"""A pool of processes that outlives the death of one of them, and gives results in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any, Self
+
+WAITING = 3  # calls per worker that are handed out at a time: one runs, the others are ready
+
+
+class WorkerDiedError(Exception):
+    """A call killed the process that it ran in, among others and alone."""
+
+    def __str__(self) -> str:
+        return "the process that called the function died, twice"
+
+
+class Workers:
+    """Call a function for many arguments on threads or processes; a context manager, used by one thread.
+
+    What is handed out is bounded, and results come in the order of the arguments. Where a process dies, the calls that
+    were handed out are made once more, each alone, so that only the one that kills its process is lost.
+    """
+
+    def __init__(self, workers: int, *, processes: bool) -> None:
+        self.workers, self._processes = workers, processes
+        self._pool = self._new()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def map(self, call: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        """Yield each argument with the call's result, or the exception that it raised; take them as these are taken."""
+        out: deque[tuple[Any, Future[Any]]] = deque()
+        for argument in arguments:
+            if len(out) >= WAITING * self.workers:
+                yield self._next(call, out)
+            out.append((argument, self._submit(call, argument)))
+        while out:
+            yield self._next(call, out)
+
+    def _new(self) -> Executor:
+        if not self._processes:
+            return ThreadPoolExecutor(self.workers)
+        # not forked: a fork of a process with threads, of pyarrow for one, may hang
+        return ProcessPoolExecutor(self.workers, get_context("spawn"))
+
+    def _submit(self, call: Callable[[Any], Any], argument: Any) -> Future[Any]:
+        try:
+            return self._pool.submit(call, argument)
+        except BrokenProcessPool as error:
+            lost: Future[Any] = Future()
+            lost.set_exception(error)
+            return lost
+
+    def _next(self, call: Callable[[Any], Any], out: deque[tuple[Any, Future[Any]]]) -> tuple[Any, Any]:
+        argument, future = out.popleft()
+        if isinstance(future.exception(), BrokenProcessPool):
+            out.appendleft((argument, future))
+            self._again(call, out)
+            argument, future = out.popleft()
+        return argument, future.exception() or future.result()
+
+    def _again(self, call: Callable[[Any], Any], out: deque[tuple[Any, Future[Any]]]) -> None:
+        """Make the calls that were lost once more, each alone."""
+        self._renew()
+        for index, (argument, future) in enumerate(out):
+            if isinstance(future.exception(), BrokenProcessPool):
+                alone = self._submit(call, argument)
+                if isinstance(alone.exception(), BrokenProcessPool):
+                    self._renew()
+                    alone = Future()
+                    alone.set_exception(WorkerDiedError())
+                out[index] = argument, alone
+
+    def _renew(self) -> None:
+        self._pool.shutdown()
+        self._pool = self._new()

@@ -1,0 +1,142 @@
+"""Run a step over a stream of records in this process, or on threads or processes that get them in chunks."""
+
+import math
+import pickle
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any
+
+import cloudpickle
+
+from anabranch.files.pipeline.decision import PROBE, START_SECONDS, Decision, Measured, decide
+from anabranch.files.pipeline.functions import why_here
+from anabranch.files.pipeline.grid import FIRST
+from anabranch.files.pipeline.options import Mode
+from anabranch.files.pipeline.processes import WorkerDiedError, Workers
+from anabranch.files.pipeline.step import Failure, Ran, Record, State, Step
+
+PROBE_SECONDS = 0.2  # after which the first records are enough to go by
+
+Came = tuple[Callable[[], Sequence[Record]], Ran]  # what came of a chunk, and a way to its records
+_Packed = tuple[int, bytes]  # number of records, and the pickled list of them
+
+
+@dataclass(slots=True)
+class Stream:
+    """Records on their way through a step; iterate over it once for what came of them, chunk by chunk, in order.
+
+    Records that run in this process, one chunk after the other, share `state`; other states come with their chunks.
+    """
+
+    records: Iterator[Record]
+    step: Step
+    state: State
+    mode: Mode
+    workers: int
+    chunk_size: int
+    left: float = math.inf  # records to come, where that is known
+    decision: Decision = field(default_factory=lambda: Decision("inline", 1, 1, ""))
+
+    def shared(self) -> State | None:
+        """Give the state that all records share, where they do."""
+        return self.state if self.decision.mode == "inline" else None
+
+    def one_by_one(self) -> Iterator[Came]:
+        """Call the function for each record as it comes."""
+        return self._here(1)
+
+    def in_chunks(self) -> Iterator[Came]:
+        """Run where `mode` says, or where it pays by what the first records took; `decision` tells then."""
+        here = why_here((self.step.function, self.step.init))
+        if self.mode == "auto":
+            yield from self._probed(here)
+        elif self.mode == "process" and here:
+            self.decision = Decision("inline", 1, self.chunk_size, f"{here}, so it stays in this process")
+        else:
+            self.decision = Decision(self.mode, self.workers, self.chunk_size, "")
+        if self.decision.mode == "inline":
+            yield from self._here(self.chunk_size)
+        else:
+            yield from self._elsewhere()
+
+    def _here(self, size: int) -> Iterator[Came]:
+        while chunk := list(islice(self.records, size)):
+            yield self._run(chunk)
+
+    def _run(self, chunk: list[Record]) -> Came:
+        ran = Ran(len(chunk))
+        started, cpu = time.perf_counter(), time.thread_time()
+        self.step.call(chunk, self.state, ran)
+        ran.wall, ran.cpu = time.perf_counter() - started, time.thread_time() - cpu
+        return (lambda: chunk), ran
+
+    def _probed(self, here: str) -> Iterator[Came]:
+        """Run the first records here, and decide; go on here until as much is spent as processes need to start."""
+        total, size = Ran(), 0
+        for count in (FIRST, PROBE - FIRST):
+            chunk = list(islice(self.records, count))
+            size += len(pickle.dumps(chunk)) if not here else 0
+            came = self._run(chunk)
+            size += len(pickle.dumps(came[1].results)) if not here else 0
+            total.count(came[1])
+            yield came
+            if total.wall > PROBE_SECONDS:
+                break
+        if self.step.changed(self.state):
+            here = "the function changes its state, and no merge is named"
+        records = max(total.records, 1)
+        measured = Measured(records, total.cpu / records, total.wall / records, size / records)
+        decision = decide(measured, self.left - total.records, self.workers, self.chunk_size, why_here=here)
+        while decision.mode == "process" and self.left == math.inf and total.wall < START_SECONDS:
+            chunk = list(islice(self.records, decision.chunk_size))
+            if not chunk:
+                break
+            came = self._run(chunk)
+            total.count(came[1])
+            yield came
+        self.decision = decision
+        if decision.mode != "inline":
+            yield (list, Ran(state=self.step.end(self.state)))
+
+    def _elsewhere(self) -> Iterator[Came]:
+        """Run on threads, which share the records, or on processes, which get them as bytes."""
+        processes = self.decision.mode == "process"
+        size = self.decision.chunk_size
+        chunks = iter(lambda: list(islice(self.records, size)), [])
+        packed = (
+            (len(chunk), pickle.dumps(chunk, pickle.HIGHEST_PROTOCOL) if processes else chunk) for chunk in chunks
+        )
+        call = partial(run_packed, cloudpickle.dumps(self.step)) if processes else partial(_run_chunk, self.step)
+        with Workers(self.decision.workers, processes=processes) as pool:
+            for (count, chunk), came in pool.map(call, packed):
+                yield (partial(pickle.loads, chunk) if processes else partial(_same, chunk)), _ran(came, count)
+
+
+def _ran(came: Any, count: int) -> Ran:
+    """Take what came of a chunk; where it killed its process, all of its records failed."""
+    if isinstance(came, WorkerDiedError):
+        return Ran(count, failures=[Failure(index, "WorkerDied", str(came)) for index in range(count)])
+    if isinstance(came, BaseException):
+        raise came
+    return came  # type: ignore[no-any-return]  # of another process
+
+
+def run_packed(step: bytes, packed: _Packed) -> Ran:
+    """Run a pickled step over pickled records, in another process."""
+    return _unpickled(step).run(pickle.loads(packed[1]))  # noqa: S301  from our own parent process
+
+
+@lru_cache(maxsize=4)
+def _unpickled(step: bytes) -> Step:
+    return pickle.loads(step)  # type: ignore[no-any-return]  # noqa: S301
+
+
+def _run_chunk(step: Step, chunk: tuple[int, list[Record]]) -> Ran:
+    return step.run(chunk[1])
+
+
+def _same(chunk: Sequence[Record]) -> Sequence[Record]:
+    return chunk
