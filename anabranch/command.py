@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from anabranch.config import RunOptions
 from anabranch.errors import UsageError
 from anabranch.storage import shown
-from anabranch.workloads import CONVERT_FILES, PARSE_LOGS, Workload, load
+from anabranch.workloads import CONVERT_FILES, PARSE_LOGS, RUN_PIPELINE, Workload, load
 
 FLAGS = {
     "dry_run": "Print the plan and end; reads only, and needs no server.",
@@ -131,7 +131,7 @@ def choices(field: FieldInfo) -> tuple[str, ...]:
 
 def shown_default(field: FieldInfo) -> str:
     """Write a field's default as a person would type it."""
-    default = field.get_default(call_default_factory=True)
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
     return ",".join(default) if isinstance(default, list) else str(default or "")
 
 
@@ -186,3 +186,4 @@ def _absolute(path: str) -> str:
 
 parse_logs = flow_command(PARSE_LOGS)
 convert_files = flow_command(CONVERT_FILES)
+run_pipeline = flow_command(RUN_PIPELINE)

@@ -61,4 +61,16 @@ CONVERT_FILES = Workload(
     preview="anabranch.files.preview:preview",
     example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
 )
-WORKLOADS = (PARSE_LOGS, CONVERT_FILES)
+RUN_PIPELINE = Workload(
+    name="run-pipeline",
+    summary="Call a function for every record of data files, in order, and write what it returns.",
+    source=CONVERT_FILES.source,
+    output=CONVERT_FILES.output,
+    ends_with_output=True,
+    flow="flows.pipeline:run_pipeline",
+    options="anabranch.files.pipeline.options:PipelineOptions",
+    check="anabranch.files.pipeline.preview:check",
+    preview="anabranch.files.pipeline.preview:preview",
+    example="anabranch run-pipeline 'orders/*.jsonl' scored/ --function shop.scoring:score",
+)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE)

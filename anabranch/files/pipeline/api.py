@@ -174,7 +174,7 @@ class _Watch:
         throughput = count / elapsed if elapsed > 0 else None
         try:
             self._progress({"rows_processed": count, "elapsed": elapsed, "throughput": throughput, **figures})
-        except Exception:  # of the caller's
+        except Exception:  # noqa: BLE001  the caller's own
             _log.warning("the progress callback failed", exc_info=True)
 
 

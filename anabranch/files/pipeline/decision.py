@@ -1,7 +1,7 @@
 """Decide where a function runs: by what its first records took, never by guess."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Where = Literal["inline", "thread", "process"]
@@ -72,7 +72,8 @@ def decide(
     """
     cpu, handing = measured.cpu, measured.transfer / TRANSFER_RATE
     chunk = max(1, min(chunk_size, math.ceil(CHUNK_SECONDS / max(measured.wall, 1e-9))))
-    figures = {**asdict(measured), "records_left": None if records == math.inf else round(records)}
+    measures = {"measured": measured.records, "cpu": cpu, "wall": measured.wall, "transfer": measured.transfer}
+    figures = {**measures, "records_left": None if records == math.inf else round(records)}
     shown = f"{cpu * 1e6:.3g} µs CPU of {measured.wall * 1e6:.3g} µs per record"
     if measured.waits:
         threads = min(MOST_THREADS, max(workers, math.ceil(measured.wall / max(cpu, 1e-9))))

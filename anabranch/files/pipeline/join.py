@@ -198,7 +198,7 @@ def _report(plan: Applying, done: Spans, entries: Sequence[Entry], aside: Sequen
 def _counts(some: Sequence[Applied]) -> dict[str, int]:
     return {
         "records": sum(one.rows - one.bad for one in some),
-        "results": sum(one.results for one in some),
+        "rows": sum(one.results for one in some),
         "dropped": sum(one.dropped for one in some),
         "failed_records": sum(one.failed for one in some),
         "rows_set_aside": sum(one.bad for one in some),

@@ -153,6 +153,8 @@ def _label(files: Sequence[File], spans: Sequence[Span]) -> str:
         return f"{label} to {end}"
     if first.limit:
         return f"{label}, the first records"
-    blocks = f", {first.first + 1} to {last.stop} of {units} blocks" if units > 1 else ""
-    shares = f", shares {first.share + 1} to {last.share + 1}" if first.shares > 1 or last.shares > 1 else ""
+    many = first.first + 1 < last.stop
+    numbers = f"blocks {first.first + 1} to {last.stop}" if many else f"block {last.stop}"
+    blocks = f", {numbers} of {units}" if units > 1 else ""
+    shares = f", share {first.share + 1} of {first.shares}" if first.shares > 1 and not many else ""
     return f"{label}{blocks}{shares}"
