@@ -42,7 +42,7 @@ class TypedFile(Protocol):
 def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: A002
     """Read a file's schema and the rows of its units; SourceError where it is damaged or has columns of one name."""
     with _readable(format), open_file() as file:
-        typed = _FORMATS[format](file, options.head, options.header)
+        typed = _FORMATS[format](file, options)
         names, nameless = unique_names(typed.schema.names, rename=options.duplicate_columns == "rename")
         return Look(
             format,
@@ -65,9 +65,9 @@ def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int,
     A file without units is one. The types are those of the look, but for excel's: there each batch has its own.
     Raises SourceError where the file is damaged.
     """
-    header = look.dialect is None or look.dialect.header
+    options = ReadOptions(header=look.dialect is None or look.dialect.header)
     with _readable(look.format), open_file() as packed, _seekable(packed, look.codec) as file:
-        typed = _FORMATS[look.format](file, 0, header)
+        typed = _FORMATS[look.format](file, options)
         for unit in range(units.start, min(units.stop, len(look.units) or 1)):
             for batch in typed.batches(unit, look.schema):
                 for part in _plain(batch, look.names).to_batches(BATCH_ROWS):
@@ -150,7 +150,7 @@ def _arrow(file: IO[bytes], *_: object) -> TypedFile:
     return _Arrow(file) if begin == MAGIC else _ArrowStream(file)
 
 
-_FORMATS: dict[str, Callable[[IO[bytes], int, bool], TypedFile]] = {
+_FORMATS: dict[str, Callable[[IO[bytes], ReadOptions], TypedFile]] = {
     "parquet": _Parquet,
     "arrow": _arrow,
     "orc": _Orc,

@@ -11,6 +11,7 @@ from pyarrow import types
 from python_calamine import CalamineSheet, CalamineWorkbook
 
 from anabranch.errors import SourceError
+from anabranch.files.options import ReadOptions
 
 _ROWS = 8 << 10  # of a batch
 _EXACT = 1 << 53  # integers up to here are exact in a cell, which is a double
@@ -25,22 +26,23 @@ _KINDS: dict[type, pa.DataType] = {
 
 
 class ExcelFile:
-    """A sheet whose first row names the columns, where `header` says so; rows without any value are left out.
+    """A sheet whose first row names the columns, where the options say so; rows without any value are left out.
 
-    A column's type is that of the first `head` rows, and text where they mix; each batch has the types that its own
+    A column's type is that of the first rows, and text where they mix; each batch has the types that its own
     values need. Whole numbers are integers and dates timestamps, since a cell does not tell them from others.
     """
 
-    def __init__(self, file: IO[bytes], head: int, header: bool) -> None:
+    def __init__(self, file: IO[bytes], options: ReadOptions) -> None:
         book = CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
         name, first, rows = _filled(book)
         others = ", ".join(repr(other) for other in book.sheet_names if other != name)
         self.warnings: tuple[str, ...] = (f"only the sheet {name!r} was read, not {others}",) if others else ()
-        self._rows = rows
-        if not header:
-            self._rows = chain([first], self._rows)
-        self._names = [_text(cell) if header else "" for cell in first]
-        self.schema = self._batch(list(islice(self._rows, head)), [False] * len(first)).schema
+        if not options.header:
+            rows = chain([first], rows)
+        self._names = [_text(cell) if options.header else "" for cell in first]
+        head = list(islice(rows, options.head))
+        self.schema = self._batch(head, [options.infer == "none"] * len(first)).schema
+        self._rows = chain(head, rows)
 
     def units(self) -> tuple[int, ...]:
         """Cut nothing."""

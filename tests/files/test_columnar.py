@@ -314,6 +314,14 @@ def test_an_excel_sheet_without_a_header_names_columns_by_place():
     assert table.num_rows == 2
 
 
+def test_an_excel_sheet_is_all_text_where_no_types_are_to_be_found():
+    day = dt.datetime(2024, 1, 2, 3)  # noqa: DTZ001  a cell has no time zone
+
+    _, table = read(workbook([["n", "x", "ok", "day"], [5, 1.5, True, day]]), "excel", infer="none")
+
+    assert table.to_pylist() == [{"n": "5", "x": "1.5", "ok": "true", "day": "2024-01-02 03:00:00"}]
+
+
 def test_an_empty_workbook_is_an_empty_source():
     with pytest.raises(SourceError) as caught:
         look_at(workbook([]), "excel")
