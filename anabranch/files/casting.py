@@ -30,19 +30,23 @@ def cast_strictly(cells: pa.StringArray, kind: pa.DataType, dates: bool) -> pa.A
         _require(not pc.any(pc.invert(pc.match_substring_regex(cells, r"^(?:-?[1-9]\d*|0)$"))).as_py())
     if types.is_timestamp(kind):
         _require_clock(cells, dates)
-    return cast_given(cells, kind)
+    return _cast(cells, kind)
 
 
 def cast_given(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
     """Cast what can be cast without loss."""
+    try:
+        return _cast(cells, kind)
+    except pa.ArrowInvalid:
+        return _cast(pc.ascii_trim_whitespace(cells), kind)
+
+
+def _cast(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
     if types.is_decimal(kind):  # decimal128 overflows in silence
         return cells.cast(pa.decimal256(76, kind.scale)).cast(kind)
     if types.is_time(kind):
         return _times(cells, kind)
-    try:
-        values = cells.cast(kind)
-    except pa.ArrowInvalid:
-        values = pc.ascii_trim_whitespace(cells).cast(kind)
+    values = cells.cast(kind)
     if kind in _MANTISSA:
         numbers = pc.fill_null(values, 0).to_numpy().astype(np.float64)
         _require_exact(cells, numbers, 2.0 ** _MANTISSA[kind])
@@ -106,8 +110,10 @@ def _require_exact(cells: pa.StringArray, numbers: NDArray[np.float64], limit: f
         return
     big = np.flatnonzero(np.abs(numbers) >= limit)
     for cell, number in zip(cells.take(pa.array(big)).to_pylist(), numbers[big].tolist(), strict=True):
-        if cell.strip().removeprefix("-").isdecimal():
+        if cell.lstrip("+-").isdecimal():
             _require(np.isfinite(number) and int(number) == int(cell))
+        else:
+            _require(np.isfinite(number) or cell.lstrip("+-").isalpha())  # 1e999 is not inf
 
 
 def _truths(cells: pa.StringArray) -> pa.Array:

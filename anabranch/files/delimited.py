@@ -26,7 +26,7 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     """
     if look.dialect is None:
         raise TypeError("this is not delimited text")
-    if not is_regular(block, look.dialect) and Quotes(block, look.dialect).strays().size:
+    if not is_regular(block, look.dialect) and not Quotes(block, look.dialect).sound:
         raise MisfitError
     try:
         text = read_text(block, look.dialect, look.names, options)

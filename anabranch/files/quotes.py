@@ -84,6 +84,11 @@ class Quotes:
             return State.PLAIN if self.text.size else entry
         return State.CLOSED if quoted[-2] or self._opening(entry)[-1] else State.PLAIN
 
+    @property
+    def sound(self) -> bool:
+        """Whether every quoted cell is closed, and ends there; the text is some records."""
+        return not self.quoted()[-1] and not self.strays().size
+
     def strays(self) -> NDArray[np.intp]:
         """Find the quotes that close a cell though it goes on; the text begins with a record."""
         quoted = self.quoted()

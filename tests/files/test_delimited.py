@@ -101,6 +101,7 @@ def test_rows_are_numbered_as_the_csv_module_reads_them(text):
 
 
 @given(RAGGED)
+@example(b',"')
 def test_a_block_is_parsed_if_and_only_if_no_row_is_bad(text):
     options = ReadOptions(infer="none")
     if examine(text, look(), STRINGS, options).bad:

@@ -96,6 +96,7 @@ def test_the_least_type_holds_the_column(cells, manner):
 
 @given(COLUMNS, TYPES, MANNERS)
 @example(pa.array(["0x9999999999", "5"]), pa.int64(), "strict")
+@example(pa.array(["0", " 2024-01-01"]), pa.date32(), "strict")
 @example(pa.array(["-0", "0.5"]), pa.float64(), "strict")
 @example(pa.array(["2024-02-29", None, "2024-02-29T12:30"]), pa.timestamp("us"), "strict")
 def test_a_column_is_cast_exactly_if_each_of_its_cells_is(cells, kind, manner):
@@ -135,8 +136,9 @@ def test_an_integer_is_a_double_only_where_the_double_is_the_integer(number):
     ("kind", "good", "bad"),
     [
         (pa.int64(), ("00123", " 5", "-0"), ("1.0", "9223372036854775808", "x")),
+        (pa.float64(), ("-0", "007", "inf", "+1.5"), ("1e999", "9007199254740993")),
         (pa.uint8(), ("255",), ("256", "-1")),
-        (pa.float32(), ("0.1", "16777216", "nan"), ("16777217", "x")),
+        (pa.float32(), ("0.1", "16777216", "nan"), ("16777217", "1e39", "x")),
         (pa.decimal128(5, 2), ("1.5", "1.250", "-999.99"), ("1.255", "1000", "9" * 39)),
         (pa.bool_(), ("1", "0", "TRUE", "false"), ("2", "yes")),
         (pa.date32(), ("2024-02-29",), ("2024-02-30", "2024-02-29T12:30:00")),
