@@ -4,39 +4,20 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Protocol
+from typing import IO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import orc
 
 from anabranch.errors import AnabranchError, SourceError
-from anabranch.files.arrow_join import MAGIC
 from anabranch.files.avro import AvroFile
 from anabranch.files.excel import ExcelFile
 from anabranch.files.model import Dialect, Look
 from anabranch.files.names import unique_names
 from anabranch.files.options import ReadOptions
 from anabranch.files.plain import cast_columns, plain_schema
+from anabranch.files.typed_files import BATCH_ROWS, OrcFile, ParquetFile, TypedFile, arrow_file
 
 Open = Callable[[], IO[bytes]]
-
-BATCH_ROWS = 64 << 10
-BATCH_BYTES = 32 << 20  # of a batch of parquet, where its rows are wide
-_BUFFER = 1 << 20  # bytes of a column that are read at once
-
-
-class TypedFile(Protocol):
-    """An open file, perhaps cut into units."""
-
-    schema: pa.Schema
-    warnings: tuple[str, ...]
-
-    def units(self) -> tuple[int, ...]:
-        """Count the rows of each unit; nothing where the file is not cut."""
-
-    def batches(self, unit: int, wanted: pa.Schema, /) -> Iterator[pa.RecordBatch]:
-        """Give a unit's rows, or those of a file that is not cut; the types may be others than wanted."""
 
 
 def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: A002
@@ -74,86 +55,10 @@ def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int,
                     yield unit, part
 
 
-class _Parquet:
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self, file: IO[bytes], *_: object) -> None:
-        self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
-        self.schema = self._file.schema_arrow
-
-    def units(self) -> tuple[int, ...]:
-        metadata = self._file.metadata
-        return tuple(metadata.row_group(index).num_rows for index in range(metadata.num_row_groups))
-
-    def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
-        if self._file.num_row_groups:
-            group = self._file.metadata.row_group(unit)
-            width = max(group.total_byte_size // max(group.num_rows, 1), 1)
-            rows = max(min(BATCH_ROWS, BATCH_BYTES // width), 1)
-            yield from self._file.iter_batches(rows, row_groups=[unit], use_threads=False)
-
-
-class _Arrow:
-    """A file that lists its batches."""
-
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self, file: IO[bytes], *_: object) -> None:
-        self._source = file
-        self._file = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False))
-        self.schema = self._file.schema
-
-    def units(self) -> tuple[int, ...]:
-        first_column = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[0])
-        narrow = pa.ipc.open_file(self._source, options=first_column)
-        return tuple(narrow.get_batch(index).num_rows for index in range(narrow.num_record_batches))
-
-    def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
-        if self._file.num_record_batches:
-            yield self._file.get_batch(unit)
-
-
-class _ArrowStream:
-    """Batches one behind the other, which can only be read from begin to end."""
-
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._stream = pa.ipc.open_stream(file, options=pa.ipc.IpcReadOptions(use_threads=False))
-        self.schema = self._stream.schema
-
-    def units(self) -> tuple[int, ...]:
-        return ()
-
-    def batches(self, *_: object) -> Iterator[pa.RecordBatch]:
-        yield from self._stream
-
-
-class _Orc:
-    warnings: tuple[str, ...] = ()
-
-    def __init__(self, file: IO[bytes], *_: object) -> None:
-        self._file = orc.ORCFile(file)
-        self.schema = self._file.schema
-
-    def units(self) -> tuple[int, ...]:
-        return tuple(self._file.read_stripe(unit, [0]).num_rows for unit in range(self._file.nstripes))
-
-    def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
-        if self._file.nstripes:
-            yield self._file.read_stripe(unit)
-
-
-def _arrow(file: IO[bytes], *_: object) -> TypedFile:
-    begin = file.read(len(MAGIC))
-    file.seek(0)
-    return _Arrow(file) if begin == MAGIC else _ArrowStream(file)
-
-
 _FORMATS: dict[str, Callable[[IO[bytes], ReadOptions], TypedFile]] = {
-    "parquet": _Parquet,
-    "arrow": _arrow,
-    "orc": _Orc,
+    "parquet": ParquetFile,
+    "arrow": arrow_file,
+    "orc": OrcFile,
     "avro": AvroFile,
     "excel": ExcelFile,
 }
@@ -174,7 +79,7 @@ def _seekable(file: IO[bytes], codec: str) -> Iterator[IO[bytes]]:
         yield file
         return
     with tempfile.TemporaryFile() as unpacked:
-        shutil.copyfileobj(file, unpacked, _BUFFER)
+        shutil.copyfileobj(file, unpacked, 1 << 20)
         unpacked.seek(0)
         yield unpacked
 
@@ -190,7 +95,7 @@ def _readable(format: str) -> Iterator[None]:  # noqa: A002
         if error.errno is not None:  # of the system, not of a file's content
             raise
         raise _damaged(format, error) from error
-    except Exception as error:
+    except Exception as error:  # each library has its own, and on damaged bytes raises more than it documents
         raise _damaged(format, error) from error
 
 

@@ -17,8 +17,9 @@ from pyarrow import orc
 
 from anabranch.errors import SourceError
 from anabranch.files.codecs import decoded
-from anabranch.files.columnar import BATCH_ROWS, look_columnar, read_columnar
+from anabranch.files.columnar import look_columnar, read_columnar
 from anabranch.files.options import ReadOptions
+from anabranch.files.typed_files import BATCH_ROWS
 from tests.files.packing import PACK
 
 TABLE = pa.table(
@@ -89,7 +90,7 @@ def read(data, kind, **options):
 
 
 UNITS = {
-    "parquet": (parquet(TABLE, row_group_size=300), "parquet", (300, 300, 300, 100)),
+    "parquet": (parquet(TABLE, row_group_size=300), "parquet", (1000,)),
     "arrow": (arrow(TABLE, 400), "arrow", (400, 400, 200)),
     "arrow stream": (arrow(TABLE, 400, pa.ipc.new_stream), "arrow", ()),
     "orc": (orc_file(TABLE), "orc", (1000,)),
@@ -112,16 +113,27 @@ def test_a_file_is_read_by_its_units(name):
     assert table.num_rows == (0 if name.startswith("empty") else 1000)
 
 
-@pytest.mark.parametrize("name", ["parquet", "arrow"])
-def test_any_unit_is_read_alone(name):
-    data, kind, units = UNITS[name]
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_any_unit_is_read_alone(kind):
+    table = pa.table({"id": range(250_000)})
+    data = parquet(table, row_group_size=100_000) if kind == "parquet" else arrow(table, 100_000)
+
     look = look_at(data, kind)
 
-    for unit in range(len(units)):
-        [batch] = batches(data, look, (unit, unit + 1))
+    assert look.units == (100_000, 100_000, 50_000)
+    for unit in range(3):
+        rows = [row for batch in batches(data, look, (unit, unit + 1)) for row in batch.column("id").to_pylist()]
 
-        assert batch.column("id").to_pylist()[0] == sum(units[:unit])
-        assert batch.num_rows == units[unit]
+        assert rows == list(range(250_000))[unit * 100_000 : (unit + 1) * 100_000]
+
+
+def test_small_row_groups_of_parquet_are_one_unit_and_one_batch():
+    data = parquet(pa.table({"id": range(200_000)}), row_group_size=30_000)
+
+    look = look_at(data, "parquet")
+
+    assert look.units == (90_000, 90_000, 20_000)
+    assert [batch.num_rows for batch in batches(data, look)] == [65_536, 24_464, 65_536, 24_464, 20_000]
 
 
 def test_orc_is_cut_at_its_stripes():
@@ -148,7 +160,7 @@ def test_batches_have_a_bounded_number_of_rows(kind):
 
 
 def test_batches_of_wide_rows_have_fewer(monkeypatch):
-    monkeypatch.setattr("anabranch.files.columnar.BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr("anabranch.files.typed_files.BATCH_BYTES", 1 << 20)
     data = parquet(pa.table({"t": [str(n) * 2000 for n in range(1000)]}), use_dictionary=False)
 
     sizes = [batch.num_rows for batch in batches(data, look_at(data, "parquet"))]
