@@ -32,7 +32,7 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
         text = read_text(block, look.dialect, look.names, options)
     except pa.ArrowInvalid as error:
         raise MisfitError from error
-    columns = [_column(text, field, manner(options)) for field in schema]
+    columns = [_column(text, field, _manner(field, look, options)) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -54,15 +54,20 @@ def read_text(block: bytes, dialect: Dialect, names: Sequence[str], options: Rea
     return {name: column.chunk(0) for name, column in zip(names, table.columns, strict=True)}
 
 
-def manner(options: ReadOptions) -> Manner:
-    """Say how strictly cells are read."""
-    return "given" if options.schema_file else "wide" if options.on_conflict == "widen" else "strict"
+def inferring(options: ReadOptions) -> Manner:
+    """Say how strictly the cells of a column are read whose type nobody named."""
+    return "wide" if options.on_conflict == "widen" else "strict"
 
 
-def _column(text: dict[str, pa.StringArray], field: pa.Field, how: Manner) -> pa.Array:
+def _manner(field: pa.Field, look: Look, options: ReadOptions) -> Manner:
+    named = options.schema_file and (field.name in look.given or not look.given)
+    return "given" if named else inferring(options)
+
+
+def _column(text: dict[str, pa.StringArray], field: pa.Field, manner: Manner) -> pa.Array:
     if field.name not in text:
         return pa.nulls(len(next(iter(text.values()))), field.type)
-    values = narrowing.cast(text[field.name], field.type, how)
+    values = narrowing.cast(text[field.name], field.type, manner)
     if values.null_count and not field.nullable:
         raise MisfitError
     return values
@@ -82,43 +87,49 @@ def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -
     broken = [bad[row] for row in sorted(bad)]
     text = read_text(rows.without(broken), look.dialect, look.names, options)
     fields = []
-    for field in schema:
-        kind, misfits = _settled(text[field.name], field, options) if field.name in text else (field.type, [])
-        fields.append(field.with_type(kind))
-        for place in misfits:
+    for column in schema:
+        if column.name not in text:
+            fields.append(column)
+            continue
+        cells = text[column.name]
+        field, misfits = _settled(cells, column, _manner(column, look, options), options)
+        fields.append(field)
+        for place in misfits.tolist():
             row = int(sound[place])
             if row not in bad:
-                bad[row] = _conflict(rows.bad(row, ""), field.with_type(kind), text[field.name][place])
+                bad[row] = _conflict(rows.bad(row, ""), field, cells[place])
     return Examined(count, pa.schema(fields), [bad[row] for row in sorted(bad)])
 
 
-def _settled(cells: pa.StringArray, field: pa.Field, options: ReadOptions) -> tuple[pa.DataType, Sequence[int]]:
-    """Give the type that a column becomes, and the places of the cells that it does not hold."""
-    how = manner(options)
-    if pa.types.is_null(field.type):
-        return narrowing.least(cells, how), ()
-    best, most = field.type, -1
-    for kind in _candidates(field.type, options):
-        fit = _fits(cells, field.with_type(kind), how)
-        if fit.all():
-            return kind, ()
-        if (count := int(np.count_nonzero(fit))) > most:
-            best, most, misfits = kind, count, np.flatnonzero(~fit)
-    if how == "given" or options.on_conflict == "fail":
-        return best, misfits.tolist()
-    return pa.string(), ()
+def _settled(
+    cells: pa.StringArray, field: pa.Field, manner: Manner, options: ReadOptions
+) -> tuple[pa.Field, NDArray[np.intp]]:
+    """Give the field that a column becomes, and the places of the cells that it does not hold."""
+    none = np.empty(0, np.intp)
+    if pa.types.is_null(field.type) and manner != "given":
+        return field.with_type(narrowing.least(cells, manner)), none
+    candidates = [field.with_type(kind) for kind in _candidates(field.type, manner, options)]
+    misfits = []
+    for wider in candidates:
+        misfits.append(np.flatnonzero(~_fits(cells, wider, manner)))
+        if not misfits[-1].size:
+            return wider, none
+    if manner != "given" and options.on_conflict != "fail":
+        return field.with_type(pa.string()), none
+    best = min(range(len(candidates)), key=lambda place: misfits[place].size)
+    return candidates[best], misfits[best]
 
 
-def _candidates(kind: pa.DataType, options: ReadOptions) -> Sequence[pa.DataType]:
-    if options.schema_file:
+def _candidates(kind: pa.DataType, manner: Manner, options: ReadOptions) -> Sequence[pa.DataType]:
+    if manner == "given":
         return (kind,)
-    if options.on_conflict == "widen":
+    if manner == "wide":
         return narrowing.widened(kind)
     return narrowing.natural(kind) if options.infer == "all" else (kind,)
 
 
-def _fits(cells: pa.StringArray, field: pa.Field, how: Manner) -> NDArray[np.bool_]:
-    fit = narrowing.fits(cells, field.type, how)
+def _fits(cells: pa.StringArray, field: pa.Field, manner: Manner) -> NDArray[np.bool_]:
+    fit = narrowing.fits(cells, field.type, manner)
     if field.nullable:
         return fit
     missing = cells.is_null() if field.type == pa.string() else pc.equal(pc.fill_null(pc.binary_length(cells), 0), 0)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from anabranch.errors import SourceError, UsageError
 from anabranch.files import narrowing
-from anabranch.files.delimited import manner, read_text
+from anabranch.files.delimited import inferring, read_text
 from anabranch.files.model import Dialect, Look
 from anabranch.files.options import ReadOptions
 from anabranch.files.rows import Rows
@@ -52,7 +52,7 @@ def _schema(sample: bytes, dialect: Dialect, names: Sequence[str], options: Read
     rows = Rows(sample, dialect)
     broken = rows.broken(names)
     text = read_text(rows.without([broken[row] for row in sorted(broken)]), dialect, names, options)
-    return pa.schema([(name, narrowing.least(cells, manner(options))) for name, cells in text.items()])
+    return pa.schema([(name, narrowing.least(cells, inferring(options))) for name, cells in text.items()])
 
 
 def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[tuple[str, ...], list[str]]:

@@ -49,6 +49,7 @@ class Look:
     data_start: int = 0  # bytes of decompressed text before the first record: byte order mark, header
     names: tuple[str, ...] = ()  # columns, as the file names them
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))  # the least types that hold the first rows
+    given: tuple[str, ...] = ()  # columns whose types the user named, where it is not all of them
     units: tuple[int, ...] = ()  # rows of each row group, stripe or batch, where the format has such
     warnings: tuple[str, ...] = ()
 

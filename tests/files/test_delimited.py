@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -163,6 +164,17 @@ def test_a_column_of_integers_becomes_what_the_policy_allows(options, cells, kin
     seen = examine(cells, look("a"), pa.schema([("a", pa.int64())]), ReadOptions(**options))
 
     assert (seen.schema.field("a").type, len(seen.bad)) == (kind, bad)
+
+
+def test_only_columns_whose_types_the_user_named_are_read_leniently():
+    schema, options = pa.schema([("a", pa.int64()), ("b", pa.int64())]), ReadOptions(schema_file="types.json")
+    named = replace(look(), given=("a",))
+
+    assert parse(b"001,1\n", named, schema, options).to_pylist() == [{"a": 1, "b": 1}]
+    with pytest.raises(MisfitError):
+        parse(b"1,001\n", named, schema, options)
+    assert examine(b"1,0.5\n", named, schema, options).schema.field("b").type == pa.float64()
+    assert look_delimited(b"a\n1\n001\n", True, options, "csv").schema.types == [pa.string()]
 
 
 def test_dates_among_timestamps_are_a_conflict_unless_types_may_widen():
