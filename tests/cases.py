@@ -12,6 +12,7 @@ def folder(workload: str) -> Path:
 
 
 def cases(workload: str) -> list[dict[str, Any]]:
-    """Read a workload's cases, none where the folder has no manifest."""
+    """Read a workload's cases, none where the folder has no manifest: a list of them, or an object that has one."""
     manifest = folder(workload) / "manifest.json"
-    return json.loads(manifest.read_text("utf-8"))["cases"] if manifest.exists() else []
+    found = json.loads(manifest.read_text("utf-8")) if manifest.exists() else []
+    return found if isinstance(found, list) else found["cases"]
