@@ -9,8 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
-from anabranch.files.json_parsing import BLANK, casts, count_records, floats, mapped, parse, read_json, takes_nested
-from anabranch.files.json_types import STRING, UnfitError, Widening, scalar_type, tree_of_schema, type_of
+from anabranch.files.json_casting import misfits
+from anabranch.files.json_parsing import (
+    BLANK,
+    casts,
+    count_records,
+    floats,
+    mapped,
+    parse,
+    read_json,
+    takes_nested,
+    tell_anew,
+)
+from anabranch.files.json_types import NULL, STRING, UnfitError, Widening, is_alike, text_tree, tree_of_schema, type_of
 from anabranch.files.json_values import DEEPEST, MalformedError, decoded, encoded, text_of
 from anabranch.files.model import BadRow, Examined, Look, MisfitError
 from anabranch.files.options import ReadOptions
@@ -103,6 +114,8 @@ class _Examination:
 
     def result(self) -> Examined:
         """Find the bad rows and the types: a row that can be read with the types so far needs no other look."""
+        if self._given:
+            self._cast_all()
         while suspects := self._suspects():
             known = self._tree, len(self._bad)
             for line in suspects:
@@ -110,6 +123,21 @@ class _Examination:
             if known == (self._tree, len(self._bad)):
                 self._bad |= {line.row: self._refused(line) for line in self._unreadable(suspects)}
         return Examined(len(self._lines), self._needed, [self._bad[row] for row in sorted(self._bad)])
+
+    def _cast_all(self) -> None:
+        """Find, column by column, the values that cannot be cast to the types given."""
+        for line in self._lines:
+            self._examine(line)
+        good = [line for line in self._lines if line.row not in self._bad]
+        tree = text_tree(tree_of_schema(mapped(self._schema, lambda _: STRING)))
+        if not good:
+            return
+        told = tell_anew(b"\n".join(line.text for line in good), tree, text=takes_nested(self._options))
+        table = read_json(told, pa.schema(type_of(tree)))
+        for field, column in zip(self._schema, table.columns, strict=True):
+            for place in np.flatnonzero(misfits(column, field.type)).tolist():
+                line = good[place]
+                self._bad.setdefault(line.row, _unheld(line, field, decoded(line.text).get(field.name)))
 
     def _suspects(self) -> Sequence[_Line]:
         """Halve the lines until few enough are left that cannot be read; give more where there are many."""
@@ -129,12 +157,20 @@ class _Examination:
     def _examine(self, line: _Line) -> None:
         try:
             record = decoded(line.text)
-            if not self._given:
+            if self._given:
+                self._require_alike(record)
+            else:
                 self._tree = self._widening.fit(self._tree, record)
         except MalformedError as error:
             self._bad[line.row] = line.bad(error.reason, error.column)
         except UnfitError as error:
             self._bad[line.row] = _unfit(line, error)
+
+    def _require_alike(self, record: dict[str, Any]) -> None:
+        for key, value in record.items():
+            if key not in self._tree or not is_alike(self._tree[key], value, text=takes_nested(self._options)):
+                expected = self._schema.field(key).type if key in self._tree else None
+                raise UnfitError(key, value, expected, type_of(Widening("string").fit(NULL, value)))
 
     def _reads(self, lines: Sequence[_Line], schema: pa.Schema | None = None) -> bool:
         try:
@@ -152,14 +188,10 @@ class _Examination:
     def _refused(self, line: _Line) -> BadRow:
         """Name the column because of which a record cannot be read, by reading one column after the other."""
         record = decoded(line.text)
-        for key in record.keys() - set(self._needed.names):
-            return _unfit(line, UnfitError(key, record[key], None, scalar_type(record[key])))
         for field in self._needed:
             value = record.get(field.name)
             if not self._reads([_Line(0, 0, encoded({field.name: value}))], pa.schema([field])):
-                type_ = shown_type(field.type)
-                reason = f"column {field.name!r} is {type_}, which does not hold {_quoted(value)}"
-                return line.bad(reason, field.name, value, type_)
+                return _unheld(line, field, value)
         return line.bad("it cannot be read")
 
 
@@ -170,6 +202,12 @@ def _unfit(line: _Line, error: UnfitError) -> BadRow:
     expected = shown_type(error.expected)
     reason = f"column {error.column!r} is {expected}, but {_quoted(error.value)} is {found}"
     return line.bad(reason, error.column, error.value, expected, found)
+
+
+def _unheld(line: _Line, field: pa.Field, value: Any) -> BadRow:
+    expected = shown_type(field.type)
+    reason = f"column {field.name!r} is {expected}, which does not hold {_quoted(value)}"
+    return line.bad(reason, field.name, value, expected)
 
 
 def _quoted(value: Any) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 from pyarrow import types
 
+from anabranch.files.json_casting import cast_column
 from anabranch.files.json_types import (
     BOOL,
     DOUBLE,
@@ -50,17 +51,15 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     natural = mapped(schema, _read_as)
     try:
         return reading.read(block, natural)
-    except pa.ArrowException as error:
+    except (MisfitError, pa.ArrowException) as error:
         if not (reading.given or _is_about_text(error)):
             raise MisfitError from error
     if not reading.given:
         with suppress(pa.ArrowException, MisfitError):
             return reading.read(_with_quotes(block, natural), natural)
-    tree = tree_of_schema(natural)
-    if reading.given:
-        tree = text_tree(tree)
+    tree = text_tree(tree_of_schema(natural)) if reading.given else tree_of_schema(natural)
     try:
-        return reading.read(_told(block, tree, text=takes_nested(options)), pa.schema(type_of(tree)))
+        return reading.read(tell_anew(block, tree, text=takes_nested(options)), pa.schema(type_of(tree)))
     except (MalformedError, pa.ArrowException) as error:
         raise MisfitError from error
 
@@ -127,6 +126,12 @@ def mapped(schema: Iterable[pa.Field], change: Callable[[pa.DataType], pa.DataTy
     return pa.schema([pa.field(field.name, changed(field.type)) for field in schema])
 
 
+def tell_anew(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:
+    """Write the block's records anew, with text in place of what stands in columns of text; raises MalformedError."""
+    lines = (line for line in block.split(b"\n") if line.strip(BLANK))
+    return b"\n".join([encoded(told(tree, decoded(line), text=text)) for line in lines])
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """So many records, that must become a table of this schema."""
@@ -145,7 +150,9 @@ class _Reading:
         ):
             raise MisfitError
         if table.schema != self.schema:
-            columns = [_converted(column, field.type) for field, column in zip(self.schema, table.columns, strict=True)]
+            columns = [
+                cast_column(column, field.type) for field, column in zip(self.schema, table.columns, strict=True)
+            ]
             table = pa.Table.from_arrays(columns, schema=self.schema)
         _require_exact(table, block)
         return table
@@ -157,18 +164,6 @@ def _read_as(type_: pa.DataType) -> pa.DataType:
         return BOOL  # Arrow would make a broken array of a list of nulls
     natural = (types.is_integer, types.is_float32, types.is_decimal)
     return type_ if type_ in NATURAL or is_text(type_) or any(check(type_) for check in natural) else STRING
-
-
-def _converted(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray | pa.Array:
-    if column.type == type_:
-        return column
-    return pa.array(column.to_pylist(), type_) if _holds_null(type_) else column.cast(type_)
-
-
-def _holds_null(type_: pa.DataType) -> bool:
-    if is_nested(type_):
-        return any(_holds_null(type_.field(place).type) for place in range(type_.num_fields))
-    return bool(type_ == NULL)
 
 
 def _are_numbers(block: bytes, schema: pa.Schema) -> bool:
@@ -220,11 +215,5 @@ def _with_quotes(block: bytes, schema: pa.Schema) -> bytes:
     return re.sub(rb"((?:%b)\s*:\s*)(%b)(?=\s*[,}])" % (names, _SCALAR), rb'\1"\2"', block) if names else block
 
 
-def _told(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:
-    """Write the block's records anew, with text in place of what stands in columns of text."""
-    lines = (line for line in block.split(b"\n") if line.strip(BLANK))
-    return b"\n".join([encoded(told(tree, decoded(line), text=text)) for line in lines])
-
-
-def _is_about_text(error: pa.ArrowException) -> bool:
+def _is_about_text(error: Exception) -> bool:
     return "changed from string to" in str(error) or "Number too big" in str(error)

@@ -165,6 +165,18 @@ def told(tree: Any, value: Any, *, text: bool) -> Any:
     return text_of(value)
 
 
+def is_alike(tree: Any, value: Any, *, text: bool) -> bool:
+    """Say whether objects and lists stand where the tree has such, and no key that it does not know."""
+    if value is None:
+        return True
+    if isinstance(tree, dict):
+        alike = isinstance(value, dict) and value.keys() <= tree.keys()
+        return alike and all(is_alike(tree[key], item, text=text) for key, item in value.items())
+    if isinstance(tree, list):
+        return isinstance(value, list) and all(is_alike(tree[0], item, text=text) for item in value)
+    return text or value == {} or not isinstance(value, dict | list)
+
+
 def rounds(tree: Tree | None, value: Any) -> bool:
     """Say whether an integer somewhere in the value would not be itself any more in a column of floating numbers."""
     if isinstance(tree, dict):

@@ -12,6 +12,7 @@ from anabranch.files.json_values import Integer, MalformedError, Number, decoded
 from anabranch.files.jsonlines import examine, look_json, parse
 from anabranch.files.model import MisfitError
 from anabranch.files.options import ReadOptions
+from anabranch.files.schema import load_schema
 
 BIG = pa.decimal128(38, 0)
 BAD_LINES = [
@@ -285,8 +286,6 @@ def given_schema(tmp_path, block, **columns):
     path = tmp_path / "schema.json"
     path.write_text(json.dumps(columns))
     options = ReadOptions(schema=str(path))
-    from anabranch.files.schema import load_schema
-
     look, schema = look_json(block, whole=True, options=options), load_schema(path)
     seen = examine(block, look, schema, options)
     assert seen.schema == schema
@@ -327,6 +326,21 @@ def test_what_does_not_fit_a_given_schema_is_a_bad_row(tmp_path, type_, value, c
 
     assert table.num_rows == 1
     assert (bad.row, bad.column) == (1, column)
+
+
+def test_all_rows_that_do_not_fit_a_given_schema_are_found_at_once(tmp_path):
+    values = [b"1", b'"x"', b'"2"', b"1.5", b"[1]", b"null", b'""', b"{}", b"true"]
+    block = b"".join(
+        b'{"a":%b,"l":[%b]}\n' % (value, b"1" if number % 2 else b'"x"') for number, value in enumerate(values * 400)
+    )
+
+    table, bad = given_schema(tmp_path, block, a="int64", l="list<string>")
+    assert table["a"].to_pylist() == [1, 2, None] * 40
+    assert [row.row % 9 for row in bad] == [1, 3, 4, 6, 7, 8] * 40
+    assert {row.column for row in bad} == {"a"}
+    table, bad = given_schema(tmp_path, block, a="string", l="list<int8>")
+    assert table["l"].to_pylist() == [[1]] * (len(table))
+    assert {row.column for row in bad} == {"a", "l"}
 
 
 @pytest.mark.parametrize(
@@ -373,6 +387,30 @@ def test_each_row_is_kept_exactly_or_bad_with_a_reason(lines, known, options):
         assert line.rstrip(b"\r\n").decode(errors="replace")[: json_examining.RAW] == row.raw
         with pytest.raises(MisfitError):
             parse(line, look, seen.schema, options)
+
+
+GIVEN = ["int64", "uint8", "double", "float", "bool", "string", "date32", "time64[us]", "timestamp[us]", "decimal(9, 2)",
+         "list<int64>", "list<string>", "struct<x: int64, y: string>", "large_list<double>", "dictionary<string, int32>"]  # fmt: skip
+
+
+@given(
+    st.lists(LINES | st.sampled_from(BAD_LINES), max_size=5), st.sampled_from(GIVEN), st.sampled_from(GIVEN), OPTIONS
+)
+def test_with_any_given_schema_each_row_is_read_or_bad(tmp_path_factory, lines, one, two, options):
+    path = tmp_path_factory.getbasetemp() / "given.json"
+    path.write_text(json.dumps({"a": one, "b": two}))
+    options = options.model_copy(update={"schema_file": str(path)})
+    block, schema = b"\n".join(lines), load_schema(path)
+    look = look_json(block, whole=True, options=options)
+    seen = examine(block, look, schema, options)
+    table = parse(without(block, seen.bad), look, schema, options)
+
+    table.validate(full=True)
+    assert seen.schema == table.schema == schema
+    assert seen.rows == table.num_rows + len(seen.bad)
+    for row in seen.bad:
+        with pytest.raises(MisfitError):
+            parse(block[row.offset : row.offset + row.size], look, schema, options)
 
 
 @given(st.lists(LINES, max_size=6), st.integers(0, 2))
