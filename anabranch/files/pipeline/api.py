@@ -10,16 +10,20 @@ from typing import Any
 
 import orjson
 
-from anabranch.config import cores
+from anabranch.config import RunOptions, cores, work_dir
 from anabranch.defaults import Defaults
 from anabranch.errors import SourceError
 from anabranch.files.options import OnConflict, ReadOptions
-from anabranch.files.pipeline.destination import destination_of
-from anabranch.files.pipeline.options import Mode, OnError
-from anabranch.files.pipeline.origin import length_of, records_of
+from anabranch.files.pipeline.decision import Decision
+from anabranch.files.pipeline.destination import destination_of, format_of
+from anabranch.files.pipeline.functions import reference_to
+from anabranch.files.pipeline.local import run_here
+from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
+from anabranch.files.pipeline.origin import length_of, paths_of, records_of
 from anabranch.files.pipeline.step import Failure, FunctionError, Record, State, Step
 from anabranch.files.pipeline.stream import Stream
 from anabranch.files.pipeline.tally import Tally, Watcher
+from anabranch.parts import Job
 from anabranch.storage import published
 
 MOST_FAILED = 10_000  # failed records that a result keeps; all of them are counted
@@ -116,41 +120,63 @@ def pipeline(  # noqa: PLR0917  the signature that users know
 
     """
     defaults = Defaults()
+    several = defaults.parallel if parallel is None else parallel
+    mode, threads = parallel_mode or defaults.parallel_mode, workers or defaults.workers or cores()
+    size = chunk_size or defaults.chunk_size
+    start = {} if start_state is None else start_state
+    stop = debug or atomic or on_error == "fail"
     target = destination_of(destination, batch_size, on_conflict)
+    step = Step(process_func, init, merge, start, "", stop, target.encode, keep_nulls=not skip_nulls)
+    tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug)
+    if several and not (start or trigger_func or progress or debug or on_error == "quarantine" or not skip_nulls):
+        named = options_over_files(
+            source, destination, step, on_conflict=on_conflict, mode=mode, chunk_size=size, **options
+        )
+        if named:
+            return _over_files(source, destination, named, threads, tally)
     if reset_iterables and hasattr(destination, "reset"):
         with suppress(NotImplementedError):
             destination.reset()
-    start = {} if start_state is None else start_state
-    stop = debug or atomic or on_error == "fail"
-    step = Step(process_func, init, merge, start, "", stop, target.encode, keep_nulls=not skip_nulls)
-    several = defaults.parallel if parallel is None else parallel
-    stream = Stream(
-        records_of(source, ReadOptions(**options), reset=reset_iterables),
-        step,
-        step.begin() if several else step.own(start),
-        parallel_mode or defaults.parallel_mode,
-        workers or defaults.workers or cores(),
-        chunk_size or defaults.chunk_size,
-        length_of(source),
-    )
-    tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug, live=stream.shared)
+    records = records_of(source, ReadOptions(**options), reset=reset_iterables)
+    state = step.begin() if several else step.own(start)
+    stream = Stream(records, step, state, mode, threads, size, length_of(source))
+    tally.live = stream.shared
     watch = _Watch(progress, progress_interval)
     failed = _Failed(destination) if on_error == "quarantine" else None
     try:
         with target:
-            for records, ran in stream.in_chunks() if several else stream.one_by_one():
+            for chunk, ran in stream.in_chunks() if several else stream.one_by_one():
                 target.write(ran.results)
                 if failed:
-                    failed.add(records, ran.failures, tally.stats["rec_count"])
+                    failed.add(chunk, ran.failures, tally.stats["rec_count"])
                 tally.add(ran.records, ran.dropped, len(ran.failures), ran.state, target.flush)
                 watch.see(tally.stats)
             watch.show(tally.stats)
     except FunctionError as error:
-        if debug and error.__cause__ and not stream.decision.mode == "process":
+        if debug and error.__cause__ and stream.decision.mode != "process":
             raise error.__cause__ from None
         raise _error(error.failure, tally) from error
     tally.close()
-    return _result(stream, tally, failed.close() if failed else [])
+    return _result(stream.decision, tally, failed.close() if failed else [])
+
+
+def options_over_files(source: Any, destination: Any, step: Step, **options: Any) -> PipelineOptions | None:
+    """Say how files become one file in parts, whose records never come here; None where they must come."""
+    functions = {"function": step.function, "init": step.init, "merge": step.merge}
+    names: dict[str, Any] = {name: reference_to(function) for name, function in functions.items() if function}
+    one_state = step.wants_state and step.merge is None
+    if one_state or None in names.values() or paths_of(source) is None or not isinstance(destination, str | Path):
+        return None
+    on_error: OnError = "fail" if step.stop_at_error else "skip"
+    return PipelineOptions(**names, combine=True, to=format_of(Path(destination)), on_error=on_error, **options)
+
+
+def _over_files(source: Any, destination: Any, options: PipelineOptions, workers: int, tally: Tally) -> PipelineResult:
+    output = str(Path(destination).absolute())
+    plan, _ = run_here(Job(paths_of(source) or [], output, options, work_dir(RunOptions()), workers), tally)
+    for error in plan.all_errors:
+        raise error
+    return _result(plan.decision, tally, [])
 
 
 class _Watch:
@@ -209,7 +235,7 @@ def _error(failure: Failure, tally: Tally) -> SourceError:
     return SourceError("function-failed", reason, "Mend the function, or choose on_error skip or quarantine.")
 
 
-def _result(stream: Stream, tally: Tally, failed: list[dict[str, Any]]) -> PipelineResult:
+def _result(decision: Decision, tally: Tally, failed: list[dict[str, Any]]) -> PipelineResult:
     stats = tally.stats
     return PipelineResult(
         rows_processed=stats["rec_count"],
@@ -221,6 +247,6 @@ def _result(stream: Stream, tally: Tally, failed: list[dict[str, Any]]) -> Pipel
         time_end=stats["time_end"],
         duration=stats["duration"],
         state=tally.state,
-        decision={**stream.decision.shown, "reason": stream.decision.reason},
+        decision={**decision.shown, "reason": decision.reason},
         failed=failed,
     )

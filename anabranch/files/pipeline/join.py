@@ -63,12 +63,16 @@ def spans(plan: Applying) -> Spans:
     return found
 
 
-def join(plan: Applying) -> Report:
-    """Publish the results, and what was set aside; then call the functions that watch. Needs no parts to be left."""
+def join(plan: Applying, tally: Tally | None = None) -> Report:
+    """Publish the results, and what was set aside; then call the final function. Needs no parts to be left.
+
+    `tally` counts the records; without one the functions that the options name watch.
+    """
     done = {index: some for index, some in spans(plan).items() if index not in plan.failed}
     for index, some in done.items():
         _require_accounted(plan.catalogue.files[index].source.label, some, batch=bool(plan.options.batch))
-    tally = _tallied(plan.options, done)
+    tally = tally or _tally(plan.options)
+    _count(tally, done)
     entries = conversion.publish(plan)
     aside = list(_publish_aside(plan, done, entries))
     tally.close()
@@ -123,15 +127,17 @@ def _require_accounted(label: str, some: Sequence[Applied], *, batch: bool) -> N
             raise conversion.accounting(f"{label}: {counts}")
 
 
-def _tallied(options: PipelineOptions, done: Spans) -> Tally:
-    """Count everything in order, and merge the states."""
+def _tally(options: PipelineOptions) -> Tally:
     trigger, final = (name and load_function(name) for name in (options.trigger, options.final))
-    tally = Tally(Step.of(options, as_record), trigger or None, options.trigger_on, final or None)
+    return Tally(Step.of(options, as_record), trigger or None, options.trigger_on, final or None)
+
+
+def _count(tally: Tally, done: Spans) -> None:
+    """Count everything in order, and merge the states."""
     for index in sorted(done):
         for one in done[index]:
             state = pickle.loads(Path(one.state.path).read_bytes()) if one.state else None  # noqa: S301  our own
             tally.add(one.rows - one.bad, one.dropped, one.failed, state)
-    return tally
 
 
 def _publish_aside(plan: Applying, done: Spans, entries: Sequence[Entry]) -> Iterator[Path]:

@@ -1,14 +1,18 @@
-"""The whole pipeline over files without Prefect and Dask: in this process, or on a pool of processes."""
+"""The whole pipeline over files without Prefect and Dask: on threads of this process, or on a pool of processes."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from anabranch.errors import AnabranchError
 from anabranch.files.listing import listed
+from anabranch.files.pipeline.decision import START_SECONDS
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying, applying, probing
 from anabranch.files.pipeline.preview import check
+from anabranch.files.pipeline.processes import WorkerDiedError, Workers
+from anabranch.files.pipeline.tally import Tally
 from anabranch.files.pipeline.work import work
 from anabranch.files.plan import gathered
 from anabranch.files.rounds import settle
@@ -20,24 +24,37 @@ from anabranch.parts import Job, Outcome, Report
 
 _APPLY: Work[Any] = work
 
-Map = Callable[[Applying], list[Outcome]]
 
-
-def run_here(job: Job[PipelineOptions], elsewhere: Map | None = None) -> Report:
-    """Carry out the job on its number of threads; `elsewhere` maps `work` over parts that shall go to processes."""
+def run_here(job: Job[PipelineOptions], tally: Tally | None = None) -> tuple[Applying, Report]:
+    """Carry out the job on its number of threads or processes, all of it anew; `tally` counts the records."""
     check(job.source, job.output, job.options)
-    listing = listed(replace(job, refresh=job.refresh or job.options.stateful))
+    listing = listed(replace(job, refresh=True))
     looks = survey(listing, map_here(unpack, listing, job.threads), job)
     probe = probing(gathered(looks, map_here(look, looks, job.threads), job))
     probe.save()
-    pipeline = applying(probe, map_here(_APPLY, probe), job.threads)
-    outcomes = (
-        elsewhere(pipeline)
-        if elsewhere and pipeline.decision.mode == "process"
-        else map_here(_APPLY, pipeline, job.threads)
-    )
-    pipeline = results(pipeline, outcomes, job.threads)
+    pipeline = applying(probe, map_here(_APPLY, probe), job.threads, START_SECONDS)
+    pipeline = results(pipeline, _mapped(pipeline, job.threads), job.threads)
     while pipeline.parts:
         pipeline.save()
         pipeline = settle(pipeline, map_here(convert, pipeline, job.threads), job.threads)
-    return join(pipeline)
+    return pipeline, join(pipeline, tally)
+
+
+def _mapped(plan: Applying, workers: int) -> list[Outcome]:
+    if plan.decision.mode == "process" and len(plan.parts) > 1:
+        return list(_on_processes(plan, workers))
+    return map_here(_APPLY, plan, workers)
+
+
+def _on_processes(plan: Applying, workers: int) -> Iterator[Outcome]:
+    with Workers(min(workers, len(plan.parts)), processes=True) as pool:
+        for part, came in pool.map(work, plan.parts):
+            if isinstance(came, WorkerDiedError):
+                remedy = "Look for lack of memory, or for what in the function ends its process."
+                yield Outcome(part, error=AnabranchError("worker-died", str(came), remedy, part.label), attempts=2)
+            elif isinstance(came, AnabranchError):
+                yield Outcome(part, error=came)
+            elif isinstance(came, BaseException):
+                raise came
+            else:
+                yield Outcome(part, came)

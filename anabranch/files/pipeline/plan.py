@@ -18,7 +18,7 @@ from anabranch.parts import Outcome
 from anabranch.storage import code_version, fingerprint
 
 START_SECONDS = 3.7  # that a run takes longer on new processes: docs/decisions/0001
-_ASSUMED = Measured(0, 20e-6, 20e-6)  # where nothing is measured
+_ASSUMED = Measured(0, cpu=20e-6, wall=20e-6)  # where nothing is measured
 _DENSITY = 0.01  # records per byte of text: the same
 _CODEC_RATIO = 4  # bytes of text for each compressed one
 _READING = 2e-6  # seconds for a record, to read it and to write what becomes of it
@@ -90,7 +90,7 @@ def _decision(
 
 def _cost(measured: Measured, decision: Decision) -> float:
     """Give the seconds that a record takes of the time of a part."""
-    return measured.wall / decision.workers if measured.waits and decision.mode == "thread" else measured.wall
+    return measured.wall / decision.workers if measured.waits and decision.mode == "thread" else measured.cpu
 
 
 def _parts(plan: Applying, costs: Sequence[float], threads: int) -> Iterator[ApplyPart]:
