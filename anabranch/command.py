@@ -59,7 +59,7 @@ def flow_command(workload: Workload) -> Callable[..., int]:
         if not source:
             raise UsageError("bad-option", "SOURCE is missing", f"Example: {workload.example}")
         if workload.ends_with_output and output is None and len(source) > 1:
-            *source, output = source
+            source, output = source[:-1], source[-1]
         flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
         run.work_dir = run.work_dir and _absolute(run.work_dir)

@@ -24,7 +24,8 @@ VARIABLES = {
     "counts: an address in a Prefect profile (`prefect config set PREFECT_API_URL=…`) does not",
     "ANABRANCH_CLUSTER": "the Dask scheduler to use where `--cluster` is not given",
     "ANABRANCH_WORK_DIR": "the folder for work files where `--work-dir` is not given; default `~/.cache/anabranch`",
-    "ANABRANCH_PARALLEL": "whether `bulk_convert` and `pipeline` use several threads where `parallel` is not given: true or false",
+    "ANABRANCH_PARALLEL": "true or false: whether `bulk_convert` and `pipeline` use several threads where `parallel` "
+    "is not given; default false",
     "ANABRANCH_WORKERS": "how many they use where `workers` is not given; default one per core",
     "ANABRANCH_PARALLEL_MODE": "auto, thread, process or inline, where `parallel_mode` is not given; default auto",
     "ANABRANCH_CHUNK_SIZE": "records at a time where `chunk_size` is not given; default 1000",

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -227,7 +227,7 @@ class _Watch:
 
 def _result(conversion: Conversion, entries: Sequence[Entry], seconds: float) -> BulkConversionResult:
     written = {source.path: (entry, source) for entry in entries for source in entry.sources}
-    spent: Counter[int] = Counter()
+    spent: defaultdict[int, float] = defaultdict(float)
     for segment in conversion.segments:
         spent[segment.piece.file] += segment.seconds
     index = {file.source: number for number, file in enumerate(conversion.catalogue.files)}

@@ -86,7 +86,7 @@ def _publish(plan: Conversion, group: Sequence[int], segments: _Segments) -> Ent
         modified_ns=left.modified_ns,
         rows=written,
         columns=dump_schema(files[0].output),
-        quarantine=aside and str(aside),
+        quarantine=str(aside) if aside else None,
         sources=[_source(file, segments[index]) for index, file in zip(group, files, strict=True)],
     )
 
@@ -106,7 +106,7 @@ def _source(file: File, segments: Sequence[Segment]) -> SourceEntry:
         format=file.look.format,
         codec=file.source.packed or file.look.codec,
         encoding=file.look.encoding,
-        dialect=file.look.dialect and asdict(file.look.dialect),
+        dialect=asdict(file.look.dialect) if file.look.dialect else None,
         rows=sum(segment.rows for segment in segments),
         bad_rows=sum(segment.bad for segment in segments),
     )

@@ -11,6 +11,7 @@ from anabranch.files.schema import load_schema
 from anabranch.files.sources import find
 from anabranch.files.survey import look, survey
 from anabranch.files.targets import targets
+from anabranch.files.writing import require_possible
 from anabranch.here import map_here
 from anabranch.parts import Job
 
@@ -19,6 +20,7 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
     """Say which files will be written; UsageError for what can be told before anything is read."""
     if output is None:
         raise UsageError("output-missing", "no output is named", "Name a folder, or with --combine a file.")
+    require_possible(options.to, options)
     if options.schema_file:
         load_schema(options.schema_file)
     return list(targets(find(source, output).sources, options, output).values())

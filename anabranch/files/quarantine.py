@@ -25,7 +25,7 @@ class Quarantine:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> bool | None:
+    def __exit__(self, *error: Any) -> bool | None:
         return self._stack.__exit__(*error)
 
     def add(self, rows: Iterable[BadRow]) -> None:

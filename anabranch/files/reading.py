@@ -1,10 +1,11 @@
 """Read any file: look at its head, then give its rows chunk by chunk, each of which can be parsed or examined."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import IO, Protocol
+from typing import IO, Protocol, Self
 
 import pyarrow as pa
 
@@ -19,31 +20,33 @@ from anabranch.files.sources import find
 HEAD_BYTES = 1 << 20  # of decompressed content, that decide format, dialect and first types
 
 
-class Chunk(Protocol):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk(ABC):
     """Some consecutive rows of a file, not yet parsed."""
 
-    offset: int  # of the first byte in the text; -1 where rows have none
     unit: int  # rows of different units never share a row group
+    options: ReadOptions
+    offset: int = -1  # of the first byte in the text, where rows have one
 
+    @abstractmethod
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """Give the rows as a table of exactly this schema; MisfitError where a row does not fit."""
 
+    @abstractmethod
     def examine(self, wanted: pa.Schema) -> Examined:
         """Tell which rows do not fit, and the types that the others need."""
 
-    def without(self, bad: Sequence[BadRow]) -> "Chunk":
+    @abstractmethod
+    def without(self, bad: Sequence[BadRow]) -> Self:
         """Leave out these rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextChunk:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextChunk(Chunk):
     """A block of text: whole records of a delimited file, or lines of JSON."""
 
     block: bytes
-    offset: int
-    unit: int
     look: Look
-    options: ReadOptions
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """See Chunk."""
@@ -53,7 +56,7 @@ class TextChunk:
         """See Chunk."""
         return self._parser.examine(self.block, self.look, wanted, self.options)
 
-    def without(self, bad: Sequence[BadRow]) -> "TextChunk":
+    def without(self, bad: Sequence[BadRow]) -> Self:
         """See Chunk."""
         kept, begin = [], 0
         for row in bad:
@@ -66,21 +69,11 @@ class TextChunk:
         return delimited if self.look.format in DELIMITED else jsonlines
 
 
-class Parser(Protocol):
-    """The module that knows a text format."""
-
-    parse: Callable[[bytes, Look, pa.Schema, ReadOptions], pa.Table]
-    examine: Callable[[bytes, Look, pa.Schema, ReadOptions], Examined]
-
-
-@dataclass(frozen=True, slots=True)
-class TableChunk:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChunk(Chunk):
     """Rows that have types already."""
 
     table: pa.Table
-    unit: int
-    options: ReadOptions
-    offset: int = -1
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """See Chunk."""
@@ -90,10 +83,17 @@ class TableChunk:
         """See Chunk."""
         return tables.examine(self.table, wanted, self.options)
 
-    def without(self, bad: Sequence[BadRow]) -> "TableChunk":
+    def without(self, bad: Sequence[BadRow]) -> Self:
         """See Chunk."""
         left = {row.row for row in bad}
         return replace(self, table=self.table.take([row for row in range(self.table.num_rows) if row not in left]))
+
+
+class Parser(Protocol):
+    """The module that knows a text format."""
+
+    parse: Callable[[bytes, Look, pa.Schema, ReadOptions], pa.Table]
+    examine: Callable[[bytes, Look, pa.Schema, ReadOptions], Examined]
 
 
 def look_at(source: Source, options: ReadOptions) -> Look:
@@ -133,18 +133,19 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
     """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
     if look.format not in TEXT:
         for unit, table in _tables(source, look, options, units):
-            yield TableChunk(table, unit, options)
+            yield TableChunk(table=table, unit=unit, options=options)
     elif cuts:
         with codecs.open_source(source) as raw:
             for unit in units:
                 raw.seek(cuts[unit])
-                yield TextChunk(_exactly(raw, cuts[unit + 1] - cuts[unit], source), cuts[unit], unit, look, options)
+                block = _exactly(raw, cuts[unit + 1] - cuts[unit], source)
+                yield TextChunk(block=block, offset=cuts[unit], unit=unit, look=look, options=options)
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
             offset = look.data_start if look.format != "json" else 0
             stream = json_array.lines_of_array(text) if look.format == "json" else blocks(text, look, block=BLOCK)
             for unit, block in enumerate(stream):
-                yield TextChunk(block, offset, unit, look, options)
+                yield TextChunk(block=block, offset=offset, unit=unit, look=look, options=options)
                 offset += len(block)
 
 
@@ -152,9 +153,8 @@ def _tables(source: Source, look: Look, options: ReadOptions, units: range) -> I
     """Give the tables of a file that is no text, each with its unit."""
     open_bytes = partial(opened, source, look.codec)
     if look.format in UNITS:
-        for unit in units:
-            for batch in columnar.read_columnar(open_bytes, look, unit, unit + 1):
-                yield unit, pa.Table.from_batches([batch])
+        for unit, batch in columnar.read_units(open_bytes, look, units):
+            yield unit, pa.Table.from_batches([batch])
     elif look.format in WHOLE:
         for batch in columnar.read_columnar(open_bytes, look, 0, 1):
             yield 0, pa.Table.from_batches([batch])

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
+
 from anabranch.errors import AnabranchError, SourceError
 from anabranch.files.model import BadRow
-from anabranch.files.plan import C, Conversion, Segment, next_round
+from anabranch.files.plan import C, Conversion, ConvertPart, Segment, next_round
 from anabranch.files.tables import folded
 from anabranch.parts import Outcome
 from anabranch.storage import shown
@@ -21,7 +23,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
     failed = {**failed_parts(ordered), **failed_files(plan, fresh)}
-    needs = {segment.piece.file: [] for segment in fresh if segment.wider}
+    needs: dict[int, list[pa.Schema]] = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
         if segment.piece.file in needs:
             needs[segment.piece.file] += segment.wider
@@ -43,9 +45,12 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
 
 def failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
     """Give the error of each file of which a part did not come to its end."""
-    return {
-        piece.file: outcome.error for outcome in reversed(outcomes) if outcome.error for piece in outcome.part.pieces
-    }
+    failed: dict[int, AnabranchError] = {}
+    for outcome in outcomes:
+        if outcome.error and isinstance(outcome.part, ConvertPart):
+            for piece in outcome.part.pieces:
+                failed.setdefault(piece.file, outcome.error)
+    return failed
 
 
 def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:

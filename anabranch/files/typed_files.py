@@ -1,6 +1,6 @@
 """Files that pyarrow reads, cut into the pieces that their formats give them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Protocol
 
 import pyarrow as pa
@@ -27,24 +27,26 @@ class TypedFile(Protocol):
         """Give a unit's rows, or those of a file that is not cut; the types may be others than wanted."""
 
 
+def gathered(pieces: Sequence[tuple[int, int]]) -> Iterator[range]:
+    """Join small neighbours, of so many rows and bytes each, so that what is made of them is not cut as small."""
+    first = rows = size = 0
+    for index, (more, bytes_) in enumerate(pieces):
+        rows, size = rows + more, size + bytes_
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES or index == len(pieces) - 1:
+            yield range(first, index + 1)
+            first, rows, size = index + 1, 0, 0
+
+
 class ParquetFile:
-    """A parquet file of row groups; small neighbours are one unit, so that what is made of them is not cut as small."""
+    """A parquet file of row groups; small neighbours are one unit."""
 
     warnings: tuple[str, ...] = ()
 
     def __init__(self, file: IO[bytes], *_: object) -> None:
         self._file = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
         self.schema = self._file.schema_arrow
-        self._units = list(self._gathered())
-
-    def _gathered(self) -> Iterator[range]:
-        first = rows = size = 0
-        for index in range(self._file.num_row_groups):
-            group = self._file.metadata.row_group(index)
-            rows, size = rows + group.num_rows, size + group.total_byte_size
-            if rows >= BATCH_ROWS or size >= BATCH_BYTES or index == self._file.num_row_groups - 1:
-                yield range(first, index + 1)
-                first, rows, size = index + 1, 0, 0
+        groups = [self._file.metadata.row_group(index) for index in range(self._file.num_row_groups)]
+        self._units = list(gathered([(group.num_rows, group.total_byte_size) for group in groups]))
 
     def units(self) -> tuple[int, ...]:
         """See TypedFile."""
@@ -63,25 +65,26 @@ class ParquetFile:
 
 
 class ArrowFile:
-    """An arrow file, which lists its batches."""
+    """An arrow file, which lists its batches; small neighbours are one unit."""
 
     warnings: tuple[str, ...] = ()
 
     def __init__(self, file: IO[bytes], *_: object) -> None:
-        self._source = file
+        first_column = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[0])
+        narrow = pa.ipc.open_file(file, options=first_column)
+        self._rows = [narrow.get_batch(index).num_rows for index in range(narrow.num_record_batches)]
+        self._units = list(gathered([(rows, 0) for rows in self._rows]))
         self._file = pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(use_threads=False))
         self.schema = self._file.schema
 
     def units(self) -> tuple[int, ...]:
         """See TypedFile."""
-        first_column = pa.ipc.IpcReadOptions(use_threads=False, included_fields=[0])
-        narrow = pa.ipc.open_file(self._source, options=first_column)
-        return tuple(narrow.get_batch(index).num_rows for index in range(narrow.num_record_batches))
+        return tuple(sum(self._rows[unit.start : unit.stop]) for unit in self._units)
 
     def batches(self, unit: int, *_: object) -> Iterator[pa.RecordBatch]:
         """See TypedFile."""
-        if self._file.num_record_batches:
-            yield self._file.get_batch(unit)
+        for index in self._units[unit] if self._units else ():
+            yield self._file.get_batch(index)
 
 
 class ArrowStream:

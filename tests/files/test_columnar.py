@@ -91,7 +91,7 @@ def read(data, kind, **options):
 
 UNITS = {
     "parquet": (parquet(TABLE, row_group_size=300), "parquet", (1000,)),
-    "arrow": (arrow(TABLE, 400), "arrow", (400, 400, 200)),
+    "arrow": (arrow(TABLE, 400), "arrow", (1000,)),  # small batches are read as one
     "arrow stream": (arrow(TABLE, 400, pa.ipc.new_stream), "arrow", ()),
     "orc": (orc_file(TABLE), "orc", (1000,)),
     "empty parquet": (parquet(TABLE[:0]), "parquet", (0,)),

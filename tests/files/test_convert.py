@@ -182,10 +182,8 @@ def test_combined_sources_share_one_schema(tmp_path):
     (tmp_path / "b.csv").write_bytes(b"id,n,more\n2,0.5,x\n")
     (tmp_path / "c.jsonl").write_bytes(b'{"more": "y", "id": 3}\n')
 
-    convert(
-        [tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "c.jsonl"], tmp_path / "all.parquet", work_dir=tmp_path / "w",
-        combine=True,
-    )  # fmt: skip
+    sources = [tmp_path / name for name in ("a.csv", "b.csv", "c.jsonl")]
+    convert(sources, tmp_path / "all.parquet", work_dir=tmp_path / "w", combine=True)
 
     assert table(tmp_path / "all.parquet").to_pylist() == [
         {"id": 1, "n": 5.0, "more": None},

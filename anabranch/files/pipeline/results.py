@@ -90,7 +90,7 @@ class Made(File):
             for file in self.results[unit]:
                 for table in read_tables(Path(file.path)):
                     block = int(table.schema.metadata[_UNIT])
-                    yield TableChunk(table.replace_schema_metadata(), block, options)
+                    yield TableChunk(table=table.replace_schema_metadata(), unit=block, options=options)
 
 
 def read_tables(path: Path) -> Iterator[pa.Table]:
