@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,8 @@ from anabranch.files.pipeline.options import PipelineOptions
 
 Record = dict[str, Any]
 State = dict[str, Any]
+
+_QUEUED = Path("/proc/thread-self/schedstat")  # nanoseconds: on a core, ready for one
 
 _prepared: dict[Function, State] = {}
 _preparing = threading.Lock()
@@ -104,7 +107,7 @@ class Step:
     def run(self, records: Sequence[Record]) -> Ran:
         """Call the function for each record, in order; raises FunctionError where the first failure shall end it."""
         state, ran = self.begin(), Ran(len(records))
-        with _timed(ran):
+        with timed(ran):
             self.call(records, state, ran)
         ran.state = self.end(state)
         return ran
@@ -112,7 +115,7 @@ class Step:
     def run_table(self, table: pa.Table) -> tuple[pa.Table | None, Ran]:
         """Call the function once for the whole table, which is a frame for it with `batch` pandas."""
         state, ran, made = self.begin(), Ran(table.num_rows), None
-        with _timed(ran):
+        with timed(ran):
             try:
                 made = as_table(self._bound(state)(table.to_pandas() if self.batch == "pandas" else table))
             except Exception as error:
@@ -202,10 +205,20 @@ def as_table(made: Any) -> pa.Table | None:
 
 
 @contextmanager
-def _timed(ran: Ran) -> Iterator[None]:
-    wall, cpu = time.perf_counter(), time.thread_time()
+def timed(ran: Ran) -> Iterator[None]:
+    """Note what the block takes of this thread, without the time for which others had the core."""
+    wall, cpu, queued = time.perf_counter(), time.thread_time(), _queued_seconds()
     yield
-    ran.wall, ran.cpu = time.perf_counter() - wall, time.thread_time() - cpu
+    ran.wall = time.perf_counter() - wall - (_queued_seconds() - queued)
+    ran.cpu = time.thread_time() - cpu
+
+
+def _queued_seconds() -> float:
+    """Tell how long this thread could have run, and no core was free; 0 where the system does not say."""
+    try:
+        return int(_QUEUED.read_bytes().split()[1]) / 1e9
+    except (OSError, LookupError, ValueError):
+        return 0.0
 
 
 def _failure(index: int, error: Exception) -> Failure:

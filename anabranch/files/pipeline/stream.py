@@ -2,7 +2,6 @@
 
 import math
 import pickle
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -16,7 +15,7 @@ from anabranch.files.pipeline.functions import why_here
 from anabranch.files.pipeline.grid import FIRST
 from anabranch.files.pipeline.options import Mode
 from anabranch.files.pipeline.processes import WorkerDiedError, Workers
-from anabranch.files.pipeline.step import Failure, Ran, Record, State, Step
+from anabranch.files.pipeline.step import Failure, Ran, Record, State, Step, timed
 
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by
 
@@ -68,9 +67,8 @@ class Stream:
 
     def _run(self, chunk: list[Record]) -> Came:
         ran = Ran(len(chunk))
-        started, cpu = time.perf_counter(), time.thread_time()
-        self.step.call(chunk, self.state, ran)
-        ran.wall, ran.cpu = time.perf_counter() - started, time.thread_time() - cpu
+        with timed(ran):
+            self.step.call(chunk, self.state, ran)
         return (lambda: chunk), ran
 
     def _probed(self, here: str) -> Iterator[Came]:
