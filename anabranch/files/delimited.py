@@ -97,7 +97,7 @@ def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -
         for place in misfits.tolist():
             row = int(sound[place])
             if row not in bad:
-                bad[row] = _conflict(rows.bad(row, ""), field, cells[place])
+                bad[row] = _conflict(rows.bad(row, ""), field, cells[place].as_py())
     return Examined(count, pa.schema(fields), [bad[row] for row in sorted(bad)])
 
 
@@ -105,19 +105,18 @@ def _settled(
     cells: pa.StringArray, field: pa.Field, manner: Manner, options: ReadOptions
 ) -> tuple[pa.Field, NDArray[np.intp]]:
     """Give the field that a column becomes, and the places of the cells that it does not hold."""
-    none = np.empty(0, np.intp)
+    none, missing = np.empty(0, np.intp), _missing(cells, field)
     if pa.types.is_null(field.type) and manner != "given":
         return field.with_type(narrowing.least(cells, manner)), none
-    candidates = [field.with_type(kind) for kind in _candidates(field.type, manner, options)]
-    misfits = []
-    for wider in candidates:
-        misfits.append(np.flatnonzero(~_fits(cells, wider, manner)))
-        if not misfits[-1].size:
-            return wider, none
+    kinds = _candidates(field.type, manner, options)
+    for kind in kinds:
+        if not missing.any() and narrowing.holds(cells, kind, manner):
+            return field.with_type(kind), none
     if manner != "given" and options.on_conflict != "fail":
         return field.with_type(pa.string()), none
-    best = min(range(len(candidates)), key=lambda place: misfits[place].size)
-    return candidates[best], misfits[best]
+    misfits = [np.flatnonzero(missing | ~narrowing.fits(cells, kind, manner)) for kind in kinds]
+    best = min(range(len(kinds)), key=lambda place: misfits[place].size)
+    return field.with_type(kinds[best]), misfits[best]
 
 
 def _candidates(kind: pa.DataType, manner: Manner, options: ReadOptions) -> Sequence[pa.DataType]:
@@ -128,16 +127,16 @@ def _candidates(kind: pa.DataType, manner: Manner, options: ReadOptions) -> Sequ
     return narrowing.natural(kind) if options.infer == "all" else (kind,)
 
 
-def _fits(cells: pa.StringArray, field: pa.Field, manner: Manner) -> NDArray[np.bool_]:
-    fit = narrowing.fits(cells, field.type, manner)
+def _missing(cells: pa.StringArray, field: pa.Field) -> NDArray[np.bool_]:
+    """Say which cells are null that must not be."""
     if field.nullable:
-        return fit
+        return np.zeros(len(cells), np.bool_)
     missing = cells.is_null() if field.type == pa.string() else pc.equal(pc.fill_null(pc.binary_length(cells), 0), 0)
-    return fit & ~np.array(missing, np.bool_)
+    return np.array(missing, np.bool_)
 
 
-def _conflict(row: BadRow, field: pa.Field, cell: pa.StringScalar) -> BadRow:
-    value, found = cell.as_py() or "", shown_type(narrowing.least(pa.array([cell])))
+def _conflict(row: BadRow, field: pa.Field, value: str | None) -> BadRow:
+    found = shown_type(narrowing.kind_of(value) if value else pa.null())
     expected = shown_type(field.type)
-    reason = f"column {field.name!r}: {value!r} is {found}, where {expected} is expected"
-    return replace(row, reason=reason, column=field.name, value=value, expected=expected, found=found)
+    reason = f"column {field.name!r}: {value or ''!r} is {found}, where {expected} is expected"
+    return replace(row, reason=reason, column=field.name, value=value or "", expected=expected, found=found)

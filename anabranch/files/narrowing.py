@@ -8,7 +8,7 @@ given   the user named the type: all that can be cast without loss
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -27,17 +27,43 @@ DATE, TIME = pa.date32(), pa.time64("us")
 STAMP, FINE_STAMP = pa.timestamp("us"), pa.timestamp("ns")
 ZONED, FINE_ZONED = pa.timestamp("us", "UTC"), pa.timestamp("ns", "UTC")
 
-_DAY, _CLOCK = r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?"
-_KINDS = {  # what cells look like that may be of these types; whether they are, a cast decides
-    r"-?[1-9]\d{0,75}|0": (INTEGER, LONG, HUGE, DOUBLE),
-    r"-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?": (DOUBLE,),
-    r"true|True|TRUE|false|False|FALSE": (pa.bool_(),),
-    _DAY: (DATE,),
-    rf"{_DAY}[T ]{_CLOCK}": (STAMP, FINE_STAMP),
-    rf"{_DAY}[T ]{_CLOCK}(?:Z|[-+]\d\d(?::?\d\d)?)": (ZONED, FINE_ZONED),
-    _CLOCK: (TIME,),
+
+def _up_to(most: int) -> str:
+    """Match the integers that have as many digits and are not greater."""
+    digits = str(most)
+    lower = (
+        rf"{digits[:place]}[{int(not place)}-{int(digit) - 1}]\d{{{len(digits) - place - 1}}}"
+        for place, digit in enumerate(digits)
+        if int(digit) > int(not place)
+    )
+    return "|".join([*lower, digits])
+
+
+_DAY = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,%d})?)?"
+_ZONE = r"(?:Z|[-+]\d\d(?::?\d\d)?)"
+_LOOKS = {  # what cells of these types look like, least types first; whether they are, a cast decides
+    INTEGER: rf"0|-?(?:[1-9]\d{{0,17}}|{_up_to(2**63 - 1)})|-{2**63}",
+    LONG: r"0|-?[1-9]\d{0,37}",
+    HUGE: r"0|-?[1-9]\d{0,75}",
+    DOUBLE: r"-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?",
+    pa.bool_(): r"true|True|TRUE|false|False|FALSE",
+    DATE: _DAY,
+    STAMP: rf"{_DAY}[T ]{_CLOCK % 6}",
+    FINE_STAMP: rf"{_DAY}[T ]{_CLOCK % 9}",
+    ZONED: rf"{_DAY}[T ]{_CLOCK % 6}{_ZONE}",
+    FINE_ZONED: rf"{_DAY}[T ]{_CLOCK % 9}{_ZONE}",
+    TIME: _CLOCK % 6,
 }
-_PATTERNS = {re.compile(look, re.ASCII): kinds for look, kinds in _KINDS.items()}
+_PATTERNS = {kind: re.compile(look, re.ASCII) for kind, look in _LOOKS.items()}
+_GIVEN: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (  # all that may be cast to types that the user names
+    (types.is_boolean, r"(?i)\s*(?:true|false|0|1)\s*"),
+    (types.is_integer, r"\s*-?(?:\d+|0[xX][\da-fA-F]+)\s*"),
+    (types.is_date, r"\s*\d{4}-\d\d-\d\d\s*"),
+    (types.is_timestamp, r"\s*\d{4}-\d\d-\d\d.*"),
+    (types.is_time, r"\s*\d\d:.*"),
+    (lambda _: True, r"\s*[-+.\dniNI].*"),
+)
 _NATURAL = {  # nobody calls it a conflict when a column grows from the one type into these
     INTEGER: (INTEGER, LONG, HUGE, DOUBLE),
     LONG: (LONG, HUGE),
@@ -62,15 +88,21 @@ def least(cells: pa.StringArray, manner: Manner = "strict") -> pa.DataType:
     filled = cells.filter(pc.greater(pc.binary_length(cells), 0))
     if not len(filled):
         return pa.null() if cells.null_count == len(cells) else pa.string()
-    return next((kind for kind in _kinds(filled[0].as_py(), manner) if _holds(filled, kind, manner)), pa.string())
+    return next((kind for kind in _kinds(filled[0].as_py(), manner) if holds(filled, kind, manner)), pa.string())
+
+
+def kind_of(cell: str) -> pa.DataType:
+    """Give the least type of one cell."""
+    return next((kind for kind in _kinds(cell, "strict") if holds(pa.array([cell]), kind, "strict")), pa.string())
 
 
 def _kinds(cell: str, manner: Manner) -> Iterator[pa.DataType]:
-    for pattern, kinds in _PATTERNS.items():
+    """Give the types that may hold a column in which this cell is."""
+    for kind, pattern in _PATTERNS.items():
         if pattern.fullmatch(cell):
-            yield from kinds
+            yield kind
             if manner == "wide":
-                yield from _WIDE.get(kinds[0], ())
+                yield from _WIDE.get(kind, ())
 
 
 def cast(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> pa.Array:
@@ -88,17 +120,26 @@ def cast(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> pa.Array:
         raise MisfitError from error
 
 
+def holds(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> bool:
+    """Say whether the type can hold all cells."""
+    try:
+        cast(cells, kind, manner)
+    except MisfitError:
+        return False
+    return True
+
+
 def fits(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np.bool_]:
     """Say of each cell whether the type can hold it."""
-    if _holds(cells, kind, manner):
+    if holds(cells, kind, manner):
         return np.ones(len(cells), np.bool_)
     fit = _alike(cells, kind, manner)
-    cells = pc.if_else(pa.array(fit), cells, None)
+    cells = pc.if_else(pa.array(fit), cells, "")  # a null put there would keep the cell's bytes
     todo = [(0, len(cells))]
     while todo:  # halve what does not fit
         start, stop = todo.pop()
         middle = (start + stop) // 2
-        if _holds(cells[start:stop], kind, manner):
+        if holds(cells[start:stop], kind, manner):
             continue
         if middle == start:
             fit[start] = False
@@ -107,27 +148,17 @@ def fits(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np
     return fit
 
 
-def _holds(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> bool:
-    try:
-        cast(cells, kind, manner)
-    except MisfitError:
-        return False
-    return True
-
-
 def _alike(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np.bool_]:
     """Leave out the cells that do not even look like values of the type, so that few are left to halve for."""
-    looks = [look for look, kinds in _KINDS.items() if kind in kinds or (manner == "wide" and _grows(kinds[0], kind))]
     if manner == "given":
-        looks = [r"(?i)true|false|0|1"] if types.is_boolean(kind) else [r"(?s)\s*[-+.\dniNI].*"]
+        looks = [next(look for check, look in _GIVEN if check(kind))]
+    else:
+        growing = [kind, *(narrow for narrow, wide in _WIDE.items() if manner == "wide" and kind in wide)]
+        looks = [_LOOKS[narrow] for narrow in growing if narrow in _LOOKS]
     if not looks or _is_text(kind):
         return np.ones(len(cells), np.bool_)
     alike = pc.match_substring_regex(cells, f"^(?:{'|'.join(looks)}|)$")
     return np.array(pc.fill_null(alike, True), np.bool_)
-
-
-def _grows(kind: pa.DataType, into: pa.DataType) -> bool:
-    return into in _WIDE.get(kind, ())
 
 
 def _is_text(kind: pa.DataType) -> bool:
