@@ -1,0 +1,50 @@
+"""The pipeline in one process, part by part and in any order: what the flow does, without a flow."""
+
+import json
+import random
+from pathlib import Path
+
+from anabranch.files.listing import listed
+from anabranch.files.pipeline.join import join, results
+from anabranch.files.pipeline.options import PipelineOptions
+from anabranch.files.pipeline.plan import applying, probing
+from anabranch.files.pipeline.preview import check
+from anabranch.files.pipeline.work import work
+from anabranch.files.plan import gathered
+from anabranch.files.rounds import settle
+from anabranch.files.survey import look, survey
+from anabranch.files.work import work as convert
+from anabranch.parts import Job, Report
+from tests.files.converting import outcomes
+
+STEPS = "tests.files.pipeline.steps"
+
+
+def run(
+    source: Path, output: Path, function: str, *, threads: int = 1, order: random.Random | None = None, **options
+) -> Report:
+    """Run every step with `function` of steps.py; `order` shuffles the parts and their outcomes."""
+    named = {name: f"{STEPS}:{options.pop(name)}" for name in ("merge", "init", "final", "trigger") if name in options}
+    chosen = PipelineOptions(function=f"{STEPS}:{function}", **named, **options)
+    check([str(source)], str(output), chosen)
+    job = Job([str(source)], str(output), chosen, output.parent / "work", threads, refresh=True)
+    looks = survey(listed(job), (), job)
+    probe = probing(gathered(looks, outcomes(look, looks.parts, order), job))
+    probe.save()
+    plan = applying(probe, outcomes(work, probe.parts), threads)
+    plan = results(plan, outcomes(work, plan.parts, order), threads)
+    while plan.parts:
+        plan.save()
+        plan = settle(plan, outcomes(convert, plan.parts, order), threads)
+    return join(plan)
+
+
+def write_lines(path: Path, rows: int) -> list[dict]:
+    """Write so many records as JSON lines; give them."""
+    records = [{"id": number, "name": f"name {number}"} for number in range(rows)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return records
+
+
+def read_lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
