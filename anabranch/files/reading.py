@@ -86,7 +86,8 @@ class TableChunk(Chunk):
     def without(self, bad: Sequence[BadRow]) -> Self:
         """See Chunk."""
         left = {row.row for row in bad}
-        return replace(self, table=self.table.take([row for row in range(self.table.num_rows) if row not in left]))
+        kept = pa.array([row for row in range(self.table.num_rows) if row not in left], pa.int64())
+        return replace(self, table=self.table.take(kept))
 
 
 class Parser(Protocol):
