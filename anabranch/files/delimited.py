@@ -1,6 +1,8 @@
 """Blocks of delimited text as tables: parsed strictly and fast, or examined row by row where something does not fit."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,11 @@ from anabranch.files.quotes import Quotes, is_regular
 from anabranch.files.rows import Rows
 from anabranch.files.schema import shown_type
 
+_QUICK = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float64())
+_BLANK = re.compile(rb"[\r\n]*")
+_EXACT = 2.0**53  # every integer that is less is a double
+_NONE: Mapping[str, pa.DataType] = {}
+
 
 def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> pa.Table:
     """Give the rows of a block as a table of exactly this schema; a column that the file lacks is null.
@@ -29,23 +36,49 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     if not is_regular(block, look.dialect) and not Quotes(block, look.dialect).sound:
         raise MisfitError
     try:
-        text = read_text(block, look.dialect, look.names, options)
+        cells = _cells(block, look, look.dialect, schema, options)
     except pa.ArrowInvalid as error:
         raise MisfitError from error
-    columns = [_column(text, field, _manner(field, look, options)) for field in schema]
+    columns = [_column(cells, field, _manner(field, look, options)) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_text(block: bytes, dialect: Dialect, names: Sequence[str], options: ReadOptions) -> dict[str, pa.StringArray]:
-    """Give the cells of a block as text, by column; ArrowInvalid where rows have different numbers of cells."""
-    if not block.strip(b"\r\n"):
-        return {name: pa.array([], pa.string()) for name in names}
+def _cells(block: bytes, look: Look, dialect: Dialect, schema: pa.Schema, options: ReadOptions) -> dict[str, pa.Array]:
+    """Read the cells as text, but as numbers at once where the user named such a type, if nothing is lost."""
+    quick = {field.name: field.type for field in schema if field.type in _QUICK and _named(field, look, options)}
+    if quick:
+        with suppress(pa.ArrowInvalid):
+            cells = read_text(block, dialect, look.names, options, quick)
+            if all(_is_exact(cells[name]) for name in quick if name in cells):
+                return cells
+    return read_text(block, dialect, look.names, options)
+
+
+def _is_exact(numbers: pa.Array) -> bool:
+    """Say whether no double is so big that it may stand for another integer."""
+    if numbers.type != pa.float64():
+        return True
+    most = pc.max(pc.abs(numbers)).as_py()
+    return most is None or most < _EXACT
+
+
+def read_text(
+    block: bytes,
+    dialect: Dialect,
+    names: Sequence[str],
+    options: ReadOptions,
+    numbers: Mapping[str, pa.DataType] = _NONE,
+) -> dict[str, pa.Array]:
+    """Give the cells of a block by column, as text but for the `numbers`; ArrowInvalid where it cannot be read so."""
+    types = {name: numbers.get(name, pa.string()) for name in names}
+    if _BLANK.fullmatch(block):
+        return {name: pa.array([], kind) for name, kind in types.items()}
     table = pa.csv.read_csv(
         pa.BufferReader(block),
         pa.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
         pa.csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False, newlines_in_values=True),
         pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
+            column_types=types,
             null_values=["", *options.null_values],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
@@ -60,14 +93,18 @@ def inferring(options: ReadOptions) -> Manner:
 
 
 def _manner(field: pa.Field, look: Look, options: ReadOptions) -> Manner:
-    named = options.schema_file and (field.name in look.given or not look.given)
-    return "given" if named else inferring(options)
+    return "given" if _named(field, look, options) else inferring(options)
 
 
-def _column(text: dict[str, pa.StringArray], field: pa.Field, manner: Manner) -> pa.Array:
-    if field.name not in text:
-        return pa.nulls(len(next(iter(text.values()))), field.type)
-    values = narrowing.cast(text[field.name], field.type, manner)
+def _named(field: pa.Field, look: Look, options: ReadOptions) -> bool:
+    return options.schema_file is not None and (field.name in look.given or not look.given)
+
+
+def _column(cells: dict[str, pa.Array], field: pa.Field, manner: Manner) -> pa.Array:
+    if field.name not in cells:
+        return pa.nulls(len(next(iter(cells.values()))), field.type)
+    values = cells[field.name]
+    values = values if values.type == field.type else narrowing.cast(values, field.type, manner)
     if values.null_count and not field.nullable:
         raise MisfitError
     return values

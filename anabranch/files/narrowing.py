@@ -157,7 +157,7 @@ def _alike(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[
         looks = [_LOOKS[narrow] for narrow in growing if narrow in _LOOKS]
     if not looks or _is_text(kind):
         return np.ones(len(cells), np.bool_)
-    alike = pc.match_substring_regex(cells, f"^(?:{'|'.join(looks)}|)$")
+    alike = pc.match_substring_regex(cells, f"(?s)^(?:{'|'.join(looks)}|)$")
     return np.array(pc.fill_null(alike, True), np.bool_)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from anabranch.files import narrowing
 from anabranch.files.blocks import blocks
 from anabranch.files.delimited import examine, parse
 from anabranch.files.dialect import look_delimited
@@ -175,6 +176,25 @@ def test_only_columns_whose_types_the_user_named_are_read_leniently():
         parse(b"1,001\n", named, schema, options)
     assert examine(b"1,0.5\n", named, schema, options).schema.field("b").type == pa.float64()
     assert look_delimited(b"a\n1\n001\n", True, options, "csv").schema.types == [pa.string()]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["1", "007", " 5", "-0", "0x1f", '""', "", "2.5", "nan", "1e999", "128", "9007199254740993"])
+    ),
+    st.sampled_from([pa.int8(), pa.int64(), pa.float64()]),
+)  # fmt: skip
+@example(["9007199254740993", "nan"], pa.float64())
+def test_numbers_that_are_read_at_once_are_those_that_are_read_from_text(cells, kind):
+    schema, options = pa.schema([("a", kind), ("b", pa.string())]), ReadOptions(schema_file="types.json")
+    block = "".join(f"{cell},x\n" for cell in cells).encode()
+    text = pa.array([cell.strip('"') or None for cell in cells], pa.string())
+    if narrowing.holds(text, kind, "given"):
+        values = parse(block, look(), schema, options)["a"].to_pylist()
+        assert list(map(str, values)) == list(map(str, narrowing.cast(text, kind, "given").to_pylist()))
+    else:
+        with pytest.raises(MisfitError):
+            parse(block, look(), schema, options)
 
 
 def test_dates_among_timestamps_are_a_conflict_unless_types_may_widen():
