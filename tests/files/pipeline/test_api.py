@@ -1,0 +1,208 @@
+"""anabranch.pipeline: one by one as users know it, or in chunks on threads and processes, with the same results."""
+
+import functools
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import anabranch
+from anabranch.errors import AnabranchError, SourceError, UsageError
+from tests.files.pipeline import steps
+from tests.files.pipeline.running import read_lines, write_lines
+
+RECORDS = [{"id": number, "name": f"name {number}"} for number in range(300)]
+
+
+class Kept:
+    """A destination and a source as iterabledata's: reset, write, write_bulk."""
+
+    def __init__(self, records=()):
+        self.records, self.bulks, self.resets = list(records), [], 0
+
+    def __iter__(self):
+        return iter(self.records)
+
+    def read(self):
+        raise NotImplementedError
+
+    def reset(self):
+        self.resets += 1
+
+    def write(self, record):
+        self.records.append(record)
+
+    def write_bulk(self, records):
+        self.records += records
+        self.bulks.append(len(records))
+
+
+def test_one_by_one_it_is_what_users_know():
+    source, target, shown, triggered = Kept(RECORDS), Kept(), [], []
+    state = {"seen": []}
+
+    result = anabranch.pipeline(
+        source,
+        target,
+        steps.count,
+        trigger_func=lambda stats, state: triggered.append(
+            (stats["rec_count"], len(state["seen"]), len(target.records))
+        ),
+        trigger_on=100,
+        final_func=lambda stats, state: triggered.append((stats["rec_count"], len(state["seen"]))),
+        start_state=state,
+        batch_size=70,
+        progress=shown.append,
+        progress_interval=150,
+    )
+
+    assert target.records == RECORDS
+    assert target.bulks == [70, 30, 70, 30, 70, 30]
+    assert source.resets == target.resets == 1
+    assert triggered == [(100, 100, 100), (200, 200, 200), (300, 300, 300), (300, 300)]
+    assert [one["rows_processed"] for one in shown] == [150, 300, 300]
+    assert result.rows_processed == result["rec_count"] == 300
+    assert result.state is state
+    assert result.throughput > 0
+
+
+def test_failures_and_nulls_are_counted_and_debug_raises():
+    result = anabranch.pipeline(RECORDS, None, steps.fail_sevenths)
+
+    assert (result.exceptions, result.nulls, result.rec_count) == (43, 0, 300)
+    assert anabranch.pipeline(RECORDS, None, steps.only_even).nulls == 150
+    with pytest.raises(ValueError, match="no 3"):
+        anabranch.pipeline(RECORDS, None, steps.fail_sevenths, debug=True)
+    with pytest.raises(SourceError, match="record 4: no 3"):
+        anabranch.pipeline(RECORDS, None, steps.fail_sevenths, on_error="fail")
+
+
+def test_nulls_reach_an_object_that_asks_for_them():
+    target = Kept()
+
+    anabranch.pipeline(RECORDS[:4], target, steps.only_even, skip_nulls=False)
+
+    assert target.records == [{"id": 0}, None, {"id": 2}, None]
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.fixed_dictionaries({"id": st.integers(0, 50)}), max_size=400),
+    st.sampled_from(["auto", "thread", "inline"]),
+    st.integers(1, 90),
+    st.integers(1, 4),
+)
+def test_any_chunks_on_any_number_of_threads_give_what_one_by_one_gives(records, mode, chunk_size, workers):
+    one, many = Kept(), Kept()
+    how = {"merge": steps.append, "parallel": True, "parallel_mode": mode}
+
+    expected = anabranch.pipeline(records, one, steps.count)
+    result = anabranch.pipeline(records, many, steps.count, chunk_size=chunk_size, workers=workers, **how)
+
+    assert many.records == one.records
+    assert result.state == expected.state
+    assert result.rec_count == expected.rec_count
+
+
+def test_processes_keep_the_order_and_merge_states_and_failures():
+    target, triggered = Kept(), []
+
+    result = anabranch.pipeline(
+        RECORDS,
+        target,
+        steps.count,
+        trigger_func=lambda stats, state: triggered.append((stats["rec_count"], len(state["seen"]))),
+        trigger_on=100,
+        merge=steps.append,
+        parallel=True,
+        parallel_mode="process",
+        workers=2,
+        chunk_size=40,
+    )
+
+    assert target.records == RECORDS
+    assert result.state == {"seen": list(range(300))}
+    assert triggered == [(120, 120), (200, 200), (300, 300)]
+    assert result.decision["mode"] == "process"
+
+
+@pytest.mark.parametrize(("function", "lost"), [(steps.die_once, 0), (steps.die_always, 40)])
+def test_a_chunk_that_kills_its_process_is_tried_again_and_then_given_up_alone(function, lost, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIED", str(tmp_path / "died"))
+    target = Kept()
+    how = {"parallel": True, "parallel_mode": "process", "workers": 2, "chunk_size": 40, "on_error": "quarantine"}
+
+    result = anabranch.pipeline(RECORDS, target, function, **how)
+
+    missing = RECORDS[120:160] if lost else []
+    assert target.records == [record for record in RECORDS if record not in missing]
+    assert result.exceptions == lost
+    assert [row["record"] for row in result.failed] == missing
+
+
+def test_a_changed_state_without_merge_stays_in_one_piece_or_is_refused():
+    result = anabranch.pipeline(RECORDS, None, steps.count, parallel=True)
+
+    assert result.state["seen"] == list(range(300))
+    assert "changes its state, and no merge is named" in result.decision["reason"]
+    for mode in ("thread", "process"):
+        with pytest.raises(UsageError) as refused:
+            anabranch.pipeline(RECORDS, None, steps.count, parallel=True, parallel_mode=mode, workers=2)
+        assert refused.value.code == "state-not-merged"
+
+
+@pytest.mark.parametrize("mode", ["auto", "process"])
+def test_a_lambda_runs_in_this_process_and_says_so(mode):
+    here = []
+
+    result = anabranch.pipeline(
+        RECORDS, None, lambda record: here.append(record["id"]), parallel=True, parallel_mode=mode
+    )
+
+    assert here == list(range(300))
+    assert result.decision["mode"] == "inline"
+    assert "is a lambda, so it stays in this process" in result.decision["reason"]
+
+
+def test_what_can_be_pickled_needs_no_name():
+    target = Kept()
+
+    anabranch.pipeline(
+        RECORDS,
+        target,
+        functools.partial(steps.score),
+        parallel=True,
+        parallel_mode="process",
+        workers=1,
+        chunk_size=200,
+    )
+
+    assert target.records == [steps.score(record) for record in RECORDS]
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_files_become_a_file_of_the_format_that_its_name_tells(tmp_path, parallel):
+    records = write_lines(tmp_path / "a.jsonl", 250) + write_lines(tmp_path / "b.jsonl", 20)
+
+    for name in ("out.jsonl", "out.parquet"):
+        result = anabranch.pipeline(str(tmp_path / "*.jsonl"), tmp_path / "made" / name, steps.score, parallel=parallel)
+        assert result.rows_processed == 270
+
+    expected = [steps.score(record) for record in records]
+    assert read_lines(tmp_path / "made" / "out.jsonl") == expected
+    assert pq.read_table(tmp_path / "made" / "out.parquet").to_pylist() == expected
+
+
+def test_a_file_is_whole_or_not_there_and_failed_records_stand_beside_it(tmp_path):
+    (tmp_path / "out.jsonl").write_text("before")
+    with pytest.raises(AnabranchError):
+        anabranch.pipeline(RECORDS, tmp_path / "out.jsonl", steps.fail_sevenths, atomic=True)
+    assert (tmp_path / "out.jsonl").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+    result = anabranch.pipeline(RECORDS, tmp_path / "out.jsonl", steps.fail_sevenths, on_error="quarantine")
+
+    assert len(read_lines(tmp_path / "out.jsonl")) == 300 - result.exceptions
+    first = read_lines(tmp_path / "out.jsonl.quarantine.jsonl")[0]
+    assert first == {"row": 4, "error": "ValueError", "message": "no 3", "record": RECORDS[3]}
