@@ -198,7 +198,7 @@ def _convert_files(infer: bool, sample: Sample, output: Path) -> list[str]:
 
 def _run_pipeline(sample: Sample, output: Path) -> list[str]:
     words = ["--function", FUNCTION, "--work-dir", f"{output}.work"]
-    return [sys.executable, "-m", "anabranch.cli", "run-pipeline", *sample.sources, f"{output}/orders.jsonl", *words]
+    return [sys.executable, "-m", "anabranch.cli", "run-pipeline", *sample.sources, str(output), *words]
 
 
 def measured(contenders: dict[str, Row], whole: Sample, small: Sample, rounds: int) -> dict[str, Timing]:
