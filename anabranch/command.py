@@ -90,6 +90,8 @@ def _carry_out(request: Request) -> int:
         if request.output is None:
             raise UsageError("output-missing", "a detached run has no standard output", "Name one with --output.")
         return _hand_over(request)  # whose worker may see other folders than we do
+    if request.workload.prepare:
+        load(request.workload.prepare)()
     writes: list[Path] = load(request.workload.check)(request.source, request.output, request.options)
     if "dry_run" in request.flags:
         from anabranch.dryrun import show_plan

@@ -19,6 +19,7 @@ class Workload:
     check: str  # (source, output, options) -> files to be written; UsageError for what can be told before anything runs
     preview: str  # Job -> Plan that a dry run shows: cheap, reads only
     example: str
+    prepare: str = ""  # () -> None, called before all else in a process of our own
 
     @property
     def command(self) -> str:
@@ -60,6 +61,7 @@ CONVERT_FILES = Workload(
     check="anabranch.files.preview:check",
     preview="anabranch.files.preview:preview",
     example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
+    prepare="anabranch.arrow:without_pandas",
 )
 RUN_PIPELINE = Workload(
     name="run-pipeline",

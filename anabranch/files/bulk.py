@@ -112,7 +112,7 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         iterableargs: How the sources are read: delimiter, quotechar, encoding, format.
         toiterableargs: How the outputs are written: delimiter.
         scan_limit: Rows at the begin of a file that say what its columns are; later rows can widen them.
-        batch_size: Of the signature; blocks are of 16 MiB whatever it is.
+        batch_size: Of the signature; blocks are of 8 MiB whatever it is.
         silent: No bar, whatever `show_progress` says.
         is_flatten: Write fields of nested records as columns with dotted names.
         use_totals: Of the signature.

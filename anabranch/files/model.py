@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from anabranch.spans import Span
 
-BLOCK = 16 << 20  # bytes of text; every block begins with the first record at or behind a multiple of this
+BLOCK = 8 << 20  # bytes of text; every block begins with the first record at or behind a multiple of this
 
 
 @dataclass(frozen=True, slots=True)

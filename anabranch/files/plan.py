@@ -181,8 +181,10 @@ def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File
         scans = [scan for one in seen for scan in one.scans]
         cuts = quotes.boundaries(scans, look, source.text_size, BLOCK)
     units = len(look.units) or max(len(cuts) - 1, 1)
-    schema = _given(look, given) if given is not None else look.schema
-    return File(source, look, units, cuts, schema, schema)
+    if given is None:
+        return File(source, look, units, cuts, look.schema, look.schema)
+    schema = _given(look, given)
+    return File(source, replace(look, given=tuple(given.names)), units, cuts, schema, schema)
 
 
 def _given(look: Look, given: pa.Schema) -> pa.Schema:

@@ -18,6 +18,8 @@ from anabranch.files.options import DELIMITED, ReadOptions
 from anabranch.files.sources import find
 
 HEAD_BYTES = 1 << 20  # of decompressed content, that decide format, dialect and first types
+_MOST_HEAD_BYTES = 64 << 20  # where the user wants more rows than these hold
+_ROW_BYTES = 512  # of a long row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +125,7 @@ def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: by
         return foreign.look_foreign(partial(opened, source, codec), kind, options, _foreign_options(options))
     encoding = options.encoding or codecs.sniff_encoding(start)
     with codecs.open_text(source, codec, encoding) as text:
-        head = text.read(HEAD_BYTES)
+        head = text.read(min(max(options.head * _ROW_BYTES, HEAD_BYTES), _MOST_HEAD_BYTES))
         whole = not text.read(1)
     if kind in DELIMITED:
         return replace(dialect.look_delimited(head, whole, options, kind), encoding=encoding)
