@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -95,6 +96,8 @@ def _cost(measured: Measured, decision: Decision) -> float:
 
 def _parts(plan: Applying, costs: Sequence[float], threads: int) -> Iterator[ApplyPart]:
     count = part_count(sum(costs), threads)
+    if plan.options.mode == "process":  # which one part would not need
+        count = max(count, threads)
     lost = {one.piece.file for one in plan.applied if one.error or one.bad_row or one.failure}
     spans = [
         (span, cost)
@@ -138,12 +141,16 @@ def _part(plan: Applying, index: int, spans: Sequence[Span], cost: float, thread
     used = [(files[span.file].key, span) for span in spans]
     options = plan.options.model_dump(exclude=_OF_WRITING)
     written = plan.options.to if plan.options.lines else "tables"
-    code = (code_key(), code_version(Path(__file__).parent), plan.options.code)
-    key = fingerprint("apply", *code, used, options, written)
+    key = fingerprint("apply", _code(), plan.options.code, used, options, written)
     inner = -(-decision.workers // threads) if decision.mode == "thread" else 1
     path = str(plan.catalogue.path(plan.folder))
     alone = decision.mode == "inline"
     return ApplyPart(index, _label(files, spans), cost, key, path, plan.folder, tuple(spans), inner, alone)
+
+
+@cache
+def _code() -> str:
+    return fingerprint(code_key(), code_version(Path(__file__).parent))
 
 
 def _label(files: Sequence[File], spans: Sequence[Span]) -> str:

@@ -8,6 +8,8 @@ from multiprocessing import get_context
 from types import TracebackType
 from typing import Any, Self
 
+from anabranch.errors import SetupError
+
 WAITING = 3  # calls per worker that are handed out at a time: one runs, the others are ready
 
 
@@ -72,6 +74,12 @@ class Workers:
     def _again(self, call: Callable[[Any], Any], out: deque[tuple[Any, Future[Any]]]) -> None:
         """Make the calls that were lost once more, each alone."""
         self._renew()
+        if isinstance(self._submit(int, 0).exception(), BrokenProcessPool):
+            raise SetupError(
+                "processes-end",
+                "new processes end at once, before they are given anything to do",
+                'Begin your script with `if __name__ == "__main__":`, or look for lack of memory.',
+            )
         for index, (argument, future) in enumerate(out):
             if isinstance(future.exception(), BrokenProcessPool):
                 alone = self._submit(call, argument)

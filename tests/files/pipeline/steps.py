@@ -88,7 +88,7 @@ def die_always(record):
 
 def _die(record, *, once):
     if record["id"] == 150:
-        mark = Path(os.environ["DIED"])
+        mark = Path(record.get("mark") or os.environ["DIED"])
         if not (once and mark.exists()):
             mark.touch()
             os._exit(1)

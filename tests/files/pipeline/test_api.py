@@ -1,6 +1,8 @@
 """anabranch.pipeline: one by one as users know it, or in chunks on threads and processes, with the same results."""
 
 import functools
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -139,6 +141,35 @@ def test_a_chunk_that_kills_its_process_is_tried_again_and_then_given_up_alone(f
     assert target.records == [record for record in RECORDS if record not in missing]
     assert result.exceptions == lost
     assert [row["record"] for row in result.failed] == missing
+
+
+@pytest.mark.parametrize(("function", "survives"), [(steps.die_once, True), (steps.die_always, False)])
+def test_a_part_of_files_that_kills_its_process_is_tried_again(function, survives, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIED", str(tmp_path / "died"))
+    records = write_lines(tmp_path / "r.jsonl", 1000)
+    arguments = (str(tmp_path / "r.jsonl"), tmp_path / "out.jsonl", function)
+    how = {"parallel": True, "parallel_mode": "process", "workers": 2}
+
+    if survives:
+        assert anabranch.pipeline(*arguments, **how).rows_processed == 1000
+        assert read_lines(tmp_path / "out.jsonl") == records
+    else:
+        with pytest.raises(AnabranchError, match=r"\[worker-died\]"):
+            anabranch.pipeline(*arguments, **how)
+        assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_script_whose_processes_cannot_begin_is_told_what_it_lacks(tmp_path):
+    (tmp_path / "step.py").write_text("def same(record):\n    return record\n")
+    (tmp_path / "bare.py").write_text(
+        "import anabranch, step\n"
+        "anabranch.pipeline([{}] * 5, None, step.same, parallel=True, parallel_mode='process', workers=1)\n"
+    )
+
+    done = subprocess.run([sys.executable, "bare.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "[processes-end]" in done.stderr
 
 
 def test_a_changed_state_without_merge_stays_in_one_piece_or_is_refused():
