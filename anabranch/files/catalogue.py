@@ -44,8 +44,9 @@ class Catalogue:
     options: ConvertOptions
 
     def path(self, folder: str) -> Path:
-        """Name the file for it in a folder, after its content."""
-        return Path(folder) / f"{fingerprint(self.options, *(file.key for file in self.files))}.catalogue"
+        """Name the file for it in a folder, after all of its content: `load` keeps what it read under that name."""
+        facts = [(file.key, file.source) for file in self.files]
+        return Path(folder) / f"{fingerprint(self.options, *facts)}.catalogue"
 
     def save(self, folder: str) -> None:
         """Write it there."""
