@@ -1,21 +1,30 @@
 """Join the segments of every file in order, and publish each output with the record of what it was made of."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, TemporaryError
 from anabranch.files.catalogue import File
 from anabranch.files.listing import code_key
-from anabranch.files.manifest import Entry, SourceEntry, output_key, record_path, write_record
+from anabranch.files.manifest import (
+    Entry,
+    SourceEntry,
+    begin_record,
+    locked,
+    output_key,
+    record_path,
+    write_record,
+)
 from anabranch.files.plan import Conversion, Segment
 from anabranch.files.quarantine import join_quarantine
 from anabranch.files.schema import dump_schema
 from anabranch.files.writing import join_segments
-from anabranch.parts import ErrorLine, PartCounts, Report
-from anabranch.storage import published, shown, work_file
+from anabranch.parts import ErrorLine, PartCounts, Report, WorkFile
+from anabranch.storage import published, shown
 
 _Segments = Mapping[int, Sequence[Segment]]
 
@@ -29,27 +38,73 @@ def publish(plan: Conversion) -> list[Entry]:
     """Publish the output of every source that was read to its end; return what the record says of them.
 
     A source that failed gets no output, and an older one stays as it is. Combined, one that failed leaves all without.
+    Raises TemporaryError, and writes nothing, where another run has taken away what this one would join.
     """
-    segments = _by_file(plan)
-    options, files = plan.catalogue.options, plan.catalogue.files
-    whole = [index for index in range(len(files)) if index not in plan.failed]
-    groups = [whole] if options.combine else [[index] for index in whole]
-    lost = options.combine and plan.all_errors
-    entries = [_publish(plan, group, segments) for group in groups if group and not lost]
-    if entries or plan.all_errors:
+    segments, groups = _by_file(plan), _groups(plan)
+    if not groups and not plan.all_errors:
+        _require_there(plan)
+        return []
+    options = plan.catalogue.options
+    record = record_path(options, plan.output)
+    with locked(record):
+        _require_there(plan)
+        begin_record(record, [plan.outputs[group[0]] for group in groups])
+        entries = [_publish(plan, group, segments) for group in groups]
         lines = [ErrorLine.of(error) for error in plan.all_errors]
-        write_record(record_path(options, plan.output), options, [*plan.unchanged, *entries], lines)
-    _clear(plan)
+        write_record(record, options, [*plan.unchanged, *entries], lines)
+        _clear(plan)
     return entries
 
 
+def _groups(plan: Conversion) -> list[list[int]]:
+    """Give the files of each output that can be written."""
+    options, files = plan.catalogue.options, plan.catalogue.files
+    whole = [index for index in range(len(files)) if index not in plan.failed]
+    if options.combine:
+        return [whole] if whole and not plan.all_errors else []
+    return [[index] for index in whole]
+
+
+def _require_there(plan: Conversion) -> None:
+    """Raise TemporaryError where other runs, or people, took away or changed what this one relies on."""
+    changed = [Path(entry.output).name for entry in plan.unchanged if not entry.stands]
+    changed += [
+        plan.catalogue.files[segment.piece.file].source.label
+        for segment in plan.segments
+        for file in (segment.file, segment.quarantine)
+        if file and segment.piece.file not in plan.failed and not _has_size(file)
+    ]
+    if changed:
+        raise TemporaryError(
+            "file-changed",
+            "its output or a work file of it is gone, or is another than this run left: was there another run?",
+            "Run the same command again.",
+            changed[0],
+        )
+
+
+def _has_size(file: WorkFile) -> bool:
+    """Whether a work file is there, whole; another run may have written the same rows anew, at another time."""
+    try:
+        return Path(file.path).stat().st_size == file.size
+    except OSError:
+        return False
+
+
 def _clear(plan: Conversion) -> None:
-    """Remove the segments of what is published; those of a source that failed may serve the next run."""
-    for segment in plan.segments:
+    """Remove the segments of all rounds of what is published; those of a source that failed may serve the next run."""
+    for segment in (*plan.segments, *_of_all_rounds(plan)):
         if segment.piece.file not in plan.failed and not (plan.catalogue.options.combine and plan.all_errors):
             texts = [span.path for span in plan.catalogue.files[segment.piece.file].source.spans]
             for path in (*(file.path for file in (segment.file, segment.quarantine) if file), *texts):
                 Path(path).unlink(missing_ok=True)
+
+
+def _of_all_rounds(plan: Conversion) -> Iterator[Segment]:
+    """Give also the segments that were written anew, with wider types; a pipeline clears what its own steps wrote."""
+    for outcome in plan.converted:
+        segments = outcome.manifest.segments if outcome.done else ()
+        yield from (segment for segment in segments if type(segment) is Segment)
 
 
 def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
@@ -77,13 +132,14 @@ def _publish(plan: Conversion, group: Sequence[int], segments: _Segments) -> Ent
         read, bad = sum(segment.rows for segment in ordered), sum(segment.bad for segment in ordered)
         if read != written + bad:
             raise accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
-    aside = _publish_quarantine(target, ordered) if bad else None
-    left = work_file(target)
+        out.flush()
+        left = os.fstat(out.fileno())  # what was written here, whoever writes to the same name afterwards
+    aside = _publish_quarantine(target, ordered, bad)
     return Entry(
         key=output_key(code_key(), [file.source for file in files], options),
         output=str(target),
-        size=left.size,
-        modified_ns=left.modified_ns,
+        size=left.st_size,
+        modified_ns=left.st_mtime_ns,
         rows=written,
         columns=dump_schema(files[0].output),
         quarantine=str(aside) if aside else None,
@@ -91,9 +147,12 @@ def _publish(plan: Conversion, group: Sequence[int], segments: _Segments) -> Ent
     )
 
 
-def _publish_quarantine(target: Path, ordered: Sequence[Segment]) -> Path:
+def _publish_quarantine(target: Path, ordered: Sequence[Segment], bad: int) -> Path | None:
     before = [0, *accumulate(segment.rows for segment in ordered)]
     path = target.with_name(f"{target.name}.quarantine.jsonl")
+    if not bad:
+        path.unlink(missing_ok=True)  # that of an earlier run tells of rows that are none of this output's
+        return None
     with published(path) as out:
         join_quarantine(((rows, segment.quarantine) for rows, segment in zip(before, ordered, strict=False)), out)
     return path

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from anabranch.errors import AnabranchError, SourceError
-from anabranch.files import codecs
+from anabranch.files import codecs, remote
 from anabranch.files.manifest import Entry, output_key, read_record, record_path
 from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions
@@ -66,8 +66,10 @@ def code_key() -> str:
 
 def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:
     """Give the outputs of earlier runs that are as they were left, by what they depend on."""
-    record = read_record(record_path(job.options, job.output or ""))
-    return {entry.key: entry for entry in (*record.outputs, *record.earlier) if entry.stands}
+    output = job.output or ""
+    record, place = read_record(record_path(job.options, output)), Path(remote.without_scheme(output))
+    # the record may be one that was copied with its folder
+    return {entry.key: entry for entry in record.standing if Path(entry.output).is_relative_to(place)}
 
 
 def _slices(source: Source, folder: Path, threads: int) -> list[SourceSlice]:

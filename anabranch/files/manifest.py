@@ -1,8 +1,10 @@
 """The record beside the outputs: what each was made of; a later run skips those that stand as they were left."""
 
+import fcntl
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,13 +53,22 @@ class Entry(BaseModel):
 
 
 class Record(BaseModel):
-    """What the last run into a folder did, and which outputs of earlier ones still stand."""
+    """What the last run into a folder did, and which outputs of earlier ones still stand.
+
+    `unfinished` are outputs that a run began to write and did not record: it is at it, or it was killed.
+    """
 
     anabranch: str = version("anabranch")
     options: dict[str, Any] = {}
     outputs: list[Entry] = []
     earlier: list[Entry] = []
+    unfinished: list[str] = []
     errors: list[ErrorLine] = []
+
+    @property
+    def standing(self) -> list[Entry]:
+        """Outputs that are there as they were left."""
+        return [entry for entry in (*self.outputs, *self.earlier) if entry.stands]
 
 
 def record_path(options: ConvertOptions, output: str) -> Path:
@@ -72,13 +83,41 @@ def read_record(path: Path) -> Record:
     return Record()
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Wait until no other run publishes beside this record, and keep them waiting until the block ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system has locks; two runs at once may then make a third do more
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def begin_record(path: Path, outputs: Iterable[str]) -> None:
+    """Note which outputs will be replaced, so that a run that is killed leaves no record of what is not there."""
+    before, named = read_record(path), set(outputs)
+    earlier = [entry for entry in before.standing if entry.output not in named]
+    unfinished = sorted(named.union(before.unfinished))
+    _publish(path, before.model_copy(update={"outputs": [], "earlier": earlier, "unfinished": unfinished}))
+
+
 def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], errors: Sequence[ErrorLine]) -> None:
     """Publish the record of a run; the outputs of earlier runs that still stand are kept in it."""
     before, named = read_record(path), {entry.output for entry in outputs}
-    earlier = [entry for entry in (*before.outputs, *before.earlier) if entry.output not in named and entry.stands]
     record = Record(
-        options=options.model_dump(mode="json"), outputs=list(outputs), earlier=earlier, errors=list(errors)
+        options=options.model_dump(mode="json"),
+        outputs=list(outputs),
+        earlier=[entry for entry in before.standing if entry.output not in named],
+        unfinished=[output for output in before.unfinished if output not in named and Path(output).exists()],
+        errors=list(errors),
     )
+    _publish(path, record)
+
+
+def _publish(path: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with published(path) as file:
         file.write(json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False).encode() + b"\n")
@@ -87,4 +126,6 @@ def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], 
 def output_key(code: str, sources: Iterable[Source], options: ConvertOptions) -> str:
     """Name all that an output depends on, before anything of the sources is read."""
     schema = Path(options.schema_file).read_bytes() if options.schema_file else b""
-    return fingerprint("output", code, options.code, [source.stamp for source in sources], options, schema)
+    return fingerprint(
+        "output", code, options.code, [(source.stamp, source.parent) for source in sources], options, schema
+    )

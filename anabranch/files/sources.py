@@ -105,7 +105,7 @@ def _left_out(folder: Path, output: str | None) -> set[Path]:
     root, place = folder.resolve(), Path(remote.without_scheme(output)).resolve()
     if place == root:
         record = read_record(place / NAME)
-        return {_place(Path(entry.output)) for entry in (*record.outputs, *record.earlier) if entry.stands}
+        return {_place(Path(path)) for path in (*record.unfinished, *(entry.output for entry in record.standing))}
     return {place} if root in place.parents else set()
 
 
