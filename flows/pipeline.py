@@ -6,6 +6,7 @@ from prefect import flow
 
 from anabranch.config import RunOptions, cluster_address
 from anabranch.files.listing import listed
+from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import START_SECONDS, applying, probing
@@ -18,7 +19,7 @@ from anabranch.run.cluster import job_of
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
 from tasks.files import convert_part, look_at_files, unpack_slices
-from tasks.pipeline import apply_part
+from tasks.pipeline import agree_on_types, apply_part
 
 
 @flow(name="run-pipeline", retries=0)  # parts are retried; the setting for all flows would run what failed for good
@@ -42,7 +43,10 @@ def run_pipeline(
     job = job_of(source, output, options, run)
     listing = listed(replace(job, refresh=job.refresh or options.stateful))
     looks = survey(listing, map_parts(unpack_slices, listing, run), job)
-    probe = probing(gathered(looks, map_parts(look_at_files, looks, run), job))
+    known = gathered(looks, map_parts(look_at_files, looks, run), job)
+    types = agreeing(known, job.threads)
+    types.save()
+    probe = probing(agreed(known, map_parts(agree_on_types, types, run)))
     probe.save()
     pipeline = applying(
         probe, map_parts(apply_part, probe, run), job.threads, 0.0 if cluster_address(run) else START_SECONDS

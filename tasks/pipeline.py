@@ -1,11 +1,19 @@
-"""The mapped step of run_pipeline that calls the user's function; the others are those of convert_files."""
+"""The mapped steps of run_pipeline; the others are those of convert_files."""
 
 from prefect import task
 
+from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.spans import ApplyPart
 from anabranch.files.pipeline.work import work
+from anabranch.files.plan import ConvertPart
 from anabranch.run.mapping import Done, carry_out
 from tasks.policy import RETRIED
+
+
+@task(name="agree", task_run_name="agree on the types of {part.label}", **RETRIED)
+def agree_on_types(part: ConvertPart) -> Done:
+    """Find out which types one part's rows need."""
+    return carry_out(agree, part)
 
 
 @task(name="apply", task_run_name="apply to {part.label}", **RETRIED)

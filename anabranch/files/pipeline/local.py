@@ -6,6 +6,8 @@ from typing import Any
 
 from anabranch.errors import AnabranchError
 from anabranch.files.listing import listed
+from anabranch.files.pipeline.agree import agreed, agreeing
+from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.decision import START_SECONDS
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
@@ -30,7 +32,10 @@ def run_here(job: Job[PipelineOptions], tally: Tally | None = None) -> tuple[App
     check(job.source, job.output, job.options)
     listing = listed(replace(job, refresh=True))
     looks = survey(listing, map_here(unpack, listing, job.threads), job)
-    probe = probing(gathered(looks, map_here(look, looks, job.threads), job))
+    known = gathered(looks, map_here(look, looks, job.threads), job)
+    types = agreeing(known, job.threads)
+    types.save()
+    probe = probing(agreed(known, map_here(agree, types, job.threads)))
     probe.save()
     pipeline = applying(probe, map_here(_APPLY, probe), job.threads, START_SECONDS)
     pipeline = results(pipeline, _mapped(pipeline, job.threads), job.threads)

@@ -5,6 +5,8 @@ import random
 from pathlib import Path
 
 from anabranch.files.listing import listed
+from anabranch.files.pipeline.agree import agreed, agreeing
+from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import applying, probing
@@ -29,7 +31,10 @@ def run(
     check([str(source)], str(output), chosen)
     job = Job([str(source)], str(output), chosen, output.parent / "work", threads, refresh=True)
     looks = survey(listed(job), (), job)
-    probe = probing(gathered(looks, outcomes(look, looks.parts, order), job))
+    known = gathered(looks, outcomes(look, looks.parts, order), job)
+    types = agreeing(known, threads)
+    types.save()
+    probe = probing(agreed(known, outcomes(agree, types.parts, order)))
     probe.save()
     plan = applying(probe, outcomes(work, probe.parts), threads)
     plan = results(plan, outcomes(work, plan.parts, order), threads)

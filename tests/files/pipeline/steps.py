@@ -13,6 +13,10 @@ def score(record):
     return {**record, "score": record["id"] * 3}
 
 
+def kind_of(record):
+    return {"kind": type(record["id"]).__name__}
+
+
 def only_even(record):
     return None if record["id"] % 2 else {"id": record["id"]}
 

@@ -156,6 +156,16 @@ def test_integers_of_any_length_reach_the_function_exactly(tmp_path):
     assert read_lines(tmp_path / "out" / "r.jsonl")[0]["score"] == 3 * 123456789012345678901234567890
 
 
+@pytest.mark.parametrize(("late", "kind"), [("1.5", "float"), ("later", "str")])
+def test_a_column_has_one_type_for_the_function_from_begin_to_end(tmp_path, monkeypatch, late, kind):
+    cut_small(monkeypatch, 4000, part_seconds=0.001)
+    (tmp_path / "r.csv").write_text("id,name\n" + "".join(f"{number},x\n" for number in range(3000)) + f"{late},x\n")
+
+    run(tmp_path / "r.csv", tmp_path / "out", "kind_of", threads=3, on_conflict="string")
+
+    assert {record["kind"] for record in read_lines(tmp_path / "out" / "r.jsonl")} == {kind}
+
+
 def test_the_types_of_results_are_agreed_on_over_all_chunks(lines, tmp_path):
     run(lines, tmp_path / "out", "widening", to="parquet", threads=3, chunk_size=70)
 

@@ -1,0 +1,55 @@
+"""Agree on the types of delimited files before a function sees them: a column has one type from begin to end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from anabranch.errors import SourceError, Stopped
+from anabranch.files.catalogue import load
+from anabranch.files.plan import C, ConvertManifest, ConvertPart, Piece, Segment, next_round
+from anabranch.files.tables import folded
+from anabranch.files.work import Stop, parsed
+from anabranch.parts import Outcome
+
+
+def agreeing(known: C, threads: int) -> C:
+    """Plan parts that read all delimited files whose types the head alone has told, and may not tell alone."""
+    options, files = known.catalogue.options, known.catalogue.files
+    open_ones = [index for index, file in enumerate(files) if file.look.dialect is not None]
+    if options.infer != "all" or options.schema_file or not open_ones:
+        return known
+    each_for_itself = replace(known.catalogue, options=options.model_copy(update={"combine": False}))
+    return next_round(replace(known, catalogue=each_for_itself), open_ones, threads)
+
+
+def work(part: ConvertPart, stop: Stop = lambda: False) -> ConvertManifest:
+    """Tell which types the part's pieces need beyond those of their files' heads; raises Stopped when `stop` says so.
+
+    What cannot be read is left to the parts that call the function.
+    """
+    catalogue = load(part.catalogue)
+    segments = []
+    for piece in part.pieces:
+        wider: list[pa.Schema] = []
+        file = catalogue.files[piece.file]
+        try:
+            for chunk in file.chunks(range(piece.first, piece.stop), catalogue.options):
+                if stop():
+                    raise Stopped
+                parsed(chunk, file.schema, wider, catalogue.options)
+        except SourceError:
+            wider = []
+        segments.append(Segment(Piece(piece.file, piece.first, piece.stop), wider=tuple(wider)))
+    return ConvertManifest((), {"pieces": len(segments)}, segments=tuple(segments))
+
+
+def agreed(known: C, outcomes: Sequence[Outcome]) -> C:
+    """Widen the types of the files by what their parts have told, in order; no parts are left."""
+    policy, files = known.catalogue.options.on_conflict, list(known.catalogue.files)
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
+        for segment in outcome.manifest.segments if outcome.done else ():
+            file = files[segment.piece.file]
+            files[segment.piece.file] = replace(file, schema=folded(file.schema, segment.wider, policy))
+    catalogue = replace(known.catalogue, files=tuple(files))
+    return replace(known, parts=(), catalogue=catalogue, looked=(*known.looked, *outcomes))
