@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import time
@@ -19,6 +20,8 @@ from anabranch.errors import UsageError
 from anabranch.parts import WorkFile
 
 LEFT_SECONDS = 3600  # since its last write; a writer that is alive writes more often
+_LEFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{32}\.part")  # the name of such a file, see `published`
+_swept: dict[Path, float] = {}  # when a folder was looked at
 KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last week's parts
 
 
@@ -32,7 +35,7 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     refuse_special(target)
     mark = fingerprint(target.name)  # the name itself might be too long with more behind it
     if durable:
-        _sweep(target.parent, mark)
+        _sweep(target.parent)
     aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
     try:
         raw = _Counted(aside, "xb")
@@ -67,12 +70,16 @@ class _Counted(io.FileIO):
         return self.written
 
 
-def _sweep(folder: Path, mark: str) -> None:
-    """Remove what killed writers of the same file left beside it."""
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder; looks once in a while only, since a run may write many files."""
+    now = time.time()
+    if now - _swept.get(folder, 0) < LEFT_SECONDS:
+        return
+    _swept[folder] = now
     with suppress(OSError):
-        for left in folder.glob(f".{mark}.*.part"):
-            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
-                left.unlink()
+        for left in os.scandir(folder):
+            if _LEFT.fullmatch(left.name) and now - left.stat().st_mtime > LEFT_SECONDS:
+                Path(left).unlink()
 
 
 def _check_size(raw: _Counted, target: Path) -> None:
