@@ -1,5 +1,6 @@
 """What a pipeline over files promises: one call per record, in order, the same output for any number of parts."""
 
+import gzip
 import json
 import random
 
@@ -218,6 +219,38 @@ def test_row_groups_are_shared_as_blocks_are(tmp_path, monkeypatch):
     found = read_lines(tmp_path / "many" / "r.jsonl")
     assert [record["score"] for record in found] == [3 * number for number in range(ROWS)]
     assert (tmp_path / "one" / "r.jsonl").read_bytes() == (tmp_path / "many" / "r.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("mode", ["auto", "process"])
+def test_a_compressed_file_is_streamed_block_by_block(lines, tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress(lines.read_bytes()))
+
+    run(tmp_path / "z.jsonl.gz", tmp_path / "out", "noted", mode=mode, threads=3)
+
+    assert [record["id"] for record in read_lines(tmp_path / "out" / "z.jsonl")] == list(range(ROWS))
+    assert sorted(map(int, (tmp_path / "noted").read_text().split())) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("to", ["jsonl", "parquet", "csv"])
+def test_a_file_without_rows_gives_one_without_rows(tmp_path, to):
+    (tmp_path / "r.csv").write_text("id,name\n")
+
+    report = run(tmp_path / "r.csv", tmp_path / "out", "score", to=to)
+
+    assert report.errors == []
+    assert (tmp_path / "out" / f"r.{to}").exists()
+
+
+@pytest.mark.parametrize("to", ["jsonl", "parquet"])
+def test_combined_files_follow_each_other(tmp_path, to):
+    write_lines(tmp_path / "a.jsonl", 250)
+    write_lines(tmp_path / "b.jsonl", 20)
+
+    report = run(tmp_path / "*.jsonl", tmp_path / f"all.{to}", "score", to=to, combine=True, threads=2)
+
+    assert report.items["rows"] == 270
+    assert report.items["files"] == 2
 
 
 def test_a_waiting_function_gets_threads_and_keeps_the_order(lines, tmp_path):
