@@ -238,9 +238,8 @@ def _scaled(listed: Sequence[tuple[Usage, float | None]], megabytes: float, meas
     if not inner:
         return Timing(usage, None, measured_with)
     work, factor = statistics.median(inner), megabytes / measured_with
-    start = usage.wall - work  # one core imports
-    usage = replace(usage, wall=start + work * factor, cpu=start + (usage.cpu - start) * factor)
-    return Timing(usage, work * factor, measured_with)
+    wall = usage.wall + work * (factor - 1)
+    return Timing(replace(usage, wall=wall, cpu=usage.cpu * wall / usage.wall), work * factor, measured_with)
 
 
 def break_even(folder: Path, megabytes: float, rounds: int) -> dict[str, Timing]:

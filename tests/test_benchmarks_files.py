@@ -142,9 +142,9 @@ def test_the_page_shows_from_which_size_on_threads_help():
 
 
 def test_a_row_that_was_measured_with_less_keeps_its_start_and_gets_more_work():
-    scaled = files._scaled([(Usage(3, 2.5, 7), 2), (Usage(3, 2.5, 7), 2)], 100, 10)
+    scaled = files._scaled([(Usage(3, 1.5, 7), 2), (Usage(3, 1.5, 7), 2)], 100, 10)
 
-    assert scaled == Timing(Usage(21, 16, 7), 20, 10)
+    assert scaled == Timing(Usage(21, 10.5, 7), 20, 10)
 
 
 def test_the_schema_that_every_program_is_told_is_in_a_file_for_ours(parquet):
