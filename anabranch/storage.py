@@ -121,9 +121,14 @@ def fingerprint(*facts: object) -> str:
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
-def code_version(folder: Path) -> str:
-    """Fingerprint a workload's own source, so that changed code never takes an old result from the cache."""
-    return fingerprint(*[(file.name, file.read_bytes()) for file in sorted(folder.glob("*")) if file.is_file()])
+def code_version(folder: Path, *, deep: bool = True) -> str:
+    """Fingerprint a workload's own source, so that changed code never takes an old result from the cache.
+
+    `deep` takes in the folders below, too, but no compiled code, which differs from machine to machine.
+    """
+    found = sorted(folder.rglob("*") if deep else folder.glob("*"))
+    files = [file for file in found if file.is_file() and file.suffix != ".pyc"]
+    return fingerprint(*[(str(file.relative_to(folder)), file.read_bytes()) for file in files])
 
 
 def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:

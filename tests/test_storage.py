@@ -99,6 +99,25 @@ def test_the_code_version_follows_the_source(tmp_path):
     assert code_version(tmp_path) != before
 
 
+def test_the_code_version_follows_the_folders_below_unless_they_are_left_out(tmp_path):
+    inner = tmp_path / "formats" / "rules.txt"
+    inner.parent.mkdir()
+    inner.write_text("one")
+    deep, flat = code_version(tmp_path), code_version(tmp_path, deep=False)
+
+    inner.write_text("two")
+    assert code_version(tmp_path) != deep
+    assert code_version(tmp_path, deep=False) == flat
+
+
+def test_the_code_version_does_not_follow_compiled_code(tmp_path):
+    before = code_version(tmp_path)
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "rules.cpython-311.pyc").write_bytes(b"compiled")
+
+    assert code_version(tmp_path) == before
+
+
 def test_prune_removes_only_what_nobody_used_lately(tmp_path):
     old, new = tmp_path / "logs" / "old", tmp_path / "logs" / "new"
     for folder in (old, new):

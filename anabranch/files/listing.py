@@ -61,7 +61,7 @@ def unpacked(listing: Listing, outcomes: Sequence[Outcome]) -> list[Source]:
 def code_key() -> str:
     """Fingerprint the code of this workload, and the software under it that decides bytes, too."""
     here = Path(__file__).parent
-    return fingerprint(code_version(here), code_version(here.parent), *map(version, _LIBRARIES))
+    return fingerprint(code_version(here), code_version(here.parent, deep=False), *map(version, _LIBRARIES))
 
 
 def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:

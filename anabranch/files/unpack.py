@@ -91,4 +91,4 @@ def _content(one: SourceSlice) -> Iterator[bytes]:
 @cache
 def _version() -> str:
     here = Path(__file__).parent
-    return fingerprint(code_version(here), code_version(here.parent))
+    return fingerprint(code_version(here), code_version(here.parent, deep=False))
