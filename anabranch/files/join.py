@@ -3,7 +3,9 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -21,12 +23,13 @@ from anabranch.files.manifest import (
 )
 from anabranch.files.plan import Conversion, Segment
 from anabranch.files.quarantine import join_quarantine
-from anabranch.files.schema import dump_schema
+from anabranch.files.types.schema import dump_schema
 from anabranch.files.writing import join_segments
 from anabranch.parts import ErrorLine, PartCounts, Report, WorkFile
 from anabranch.storage import published, shown
 
 _Segments = Mapping[int, Sequence[Segment]]
+_WRITERS = 8  # outputs written at once, since they wait for the disk rather than for a core
 
 
 def join(plan: Conversion) -> Report:
@@ -49,7 +52,8 @@ def publish(plan: Conversion) -> list[Entry]:
     with locked(record):
         _require_there(plan)
         begin_record(record, [plan.outputs[group[0]] for group in groups])
-        entries = [_publish(plan, group, segments) for group in groups]
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            entries = list(pool.map(partial(_publish, plan, segments), groups))
         lines = [ErrorLine.of(error) for error in plan.all_errors]
         write_record(record, options, [*plan.unchanged, *entries], lines)
         _clear(plan)
@@ -120,7 +124,7 @@ def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
     return found
 
 
-def _publish(plan: Conversion, group: Sequence[int], segments: _Segments) -> Entry:
+def _publish(plan: Conversion, segments: _Segments, group: Sequence[int]) -> Entry:
     """Write one output, and beside it the rows that were set aside; rows read = rows written + rows set aside."""
     options, files = plan.catalogue.options, [plan.catalogue.files[index] for index in group]
     ordered = [segment for index in group for segment in segments[index]]
