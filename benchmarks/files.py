@@ -127,7 +127,7 @@ def sample(folder: Path, task: str, files: int, megabytes: float) -> Sample:
 
 
 def _write(kind: str, sources: Sequence[str], megabytes: float, schema: str) -> tuple[int, int]:
-    from anabranch.files.schema import dump_schema
+    from anabranch.files.types.schema import dump_schema
     from benchmarks.files_data import NOTHING, write
     from benchmarks.files_kinds import SCHEMAS
 

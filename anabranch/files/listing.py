@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from anabranch.errors import AnabranchError, SourceError
-from anabranch.files import codecs, remote
+from anabranch.files import remote
+from anabranch.files.compression import codecs
 from anabranch.files.manifest import Entry, output_key, read_record, record_path
 from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions

@@ -16,9 +16,10 @@ import pyarrow as pa
 from anabranch.config import cores
 from anabranch.defaults import Defaults
 from anabranch.errors import AnabranchError, SourceError, UsageError
-from anabranch.files import reading, records
+from anabranch.files import reading
 from anabranch.files.lanes import ClosedError, Lanes, Taken, weight_of
 from anabranch.files.options import ReadOptions
+from anabranch.files.types import records
 
 BUFFER = 64 << 20  # bytes that wait for the one who iterates
 CLOSE_SECONDS = 10.0  # that a thread gets to come back from a source that blocks

@@ -7,10 +7,10 @@ from anabranch.errors import UsageError
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, plan
-from anabranch.files.schema import load_schema
 from anabranch.files.sources import find
 from anabranch.files.survey import look, survey
 from anabranch.files.targets import targets
+from anabranch.files.types.schema import load_schema
 from anabranch.files.writing import require_possible
 from anabranch.here import map_here
 from anabranch.parts import Job

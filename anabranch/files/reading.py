@@ -10,12 +10,20 @@ from typing import IO, Protocol, Self
 import pyarrow as pa
 
 from anabranch.errors import SourceError
-from anabranch.files import codecs, columnar, delimited, dialect, foreign, json_array, jsonlines, remote, tables
-from anabranch.files.blocks import blocks
+from anabranch.files import remote
+from anabranch.files.columnar import reading as columnar
+from anabranch.files.compression import codecs
+from anabranch.files.delimited import dialect
+from anabranch.files.delimited import parsing as delimited
+from anabranch.files.delimited.blocks import blocks
+from anabranch.files.foreign import reading as foreign
 from anabranch.files.formats import TEXT, UNITS, WHOLE, format_of
+from anabranch.files.json import array as json_array
+from anabranch.files.json import lines as jsonlines
 from anabranch.files.model import BLOCK, BadRow, Examined, Look, MisfitError, Source
 from anabranch.files.options import DELIMITED, ReadOptions
 from anabranch.files.sources import find
+from anabranch.files.types import tables
 
 HEAD_BYTES = 1 << 20  # of decompressed content, that decide format, dialect and first types
 _MOST_HEAD_BYTES = 64 << 20  # where the user wants more rows than these hold

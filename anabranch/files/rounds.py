@@ -8,7 +8,7 @@ import pyarrow as pa
 from anabranch.errors import AnabranchError, SourceError
 from anabranch.files.model import BadRow
 from anabranch.files.plan import C, Conversion, ConvertPart, Segment, next_round
-from anabranch.files.tables import folded
+from anabranch.files.types.tables import folded
 from anabranch.parts import Outcome
 from anabranch.storage import shown
 

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from anabranch.files import records, tables
 from anabranch.files.lanes import weight_of
 from anabranch.files.options import OnConflict
-from anabranch.files.schema import settle, unify
+from anabranch.files.types import records, tables
+from anabranch.files.types.schema import settle, unify
 
 ROWS = 8192  # records that are kept in memory
 WEIGHT = 4 << 20  # bytes of them

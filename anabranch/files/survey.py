@@ -6,7 +6,8 @@ from typing import IO
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, Stopped, as_ours
-from anabranch.files import codecs, quotes
+from anabranch.files.compression import codecs
+from anabranch.files.delimited import quotes
 from anabranch.files.listing import Listing, code_key, unpacked
 from anabranch.files.model import BLOCK, Look, Source
 from anabranch.files.options import ConvertOptions, ReadOptions

@@ -7,9 +7,9 @@ from typing import IO
 
 import pyarrow as pa
 
-from anabranch.files.compressing import compress
-from anabranch.files.csv_writing import csv_header, csv_rows
-from anabranch.files.json_writing import json_lines
+from anabranch.files.compression.compressing import compress
+from anabranch.files.delimited.writing import csv_header, csv_rows
+from anabranch.files.json.writing import json_lines
 from anabranch.files.segments import copy, damage_noticed
 
 TRAILER = struct.Struct("<8sQQ")  # magic, bytes before it, rows

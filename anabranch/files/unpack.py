@@ -9,7 +9,7 @@ from anabranch.batches import part_count
 from anabranch.decoding import DamageError
 from anabranch.errors import SourceError
 from anabranch.files import remote
-from anabranch.files.cutting import cut, decode
+from anabranch.files.compression.cutting import cut, decode
 from anabranch.files.model import Source
 from anabranch.files.sources import require_unchanged
 from anabranch.parts import Manifest, Outcome, WorkFile

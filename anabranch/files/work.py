@@ -17,7 +17,7 @@ from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
 from anabranch.files.quarantine import Quarantine
 from anabranch.files.reading import Chunk
 from anabranch.files.sources import require_unchanged
-from anabranch.files.tables import fitted, folded
+from anabranch.files.types.tables import fitted, folded
 from anabranch.files.writing import SegmentWriter
 from anabranch.storage import fingerprint, work_file
 

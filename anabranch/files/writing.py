@@ -12,14 +12,14 @@ from typing import IO, Any, Protocol, Self
 import pyarrow as pa
 
 from anabranch.errors import SourceError, UsageError
-from anabranch.files.arrow_join import ArrowSegment, join_arrow
-from anabranch.files.compressing import compressing
+from anabranch.files.columnar.arrow_join import ArrowSegment, join_arrow
+from anabranch.files.columnar.orc_writing import join_orc
+from anabranch.files.columnar.parquet_join import join_parquet
+from anabranch.files.columnar.parquet_writing import ParquetSegment
+from anabranch.files.compression.compressing import compressing
 from anabranch.files.options import WriteOptions
-from anabranch.files.orc_writing import join_orc
-from anabranch.files.parquet_join import join_parquet
-from anabranch.files.parquet_writing import ParquetSegment
-from anabranch.files.plain import cast_columns, flat_schema, flat_table, plain_schema
 from anabranch.files.text_writing import TextSegment, join_text
+from anabranch.files.types.plain import cast_columns, flat_schema, flat_table, plain_schema
 from anabranch.storage import published
 
 _ARROW_COMPRESSIONS = ("zstd", "lz4", "none")

@@ -107,7 +107,9 @@ def _damaged(archive: Archive, fault: str) -> SourceError:
 def code_key() -> str:
     """Fingerprint the code and the rules of this workload, and the software under it that decides bytes, too."""
     here = Path(__file__).parent
-    return fingerprint(code_version(here), code_version(here.parent, deep=False), sys.version_info[:2], *map(version, _LIBRARIES))
+    return fingerprint(
+        code_version(here), code_version(here.parent, deep=False), sys.version_info[:2], *map(version, _LIBRARIES)
+    )
 
 
 def _look(path: Path) -> tuple[Archive, list[range]]:

@@ -240,7 +240,7 @@ BAD_INPUTS = [
         packed(BOMB, "a.csv.zst", codec="zst"),
         code="too-large",
         says=("bytes expand to more than",),
-        bounds={"anabranch.files.codecs.MOST_BYTES": 1 << 20},
+        bounds={"anabranch.files.compression.codecs.MOST_BYTES": 1 << 20},
     ),
     BadInput("26 blank lines", text("id,name\n\n1,a\n\n\n2,b\n\n"), rows=2, values=TWO),
 ]

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
-from anabranch.files import quotes
-from anabranch.files.blocks import blocks
+from anabranch.files.delimited import quotes
+from anabranch.files.delimited.blocks import blocks
 from anabranch.files.model import Dialect, Look
 from tests.files.test_quotes import TEXTS, cuts_of, expected_cuts, record_begins
 

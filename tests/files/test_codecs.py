@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError, TemporaryError
-from anabranch.files import codecs
-from anabranch.files.codecs import decoded, named_codec, open_source, open_text, sniff, sniff_encoding
+from anabranch.files.compression import codecs
+from anabranch.files.compression.codecs import decoded, named_codec, open_source, open_text, sniff, sniff_encoding
 from anabranch.files.sources import find
 from tests.files.packing import PACK, SKIPPABLE
 

@@ -16,10 +16,10 @@ import pytest
 from pyarrow import orc
 
 from anabranch.errors import SourceError
-from anabranch.files.codecs import decoded
-from anabranch.files.columnar import look_columnar, read_columnar
+from anabranch.files.columnar.reading import look_columnar, read_columnar
+from anabranch.files.columnar.typed_files import BATCH_ROWS
+from anabranch.files.compression.codecs import decoded
 from anabranch.files.options import ReadOptions
-from anabranch.files.typed_files import BATCH_ROWS
 from tests.files.packing import PACK
 
 TABLE = pa.table(
@@ -160,7 +160,7 @@ def test_batches_have_a_bounded_number_of_rows(kind):
 
 
 def test_batches_of_wide_rows_have_fewer(monkeypatch):
-    monkeypatch.setattr("anabranch.files.typed_files.BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr("anabranch.files.columnar.typed_files.BATCH_BYTES", 1 << 20)
     data = parquet(pa.table({"t": [str(n) * 2000 for n in range(1000)]}), use_dictionary=False)
 
     sizes = [batch.num_rows for batch in batches(data, look_at(data, "parquet"))]

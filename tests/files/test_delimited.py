@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch.files import narrowing
-from anabranch.files.blocks import blocks
-from anabranch.files.delimited import examine, parse
-from anabranch.files.dialect import look_delimited
+from anabranch.files.delimited import narrowing
+from anabranch.files.delimited.blocks import blocks
+from anabranch.files.delimited.dialect import look_delimited
+from anabranch.files.delimited.parsing import examine, parse
 from anabranch.files.model import Dialect, Look, MisfitError
 from anabranch.files.options import ReadOptions
 

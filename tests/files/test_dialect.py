@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError, UsageError
-from anabranch.files.dialect import look_delimited
+from anabranch.files.delimited.dialect import look_delimited
 from anabranch.files.model import Look
 from anabranch.files.options import ReadOptions
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from anabranch.errors import SourceError, UsageError
-from anabranch.files import foreign
-from anabranch.files.foreign_formats import FORMATS
+from anabranch.files.foreign import reading as foreign
+from anabranch.files.foreign.formats import FORMATS
 from anabranch.files.options import ReadOptions
 from tests.files.foreign_samples import BSON, BSON_EXPECTED, DBF, DBF_EXPECTED, GEO, LTSV, SAMPLES, by_dbfread
 from tests.held import held, more_than

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
-from anabranch.files.json_array import Flattener, lines_of_array
+from anabranch.files.json.array import Flattener, lines_of_array
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(['"', "\\", '\\"', "],[", "{ }", "a  b"]),

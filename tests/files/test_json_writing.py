@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
-from anabranch.files.json_writing import json_lines
+from anabranch.files.json.writing import json_lines
 
 DAYS = st.dates()
 MOMENTS = st.datetimes(dt.datetime.fromisoformat("1700-01-01"), dt.datetime.fromisoformat("2200-01-01"))

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.files import json_examining
-from anabranch.files.json_values import Integer, MalformedError, Number, decoded, text_of
-from anabranch.files.jsonlines import examine, look_json, parse
+from anabranch.files.json import examining as json_examining
+from anabranch.files.json.lines import examine, look_json, parse
+from anabranch.files.json.values import Integer, MalformedError, Number, decoded, text_of
 from anabranch.files.model import MisfitError
 from anabranch.files.options import ReadOptions
-from anabranch.files.schema import load_schema
+from anabranch.files.types.schema import load_schema
 
 BIG = pa.decimal128(38, 0)
 BAD_LINES = [

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anabranch.errors import AnabranchError
-from anabranch.files import thrift
-from anabranch.files.parquet_join import join_parquet
+from anabranch.files.columnar import thrift
+from anabranch.files.columnar.parquet_join import join_parquet
 
 SCHEMA = pa.schema(
     [

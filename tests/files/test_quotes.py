@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
-from anabranch.files import quotes
+from anabranch.files.delimited import quotes
+from anabranch.files.delimited.quotes import Quotes, boundaries, is_regular, scan, scan_range
 from anabranch.files.model import Dialect, Look
-from anabranch.files.quotes import Quotes, boundaries, is_regular, scan, scan_range
 
 COMMA = Dialect()
 TEXTS = st.lists(st.sampled_from([b'"', b'""', b",", b"\n", b"\r", b"\r\n", b"a", b"\xc3\xa9", b"x"])).map(b"".join)

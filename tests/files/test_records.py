@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
-from anabranch.files import records
+from anabranch.files.types import records
 
 SCALARS = {
     "int": st.integers(-(10**30), 10**30),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import UsageError
-from anabranch.files.schema import ConflictError, dump_schema, load_schema, settle, shown_type, unify, wider
+from anabranch.files.types.schema import ConflictError, dump_schema, load_schema, settle, shown_type, unify, wider
 
 MODES = ("fail", "widen", "string")
 FLAT = [

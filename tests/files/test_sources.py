@@ -12,7 +12,7 @@ import fsspec
 import pytest
 
 from anabranch.errors import SourceError, TemporaryError, UsageError
-from anabranch.files import codecs
+from anabranch.files.compression import codecs
 from anabranch.files.manifest import NAME, Entry, Record, write_record
 from anabranch.files.options import ConvertOptions
 from anabranch.files.sources import QUARANTINE, find, labelled, require_unchanged

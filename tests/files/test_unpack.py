@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from anabranch.decoding import DamageError
 from anabranch.errors import Stopped
-from anabranch.files import codecs
 from anabranch.files import unpack as unpacking
-from anabranch.files.codecs import decoded
-from anabranch.files.cutting import cut, decode
+from anabranch.files.compression import codecs
+from anabranch.files.compression.codecs import decoded
+from anabranch.files.compression.cutting import cut, decode
 from anabranch.files.sources import find
 from anabranch.files.unpack import slice_parts, slices, spans, unpack
 from anabranch.parts import Outcome

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pyarrow import orc
 
 from anabranch.errors import AnabranchError, SourceError, UsageError
-from anabranch.files.delimited import parse
-from anabranch.files.dialect import look_delimited
+from anabranch.files.delimited.dialect import look_delimited
+from anabranch.files.delimited.parsing import parse
 from anabranch.files.options import ReadOptions, WriteOptions
 from anabranch.files.writing import SegmentWriter, join_segments
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 from anabranch.errors import SourceError, Stopped
 from anabranch.files.catalogue import load
 from anabranch.files.plan import C, ConvertManifest, ConvertPart, Piece, Segment, next_round
-from anabranch.files.tables import folded
+from anabranch.files.types.tables import folded
 from anabranch.files.work import Stop, parsed
 from anabranch.parts import Outcome
 

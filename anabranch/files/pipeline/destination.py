@@ -14,8 +14,8 @@ from anabranch.files.gathering import Blocks
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
 from anabranch.files.pipeline.step import identity
-from anabranch.files.schema import settle
-from anabranch.files.tables import fitted, folded
+from anabranch.files.types.schema import settle
+from anabranch.files.types.tables import fitted, folded
 from anabranch.files.writing import SegmentWriter, join_segments
 from anabranch.storage import published
 

@@ -23,7 +23,7 @@ from anabranch.files.pipeline.step import Step
 from anabranch.files.pipeline.tally import Tally
 from anabranch.files.plan import Piece, Segment, next_round
 from anabranch.files.rounds import bad_row_error, failed_parts
-from anabranch.files.tables import folded
+from anabranch.files.types.tables import folded
 from anabranch.parts import Outcome, Report, WorkFile
 from anabranch.storage import published, shown
 

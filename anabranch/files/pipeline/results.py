@@ -13,11 +13,11 @@ import orjson
 import pyarrow as pa
 
 from anabranch.errors import SourceError
-from anabranch.files import records
 from anabranch.files.catalogue import File
 from anabranch.files.options import ReadOptions, WriteOptions
 from anabranch.files.reading import Chunk, TableChunk
 from anabranch.files.text_writing import TextSegment
+from anabranch.files.types import records
 from anabranch.parts import WorkFile
 from anabranch.storage import fingerprint, published
 

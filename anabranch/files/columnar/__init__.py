@@ -1,0 +1,1 @@
+"""Formats whose columns have types: parquet, arrow, orc, avro, excel."""

@@ -1,0 +1,104 @@
+"""Read formats whose columns have types: parquet, arrow and orc piece by piece, avro and excel from begin to end."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO
+
+import pyarrow as pa
+
+from anabranch.errors import AnabranchError, SourceError
+from anabranch.files.columnar.avro import AvroFile
+from anabranch.files.columnar.excel import ExcelFile
+from anabranch.files.columnar.typed_files import BATCH_ROWS, OrcFile, ParquetFile, TypedFile, arrow_file
+from anabranch.files.model import Dialect, Look
+from anabranch.files.options import ReadOptions
+from anabranch.files.types.names import unique_names
+from anabranch.files.types.plain import cast_columns, plain_schema
+
+Open = Callable[[], IO[bytes]]
+
+
+def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: A002
+    """Read a file's schema and the rows of its units; SourceError where it is damaged or has columns of one name."""
+    with _readable(format), open_file() as file:
+        typed = _FORMATS[format](file, options)
+        names, nameless = unique_names(typed.schema.names, rename=options.duplicate_columns == "rename")
+        return Look(
+            format,
+            dialect=Dialect("", "", "", options.header) if format == "excel" else None,
+            names=names,
+            schema=_renamed(plain_schema(typed.schema), names),
+            units=typed.units(),
+            warnings=(*typed.warnings, *nameless),
+        )
+
+
+def read_columnar(open_file: Open, look: Look, first: int, stop: int) -> Iterator[pa.RecordBatch]:
+    """Give the rows of the units from `first` up to `stop`; see `read_units`."""
+    return (batch for _, batch in read_units(open_file, look, range(first, stop)))
+
+
+def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Give the rows of some units in batches of at most BATCH_ROWS rows, each with the number of its unit.
+
+    A file without units is one. The types are those of the look, but for excel's: there each batch has its own.
+    Raises SourceError where the file is damaged.
+    """
+    options = ReadOptions(header=look.dialect is None or look.dialect.header)
+    with _readable(look.format), open_file() as packed, _seekable(packed, look.codec) as file:
+        typed = _FORMATS[look.format](file, options)
+        for unit in range(units.start, min(units.stop, len(look.units) or 1)):
+            for batch in typed.batches(unit, look.schema):
+                for part in _plain(batch, look.names).to_batches(BATCH_ROWS):
+                    yield unit, part
+
+
+_FORMATS: dict[str, Callable[[IO[bytes], ReadOptions], TypedFile]] = {
+    "parquet": ParquetFile,
+    "arrow": arrow_file,
+    "orc": OrcFile,
+    "avro": AvroFile,
+    "excel": ExcelFile,
+}
+
+
+def _plain(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.Table:
+    return cast_columns(pa.Table.from_batches([batch]), _renamed(plain_schema(batch.schema), names))
+
+
+def _renamed(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
+    return pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
+
+
+@contextmanager
+def _seekable(file: IO[bytes], codec: str) -> Iterator[IO[bytes]]:
+    """Unpack what is compressed into a temporary file, since going back in it would begin anew each time."""
+    if not codec:
+        yield file
+        return
+    with tempfile.TemporaryFile() as unpacked:
+        shutil.copyfileobj(file, unpacked, 1 << 20)
+        unpacked.seek(0)
+        yield unpacked
+
+
+@contextmanager
+def _readable(format: str) -> Iterator[None]:  # noqa: A002
+    """Turn what the libraries raise on damaged files into an error of ours."""
+    try:
+        yield
+    except AnabranchError:
+        raise
+    except OSError as error:
+        if error.errno is not None:  # of the system, not of a file's content
+            raise
+        raise _damaged(format, error) from error
+    except Exception as error:  # each library has its own, and on damaged bytes raises more than it documents
+        raise _damaged(format, error) from error
+
+
+def _damaged(format: str, error: Exception) -> SourceError:  # noqa: A002
+    reason = str(error).partition("\n")[0] or type(error).__name__
+    return SourceError("source-damaged", f"it is no whole {format} file: {reason}", "Fetch the file again, or mend it.")

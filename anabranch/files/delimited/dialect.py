@@ -1,0 +1,139 @@
+"""The head of a delimited file in; its dialect, its columns and their least types out."""
+
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import replace
+from itertools import chain, count
+
+import pyarrow as pa
+
+from anabranch.errors import SourceError, UsageError
+from anabranch.files.delimited import narrowing
+from anabranch.files.delimited.parsing import inferring, read_text
+from anabranch.files.delimited.rows import Rows
+from anabranch.files.model import Dialect, Look
+from anabranch.files.options import ReadOptions
+
+DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
+_SNIFFED = 200  # lines
+
+
+def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) -> Look:  # noqa: A002  as in Look
+    """Find out from its head, decompressed, how a file is written; `whole` says that there is no more of it.
+
+    Raises SourceError for a file that holds no row, for a header that is not whole or not UTF-8, and for columns of
+    one name, unless they may be renamed; UsageError for a delimiter or a quote that can be none.
+    """
+    begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
+    body = head[begin:]
+    if not body.strip(b"\r\n"):
+        raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")
+    dialect = _dialect(body, options, format)
+    rows = Rows(body, dialect)
+    known = len(rows.start) - int(not whole and not rows.complete)
+    names, warnings = _names(rows, body, known, options)
+    start = rows.end(0) if dialect.header else 0
+    sample = body[start : rows.end(min(known, options.head + int(dialect.header)) - 1)] if known else b""
+    return Look(
+        format=format,
+        dialect=dialect,
+        data_start=begin + start,
+        names=names,
+        schema=_schema(sample, dialect, names, options, whole and known == int(dialect.header)),
+        warnings=(*warnings, *(["it holds NUL characters"] if b"\0" in body else [])),
+    )
+
+
+def _schema(sample: bytes, dialect: Dialect, names: Sequence[str], options: ReadOptions, empty: bool) -> pa.Schema:
+    """Give the least types that hold the rows that are not broken; text where no row says better."""
+    if empty or options.infer == "none":
+        return pa.schema([(name, pa.string()) for name in names])
+    rows = Rows(sample, dialect)
+    broken = rows.broken(names)
+    text = read_text(rows.without([broken[row] for row in sorted(broken)]), dialect, names, options)
+    return pa.schema([(name, narrowing.least(cells, inferring(options))) for name, cells in text.items()])
+
+
+def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[tuple[str, ...], list[str]]:
+    if not options.header:
+        width = _most_common(rows.cells[:known].tolist() or [1])
+        return tuple(f"column{number}" for number in range(1, width + 1)), []
+    if not known or (rows.unclosed and len(rows.start) == 1):
+        remedy = (
+            "Look for a quote that is never closed; if quotes have no meaning in this file, say so with --quote ''."
+        )
+        raise SourceError("header-incomplete", f"the header does not end within {len(body)} bytes", remedy)
+    header = body[: rows.end(0)]
+    try:
+        header.decode()
+    except UnicodeDecodeError as error:
+        reason = f"the header is not UTF-8: {error.reason} at byte {error.start}"
+        raise SourceError("header-encoding", reason, "Name the file's encoding with --encoding.") from error
+    width = int(rows.cells[0])
+    cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
+    return _unique([column[0].as_py() or "" for column in cells.values()], options.duplicate_columns == "rename")
+
+
+def _unique(names: list[str], rename: bool) -> tuple[tuple[str, ...], list[str]]:
+    """Name the nameless columns by their place, and number those of one name, or refuse them."""
+    taken, unique, warnings = set(names), dict[str, None](), []
+    for place, name in enumerate(names, 1):
+        if name in unique and not rename:
+            raise SourceError(
+                "duplicate-columns",
+                f"two columns are called {name!r}",
+                "Rename one, or have them numbered with --duplicate-columns rename.",
+                item=name,
+            )
+        chosen = name if name and name not in unique else _free(name or f"column{place}", taken)
+        taken.add(chosen)
+        unique[chosen] = None
+        if not name:
+            warnings.append(f"column {place} has no name; it is called {chosen!r}")
+    return tuple(unique), warnings
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
+
+
+def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
+    quote = '"' if options.quote is None else options.quote
+    told = options.delimiter or ("\t" if format_ == "tsv" else None)
+    for mark in (told or ",", quote):
+        if not mark.isascii() or mark in "\r\n" * bool(mark) or told == quote:
+            raise UsageError(
+                "bad-delimiter",
+                f"{mark!r} cannot be told from other text as delimiter or quote",
+                "Choose another ASCII character with --delimiter or --quote.",
+            )
+    dialect = Dialect(told or _delimiter(_lines(body), quote, options.header), quote, header=options.header)
+    return replace(dialect, newline=Rows(body, dialect).newline)
+
+
+def _lines(body: bytes) -> bytes:
+    """Give the first lines, which are enough to tell the delimiter."""
+    end = 0
+    for _ in range(_SNIFFED):
+        end = body.find(b"\n", end) + 1
+        if not end:
+            return body
+    return body[:end]
+
+
+def _delimiter(lines: bytes, quote: str, header: bool) -> str:
+    """Choose the delimiter that gives the most rows as many cells as the header has; then, the most cells."""
+    scores = {}
+    for mark in DELIMITERS:
+        if mark.encode() in lines and mark != quote:
+            cells = Rows(lines, Dialect(mark, quote)).cells
+            width = int(cells[0]) if header else _most_common(cells.tolist())
+            others = cells[1:] if header else cells
+            if width > 1 and (not others.size or others.max() > 1):
+                scores[mark] = (float((others == width).mean()) if others.size else 1.0, width)
+    return max(scores, key=lambda mark: scores[mark], default=",")
+
+
+def _most_common(numbers: Sequence[int]) -> int:
+    return Counter(numbers).most_common(1)[0][0]

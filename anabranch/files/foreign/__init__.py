@@ -1,0 +1,1 @@
+"""Further formats, which are read, never written."""

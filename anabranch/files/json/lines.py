@@ -1,0 +1,88 @@
+"""JSON lines: look at the first; then `parse` blocks of them, and `examine` a block in which something does not fit."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from anabranch.files.json.array import Flattener
+from anabranch.files.json.examining import examine
+from anabranch.files.json.parsing import BLANK, parse, takes_nested
+from anabranch.files.json.types import STRING, Widening, type_of
+from anabranch.files.json.values import MalformedError, decoded
+from anabranch.files.model import Look
+from anabranch.files.options import OnConflict, ReadOptions
+
+__all__ = ["examine", "look_json", "parse"]
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
+    """Look at the first bytes of JSON text (`whole`: all of it): its format, and the least types of its first records.
+
+    The format is jsonl, or json where the text is one array, or an object over several lines. A column whose first
+    records mix kinds of scalars is text. Raises SourceError where the structure of an array is broken.
+    """
+    start = len(_BOM) if head.startswith(_BOM) else 0
+    format_ = options.format if options.format in ("json", "jsonl") else _format(head[start:])
+    lines = Flattener().feed(head) if format_ == "json" else head[start:]
+    records = list(islice(_records(lines, whole=whole), options.head))
+    tree = _least(records, options)
+    if options.infer == "none":
+        tree = dict.fromkeys(tree, STRING)
+    return Look(format_, data_start=start, names=tuple(tree), schema=pa.schema(type_of(tree)))
+
+
+def _format(text: bytes) -> str:
+    text = text.lstrip()
+    line, newline, _ = text.partition(b"\n")
+    if text.startswith(b"[") or (
+        newline and not _is_record(line) and _goes_on(text.decode(errors="replace"), len(line))
+    ):
+        return "json"
+    return "jsonl"
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        decoded(line)
+    except MalformedError:
+        return False
+    return True
+
+
+def _goes_on(text: str, line: int) -> bool:
+    """Say whether one object goes on behind the first line, which alone is none."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        # a record that is cut off is followed by another, which is no member of it
+        return error.lineno > 2  # noqa: PLR2004
+    except RecursionError:
+        return False
+    return isinstance(value, dict) and end > line
+
+
+def _records(lines: bytes, *, whole: bool) -> Iterator[dict[str, Any]]:
+    """Give the records of the lines that are complete and well-formed; the others show when they are parsed."""
+    *complete, last = lines.split(b"\n")
+    for line in [*complete, last] if whole else complete:
+        if line.strip(BLANK):
+            with suppress(MalformedError):
+                yield decoded(line)
+
+
+def _least(records: Sequence[dict[str, Any]], options: ReadOptions) -> dict[str, Any]:
+    on_conflict: OnConflict = "string" if options.on_conflict == "string" else "widen"
+    widening = Widening(on_conflict, text=takes_nested(options), tolerant=True)
+    tree: dict[str, Any] = {}
+    known = None
+    while tree is not known:  # a record that fitted at first may not fit what came later
+        known = tree
+        for record in records:
+            tree = widening.fit(tree, record)
+    return tree
