@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from threading import Event
 from typing import Any, TypeVar
 
-from anabranch.errors import AnabranchError
+from anabranch.errors import Stopped, as_ours
 from anabranch.parts import Manifest, Outcome, Part, Plan
 
 P = TypeVar("P", bound=Part)
@@ -35,9 +35,12 @@ def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda
 def _outcome(work: Work[Any], part: Part, stop: Callable[[], bool]) -> Outcome:
     try:
         return Outcome(part, manifest=work(part, stop))
-    except AnabranchError as error:
-        error.part = error.part or part.label
-        return Outcome(part, error=error)
+    except Stopped:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the other parts go on, as they do in map_parts
+        ours = as_ours(error, part.label)
+        ours.part = ours.part or part.label
+        return Outcome(part, error=ours)
 
 
 def _told(future: Future[Outcome], seen: Seen) -> Outcome:

@@ -1,0 +1,53 @@
+import threading
+
+import pytest
+
+from anabranch.errors import SourceError, Stopped
+from anabranch.here import map_here
+from anabranch.parts import Manifest, Part, Plan
+
+
+def plan_of(count):
+    return Plan(tuple(Part(index, f"part {index}", cost=float(index % 3), key=str(index)) for index in range(count)), "")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_outcomes_come_in_the_plans_order_whatever_fails(workers):
+    def work(part, stop):
+        if part.index == 3:
+            raise SourceError("bad", "it is bad", "Mend it.")
+        if part.index == 5:
+            raise OSError(28, "No space left on device")
+        return Manifest((), {"number": part.index})
+
+    seen = []
+    outcomes = map_here(work, plan_of(8), workers, seen.append)
+
+    assert [outcome.part.index for outcome in outcomes] == list(range(8))
+    assert {outcome.part.index: outcome.error.code for outcome in outcomes if outcome.error} == {
+        3: "bad", 5: "system-error",
+    }  # fmt: skip
+    assert all(outcome.error.part == outcome.part.label for outcome in outcomes if outcome.error)
+    assert len(seen) == 8
+
+
+def test_an_exception_from_outside_stops_the_parts_in_flight():
+    begun, stopped = threading.Event(), []
+
+    def work(part, stop):
+        if part.index == 0:
+            begun.wait(10)
+            return Manifest(())
+        begun.set()
+        while not stop():
+            threading.Event().wait(0.001)
+        stopped.append(part.index)
+        raise Stopped
+
+    def interrupt(outcome):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        map_here(work, plan_of(2), 2, interrupt)
+
+    assert stopped == [1]
