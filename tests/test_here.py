@@ -8,7 +8,7 @@ from anabranch.parts import Manifest, Part, Plan
 
 
 def plan_of(count):
-    return Plan(tuple(Part(index, f"part {index}", cost=float(index % 3), key=str(index)) for index in range(count)), "")
+    return Plan(tuple(Part(index, f"part {index}", float(index % 3), str(index)) for index in range(count)), "")
 
 
 @pytest.mark.parametrize("workers", [1, 4])
