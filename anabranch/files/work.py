@@ -17,7 +17,7 @@ from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
 from anabranch.files.quarantine import Quarantine
 from anabranch.files.reading import Chunk
 from anabranch.files.sources import require_unchanged
-from anabranch.files.types.tables import fitted, folded
+from anabranch.files.types.tables import fitted, folded, has_huge_floats
 from anabranch.files.writing import SegmentWriter
 from anabranch.storage import fingerprint, work_file
 
@@ -88,12 +88,17 @@ def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: S
 def parsed(
     chunk: Chunk, schema: pa.Schema, wider: list[pa.Schema], options: ReadOptions
 ) -> tuple[pa.Table, Sequence[BadRow]]:
-    """Parse a chunk without its bad rows, which come beside it; types that it needs beyond the schema go to `wider`."""
+    """Parse a chunk without its bad rows, which come beside it; types that it needs beyond the schema go to `wider`.
+
+    What all chunks need together does not depend on which of them are parsed in one go.
+    """
     with suppress(MisfitError):
         return chunk.parse(schema), ()
     if wider:  # most likely it needs what the chunk before it needed
         with suppress(MisfitError):
-            return chunk.parse(folded(schema, wider, options.on_conflict)), ()
+            table = chunk.parse(folded(schema, wider, options.on_conflict))
+            if not has_huge_floats(table):  # alone it may need a decimal, which is in conflict with double
+                return table, ()
     seen = chunk.examine(schema)
     if seen.schema != schema and seen.schema not in wider:
         wider.append(seen.schema)

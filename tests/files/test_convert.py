@@ -224,3 +224,21 @@ def test_work_files_of_what_is_published_are_gone(tmp_path, numbers):
     convert(numbers, tmp_path / "out", work_dir=tmp_path / "w")
 
     assert [path.suffix for path in (tmp_path / "w").rglob("*") if path.is_file()] == [".catalogue"]
+
+
+@pytest.mark.parametrize("to_end", [b"%d\n", b'{"x":%d}\n'], ids=["csv", "jsonl"])
+@pytest.mark.parametrize("policy", ["fail", "widen", "string"])
+def test_the_types_do_not_depend_on_which_blocks_are_parsed_in_one_go(tmp_path, monkeypatch, policy, to_end):
+    """A block of huge integers fits doubles where it follows some, and needs a decimal where it is alone."""
+    one, half = to_end % 1, to_end.replace(b"%d", b"1.5")
+    source = tmp_path / ("numbers.csv" if to_end == b"%d\n" else "numbers.jsonl")
+    source.write_bytes((b"x\n" if source.suffix == ".csv" else b"") + one * 1500 + half * 500 + to_end % 10**20 * 200)
+    found = []
+    for seconds in (1e-9, 1e9):
+        cut_small(monkeypatch, 1000, part_seconds=seconds)
+        output = tmp_path / f"{seconds}"
+        report = convert(source, output, work_dir=tmp_path / "w", on_conflict=policy)
+        assert not report.errors
+        found.append((output / "numbers.parquet").read_bytes())
+
+    assert found[0] == found[1]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.files.json.casting import misfits
@@ -14,7 +13,6 @@ from anabranch.files.json.parsing import (
     BLANK,
     casts,
     count_records,
-    floats,
     mapped,
     parse,
     read_json,
@@ -26,13 +24,13 @@ from anabranch.files.json.values import DEEPEST, MalformedError, decoded, encode
 from anabranch.files.model import BadRow, Examined, Look, MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.schema import ConflictError, shown_type, unify
+from anabranch.files.types.tables import has_huge_floats
 
 RAW = 1000  # characters kept of a bad row, and of a value in it
 MOST_SPANS = 64  # in which unreadable lines are looked for by halves, before all of them are looked at
 SHOWN = 80  # characters of a value within a reason
 
 _BRACKETS = b"{["
-_LONG_END = float(1 << 63)
 
 
 def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> Examined:
@@ -52,8 +50,8 @@ def _by_inference(block: bytes, look: Look, schema: pa.Schema, options: ReadOpti
         if not rows or not _is_shallow(block):
             return None
         found = read_json(block)
-        if any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(found)):
-            return None  # these may be integers that a decimal holds exactly
+        if has_huge_floats(found):
+            return None
         needed = unify([schema, mapped(found.schema, _as_text)], "fail")
         parse(block, look, needed, options)
     except (MisfitError, ConflictError, pa.ArrowException):

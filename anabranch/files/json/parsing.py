@@ -1,7 +1,7 @@
 """Parse blocks of JSON lines by Arrow, strictly: what it would take but not keep exactly is found behind it."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,6 +29,7 @@ from anabranch.files.model import Look, MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.lattice import is_text
 from anabranch.files.types.schema import is_nested
+from anabranch.files.types.tables import floats
 
 BLANK = b" \t\r"  # what may stand around a record
 
@@ -108,11 +109,6 @@ def read_json(block: bytes, schema: pa.Schema | None = None) -> pa.Table:
     )
 
 
-def floats(table: pa.Table) -> Iterator[pa.Array]:
-    """Give all arrays of floating numbers of a table, nested ones too."""
-    return _floats(chunk for column in table.columns for chunk in column.chunks)
-
-
 def mapped(schema: Iterable[pa.Field], change: Callable[[pa.DataType], pa.DataType]) -> pa.Schema:
     """Give the schema with all types changed that are not nested; lists of every kind become plain ones."""
 
@@ -170,15 +166,6 @@ def _are_numbers(block: bytes, schema: pa.Schema) -> bool:
     """Say whether the columns of decimals hold no strings, which Arrow takes, too."""
     as_doubles = mapped(schema, lambda type_: DOUBLE if types.is_decimal(type_) else type_)
     return as_doubles == schema or read_json(block, as_doubles) is not None
-
-
-def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
-    for array in arrays:
-        if is_nested(array.type):
-            inner = array.flatten()
-            yield from _floats(inner if isinstance(inner, list) else [inner])
-        elif types.is_floating(array.type):
-            yield array
 
 
 def _require_exact(table: pa.Table, block: bytes) -> None:

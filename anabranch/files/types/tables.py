@@ -1,14 +1,17 @@
 """Tables and their types: fit one into another schema exactly, and find out what does not fit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import types
 
 from anabranch.errors import SourceError
 from anabranch.files.model import BadRow, Examined, MisfitError
 from anabranch.files.options import OnConflict, ReadOptions
-from anabranch.files.types.schema import shown_type, unify
+from anabranch.files.types.schema import is_nested, shown_type, unify
+
+_LONG_END = float(1 << 63)
 
 
 def fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
@@ -51,6 +54,16 @@ def folded(schema: pa.Schema, needs: Iterable[pa.Schema], on_conflict: OnConflic
     return schema
 
 
+def floats(table: pa.Table) -> Iterator[pa.Array]:
+    """Give all arrays of floating numbers of a table, nested ones too."""
+    return _floats(chunk for column in table.columns for chunk in column.chunks)
+
+
+def has_huge_floats(table: pa.Table) -> bool:
+    """Say whether a number is so large that it may be an integer which needs a decimal, were it not among others."""
+    return any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(table))
+
+
 def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions) -> Examined:
     """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
     schema = folded(wanted, [table.schema], options.on_conflict) if not options.schema_file else wanted
@@ -66,6 +79,15 @@ def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions) -> Examine
             expected = schema.field(index).type
             bad |= {row: _bad(row, field, column[row], expected) for row in _misfits(column, expected)}
     return Examined(table.num_rows, schema, tuple(bad[row] for row in sorted(bad)))
+
+
+def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
+    for array in arrays:
+        if is_nested(array.type):
+            inner = array.flatten()
+            yield from _floats(inner if isinstance(inner, list) else [inner])
+        elif types.is_floating(array.type):
+            yield array
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
