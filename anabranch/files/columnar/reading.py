@@ -51,6 +51,7 @@ def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int,
         typed = _FORMATS[look.format](file, options)
         for unit in range(units.start, min(units.stop, len(look.units) or 1)):
             for batch in typed.batches(unit, look.schema):
+                batch.validate(full=True)  # arrow believes offsets and texts as they lie there, and would crash later
                 for part in _plain(batch, look.names).to_batches(BATCH_ROWS):
                     yield unit, part
 
