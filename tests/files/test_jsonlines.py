@@ -458,3 +458,13 @@ def test_no_line_is_accepted_that_is_malformed(noise):
         assert len(bad) == 1
     else:
         assert table.num_rows + len(bad) == 2
+
+
+def test_without_types_a_column_that_the_head_does_not_have_is_text_whatever_its_first_value():
+    options = ReadOptions(format="jsonl", infer="none")
+    block = b'{"a":[false,0]}\n{"a":{"b":1}}\n{"a":7}\n'
+    look = look_json(b"{}\n", whole=False, options=options)
+    seen = examine(block, look, look.schema, options)
+
+    assert not seen.bad
+    assert rows(parse(block, look, seen.schema, options)) == [{"a": "[false,0]"}, {"a": '{"b":1}'}, {"a": "7"}]

@@ -104,7 +104,10 @@ class _Examination:
         self._look, self._schema, self._options = look, schema, options
         self._given = casts(schema, options)
         self._widening = Widening(
-            options.on_conflict, text=takes_nested(options), sampled=options.infer.startswith("sample")
+            options.on_conflict,
+            text=takes_nested(options),
+            sampled=options.infer.startswith("sample"),
+            untyped=options.infer == "none",
         )
         self._tree: Any = tree_of_schema(schema)
         self._lines = list(_lines(block))

@@ -11,7 +11,7 @@ import pyarrow as pa
 from anabranch.files.json.array import Flattener
 from anabranch.files.json.examining import examine
 from anabranch.files.json.parsing import BLANK, parse, takes_nested
-from anabranch.files.json.types import STRING, Widening, type_of
+from anabranch.files.json.types import Widening, type_of
 from anabranch.files.json.values import MalformedError, decoded
 from anabranch.files.model import Look
 from anabranch.files.options import OnConflict, ReadOptions
@@ -32,8 +32,6 @@ def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
     lines = Flattener().feed(head) if format_ == "json" else head[start:]
     records = list(islice(_records(lines, whole=whole), options.head))
     tree = _least(records, options)
-    if options.infer == "none":
-        tree = dict.fromkeys(tree, STRING)
     return Look(format_, data_start=start, names=tuple(tree), schema=pa.schema(type_of(tree)))
 
 
@@ -78,7 +76,7 @@ def _records(lines: bytes, *, whole: bool) -> Iterator[dict[str, Any]]:
 
 def _least(records: Sequence[dict[str, Any]], options: ReadOptions) -> dict[str, Any]:
     on_conflict: OnConflict = "string" if options.on_conflict == "string" else "widen"
-    widening = Widening(on_conflict, text=takes_nested(options), tolerant=True)
+    widening = Widening(on_conflict, text=takes_nested(options), tolerant=True, untyped=options.infer == "none")
     tree: dict[str, Any] = {}
     known = None
     while tree is not known:  # a record that fitted at first may not fit what came later

@@ -65,12 +65,14 @@ class Widening:
 
     `text` lets a text column take nested values, as JSON; scalars fit it always. `sampled` makes every growth a
     conflict, but that of columns without any value yet. `tolerant` leaves the type as it is where it may not grow.
+    `untyped` makes every new column text.
     """
 
     on_conflict: OnConflict
     text: bool = False
     sampled: bool = False
     tolerant: bool = False
+    untyped: bool = False
 
     def fit(self, tree: Any, value: Any, path: str = "") -> Any:
         """Give the least tree from this one on that holds the value, the same object if it does; raises UnfitError."""
@@ -97,6 +99,8 @@ class Widening:
         return tree | grown if grown else tree
 
     def _unknown(self, value: Any, column: str) -> Any:
+        if self.untyped:
+            return STRING
         natural = self._first(value, f"{column}.")
         if self.sampled and self.on_conflict == "fail":
             raise UnfitError(column, value, None, type_of(natural))
