@@ -13,7 +13,7 @@ from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying, applying, probing
 from anabranch.files.pipeline.preview import check
-from anabranch.files.pipeline.processes import WorkerDiedError, Workers
+from anabranch.files.pipeline.processes import WorkerDiedError, Workers, are_kept
 from anabranch.files.pipeline.tally import Tally
 from anabranch.files.pipeline.work import work
 from anabranch.files.plan import gathered
@@ -37,7 +37,8 @@ def run_here(job: Job[PipelineOptions], tally: Tally | None = None) -> tuple[App
     types.save()
     probe = probing(agreed(known, map_here(agree, types, job.threads)))
     probe.save()
-    pipeline = applying(probe, map_here(_APPLY, probe), job.threads, START_SECONDS)
+    start = 0.0 if are_kept(job.threads, job.options.code) else START_SECONDS
+    pipeline = applying(probe, map_here(_APPLY, probe), job.threads, start)
     pipeline = results(pipeline, _mapped(pipeline, job.threads), job.threads)
     while pipeline.parts:
         pipeline.save()
@@ -52,7 +53,7 @@ def _mapped(plan: Applying, workers: int) -> list[Outcome]:
 
 
 def _on_processes(plan: Applying, workers: int) -> Iterator[Outcome]:
-    with Workers(min(workers, len(plan.parts)), processes=True) as pool:
+    with Workers(workers, processes=True, code=plan.options.code) as pool:
         for part, came in pool.map(work, plan.parts):
             if isinstance(came, WorkerDiedError):
                 remedy = "Look for lack of memory, or for what in the function ends its process."

@@ -20,16 +20,34 @@ class WorkerDiedError(Exception):
         return "the process that called the function died, twice"
 
 
+_Key = tuple[int, str]
+_kept: dict[_Key, Executor] = {}  # the processes that were used last, for the next run of the same code
+
+
+def are_kept(workers: int, code: str) -> bool:
+    """Whether processes that have this code imported wait for work."""
+    return (workers, code) in _kept
+
+
+def _keep(key: _Key, pool: Executor) -> None:
+    while _kept:  # those of other code, or of another number
+        _kept.popitem()[1].shutdown(wait=False, cancel_futures=True)
+    _kept[key] = pool
+
+
 class Workers:
     """Call a function for many arguments on threads or processes; a context manager, used by one thread.
+
+    Processes outlive the block where `code` fingerprints what they import: starting them takes a second, and the next
+    run of the same code takes them over. They end with the program, or when other code comes.
 
     What is handed out is bounded, and results come in the order of the arguments. Where a process dies, the calls that
     were handed out are made once more, each alone, so that only the one that kills its process is lost.
     """
 
-    def __init__(self, workers: int, *, processes: bool) -> None:
-        self.workers, self._processes = workers, processes
-        self._pool = self._new()
+    def __init__(self, workers: int, *, processes: bool, code: str = "") -> None:
+        self.workers, self._processes, self._key = workers, processes, (workers, code)
+        self._pool = (_kept.pop(self._key, None) if code else None) or self._new()
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +55,10 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        if kind is None and self._processes and self._key[1]:
+            _keep(self._key, self._pool)
+        else:
+            self._pool.shutdown(cancel_futures=True)
 
     def map(self, call: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
         """Yield each argument with the call's result, or the exception that it raised; take them as these are taken."""
