@@ -111,8 +111,8 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         to_ext: Format to write, such as parquet or csv.gz.
         iterableargs: How the sources are read: delimiter, quotechar, encoding, format.
         toiterableargs: How the outputs are written: delimiter.
-        scan_limit: Rows at the begin of a file that say what its columns are; later rows can widen them.
-        batch_size: Of the signature; blocks are of 8 MiB whatever it is.
+        scan_limit: Of the signature; the first 1,000 rows say what the columns are, and later ones widen them.
+        batch_size: Of the signature; blocks are of the same size whatever it is.
         silent: No bar, whatever `show_progress` says.
         is_flatten: Write fields of nested records as columns with dotted names.
         use_totals: Of the signature.
@@ -138,6 +138,8 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         raise ValueError("Either 'pattern' or 'to_ext' must be specified")
     if scan_limit < 0 or batch_size <= 0:
         raise ValueError("scan_limit is at least 0, batch_size at least 1")
+    if workers is not None and workers < 1:
+        raise ValueError("workers is at least 1")
     if Path(dest).exists() and not Path(dest).is_dir():
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
     chosen = ConvertOptions(

@@ -18,6 +18,13 @@ OnConflict = Literal["fail", "widen", "string"]
 OnBadRow = Literal["fail", "quarantine"]
 
 
+def _one_character(text: str | None) -> str | None:
+    plain = text and text.replace("\\t", "\t")
+    if plain is not None and len(plain) != 1:
+        raise ValueError("a delimiter is one character")
+    return plain
+
+
 class ReadOptions(BaseModel):
     """How files are read; the same for every workload that reads data files."""
 
@@ -85,11 +92,8 @@ class ReadOptions(BaseModel):
 
     @field_validator("delimiter")
     @classmethod
-    def _one_character(cls, text: str | None) -> str | None:
-        plain = text and text.replace("\\t", "\t")
-        if plain is not None and len(plain) != 1:
-            raise ValueError("a delimiter is one character")
-        return plain
+    def _delimiter(cls, text: str | None) -> str | None:
+        return _one_character(text)
 
     @field_validator("encoding")
     @classmethod
@@ -118,6 +122,10 @@ class WriteOptions(BaseModel):
         Literal["zstd", "snappy", "gzip", "lz4", "none"],
         Field(description="Compression inside of parquet, orc and arrow files."),
     ] = "zstd"
+    output_delimiter: Annotated[
+        str | None,
+        Field(description=r"Character between written cells; \t for a tab. Default: that of the format."),
+    ] = None
     flatten: Annotated[bool, Field(description="Write the fields of nested records as columns with dotted names.")] = (
         False
     )
@@ -126,6 +134,18 @@ class WriteOptions(BaseModel):
     def lines(self) -> bool:
         """Whether records can be written as they come, since the format needs no types."""
         return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
+
+    def separator(self, to: str) -> str:
+        """Say what stands between the cells of csv or tsv."""
+        return self.output_delimiter or ("\t" if to == "tsv" else ",")
+
+    @field_validator("output_delimiter")
+    @classmethod
+    def _separating(cls, text: str | None) -> str | None:
+        plain = _one_character(text)
+        if plain is not None and (not plain.isascii() or plain in '"\r\n'):
+            raise ValueError("between cells stands one ASCII character that is no quote and ends no line")
+        return plain
 
     @field_validator("to")
     @classmethod

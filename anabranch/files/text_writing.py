@@ -10,24 +10,24 @@ import pyarrow as pa
 from anabranch.files.compression.compressing import compress
 from anabranch.files.delimited.writing import csv_header, csv_rows
 from anabranch.files.json.writing import json_lines
+from anabranch.files.options import DELIMITED
 from anabranch.files.segments import copy, damage_noticed
 
 TRAILER = struct.Struct("<8sQQ")  # magic, bytes before it, rows
 _MAGIC = b"segment\n"
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
 _BETWEEN = b",\n"  # the records of a JSON array
 
 
 class TextSegment:
     """Takes blocks as csv, tsv, jsonl or json, each a compressed member of its own where there is a codec."""
 
-    def __init__(self, out: IO[bytes], kind: str, codec: str) -> None:
-        self._out, self._kind, self._codec = out, kind, codec
+    def __init__(self, out: IO[bytes], kind: str, codec: str, separator: str = ",") -> None:
+        self._out, self._kind, self._codec, self._separator = out, kind, codec, separator
         self._size = self._rows = 0
 
     def write(self, table: pa.Table) -> None:
         """Append a block of at least one row."""
-        self._append(_rows(table, self._kind), table.num_rows)
+        self._append(_rows(table, self._kind, self._separator), table.num_rows)
 
     def write_records(self, records: Sequence[bytes]) -> None:
         """Append a block of at least one record, each JSON on one line already."""
@@ -49,10 +49,17 @@ class TextSegment:
             self._size += self._out.write(compress(text, self._codec))
 
 
-def join_text(segments: Sequence[Path], out: IO[bytes], kind: str, codec: str, names: list[str]) -> int:
-    """Write the segments between what begins and ends such a file; return the rows."""
+def text_head(kind: str, separator: str, names: list[str]) -> bytes:
+    """Give what begins a file of these columns."""
+    if kind in DELIMITED:
+        return csv_header(names, separator)
+    return b"[\n" if kind == "json" else b""
+
+
+def join_text(segments: Sequence[Path], out: IO[bytes], kind: str, codec: str, head: bytes) -> int:
+    """Write the segments between `head` and what ends such a file; return the rows."""
     rows = 0
-    out.write(compress(_head(kind, names), codec))
+    out.write(compress(head, codec))
     for path in segments:
         with path.open("rb") as file, damage_noticed(path.name):
             size, count = _read_trailer(file)
@@ -66,17 +73,11 @@ def join_text(segments: Sequence[Path], out: IO[bytes], kind: str, codec: str, n
     return rows
 
 
-def _rows(table: pa.Table, kind: str) -> bytes | memoryview:
-    if kind in _DELIMITERS:
-        return csv_rows(table, _DELIMITERS[kind])
+def _rows(table: pa.Table, kind: str, separator: str) -> bytes | memoryview:
+    if kind in DELIMITED:
+        return csv_rows(table, separator)
     lines: bytes = json_lines(table)
     return lines if kind == "jsonl" else lines[:-1].replace(b"\n", _BETWEEN)
-
-
-def _head(kind: str, names: list[str]) -> bytes:
-    if kind in _DELIMITERS:
-        return csv_header(names, _DELIMITERS[kind])
-    return b"[\n" if kind == "json" else b""
 
 
 def _read_trailer(file: IO[bytes]) -> tuple[int, int]:

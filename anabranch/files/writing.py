@@ -18,7 +18,7 @@ from anabranch.files.columnar.parquet_join import join_parquet
 from anabranch.files.columnar.parquet_writing import ParquetSegment
 from anabranch.files.compression.compressing import compressing
 from anabranch.files.options import WriteOptions
-from anabranch.files.text_writing import TextSegment, join_text
+from anabranch.files.text_writing import TextSegment, join_text, text_head
 from anabranch.files.types.plain import cast_columns, flat_schema, flat_table, plain_schema
 from anabranch.storage import published
 
@@ -83,7 +83,7 @@ class SegmentWriter:
                 return ArrowSegment(out, self._schema, compression)
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise _not_written(self._to, error) from error
-        return TextSegment(out, kind, codec)
+        return TextSegment(out, kind, codec, self._options.separator(kind))
 
     def _end(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is None:
@@ -99,7 +99,8 @@ def join_segments(segments: Sequence[Path], out: IO[bytes], to: str, schema: pa.
     kind, _, codec = to.partition(".")
     written = _written_schema(schema, options)
     if kind in ("csv", "tsv", "jsonl", "json"):
-        return join_text(segments, out, kind, codec, written.names)
+        head = text_head(kind, options.separator(kind), written.names)
+        return join_text(segments, out, kind, codec, head)
     with compressing(out, codec) as plain:
         if kind == "parquet":
             return join_parquet(segments, plain)

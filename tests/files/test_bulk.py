@@ -1,0 +1,52 @@
+"""`anabranch.bulk_convert` with the arguments that iterabledata's users know: what each does, and what is refused."""
+
+import pytest
+
+import anabranch
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "in" / "some.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"id|name\n1|a,b\n2|c|d\n".replace(b"c|d", b'"c|d"'))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("to", "delimiter", "expected"),
+    [
+        ("csv", ";", 'id;name\n"1";"a,b"\n"2";"c|d"\n'),
+        ("csv", "|", 'id|name\n"1"|"a,b"\n"2"|"c|d"\n'),
+        ("tsv", None, 'id\tname\n"1"\t"a,b"\n"2"\t"c|d"\n'),
+    ],
+)
+def test_delimiters_are_those_that_were_named_for_reading_and_writing(source, tmp_path, to, delimiter, expected):
+    writing = {"delimiter": delimiter} if delimiter else None
+
+    result = anabranch.bulk_convert(
+        source, tmp_path / "out", to_ext=to, iterableargs={"delimiter": "|"}, toiterableargs=writing
+    )
+
+    assert (result.successful_files, result.total_rows_out, result.errors) == (1, 2, [])
+    assert (tmp_path / "out" / f"some.{to}").read_text() == expected
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"to_ext": None},
+        {"scan_limit": -1},
+        {"batch_size": 0},
+        {"workers": 0},
+        {"iterableargs": {"tagname": "x"}},
+        {"toiterableargs": {"quotechar": "x"}},
+        {"toiterableargs": {"delimiter": '"'}},
+        {"to_ext": "xlsx"},
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(source, tmp_path, arguments):
+    with pytest.raises(ValueError, match=r"must be|at least|only|one ASCII character|cannot write"):
+        anabranch.bulk_convert(source, tmp_path / "out", **{"to_ext": "csv", **arguments})
+
+    assert not (tmp_path / "out").exists()
