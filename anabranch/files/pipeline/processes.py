@@ -47,7 +47,8 @@ class Workers:
 
     def __init__(self, workers: int, *, processes: bool, code: str = "") -> None:
         self.workers, self._processes, self._key = workers, processes, (workers, code)
-        self._pool = (_kept.pop(self._key, None) if code else None) or self._new()
+        kept = _kept.pop(self._key, None) if processes and code else None
+        self._pool = kept or self._new()
 
     def __enter__(self) -> Self:
         return self
