@@ -4,7 +4,7 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import IO, Any, NamedTuple
@@ -86,20 +86,25 @@ def open_file(url: str, label: str) -> IO[bytes]:
     with _reported(label):
         system, path = _system(url)
         file = system.open(path, "rb")
-        if file.seekable():
-            return io.BufferedReader(_Remote(file, label), 1 << 20)
-        spool = tempfile.TemporaryFile()  # noqa: SIM115  its reader closes it
-        with file:
-            shutil.copyfileobj(file, spool, 1 << 20)
-        spool.seek(0)
-        return spool
+        if not file.seekable():
+            return _copied(file)
+        return io.BufferedReader(_Remote(file, label, lambda: system.open(path, "rb", block_size=0)), 1 << 20)
+
+
+def _copied(stream: IO[bytes]) -> IO[bytes]:
+    """Copy what can only be read from begin to end to a local file."""
+    spool = tempfile.TemporaryFile()  # noqa: SIM115  its reader closes it
+    with stream:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+    spool.seek(0)
+    return spool
 
 
 class _Remote(io.RawIOBase):
-    """Name the file, and nothing secret, where reading fails."""
+    """Name the file, and nothing secret, where reading fails; copy it where its server turns out to give no ranges."""
 
-    def __init__(self, file: IO[bytes], label: str) -> None:
-        self._file, self._label = file, label
+    def __init__(self, file: IO[bytes], label: str, streamed: Callable[[], IO[bytes]]) -> None:
+        self._file, self._label, self._streamed = file, label, streamed
 
     def readable(self) -> bool:
         return True
@@ -115,9 +120,19 @@ class _Remote(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with _reported(self._label):
-            data = self._file.read(memoryview(buffer).nbytes)
+            data = self._read(memoryview(buffer).nbytes)
         memoryview(buffer)[: len(data)] = data
         return len(data)
+
+    def _read(self, size: int) -> bytes:
+        place = self._file.tell()
+        try:
+            return self._file.read(size)
+        except ValueError:  # which fsspec raises where it asked for a range and got the whole
+            with self._file:
+                self._file = _copied(self._streamed())
+            self._file.seek(place)
+            return self._file.read(size)
 
     def close(self) -> None:
         self._file.close()

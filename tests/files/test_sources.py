@@ -336,6 +336,21 @@ def test_files_are_read_by_http(ranges, tmp_path):
                 require_unchanged(source)
 
 
+@pytest.mark.parametrize("ranges", [False, True])
+def test_any_place_of_a_big_file_is_read_by_http(ranges, tmp_path):
+    data = b"".join(b"%07d\n" % row for row in range(800_000))  # more than fsspec asks for at once
+    (tmp_path / "big.csv").write_bytes(data)
+
+    with served(tmp_path, ranges=ranges) as url:
+        (source,) = find([f"{url}/big.csv"]).sources
+        with codecs.open_source(source) as file:
+            assert file.read(16) == data[:16]
+            assert file.seek(6_000_000) == 6_000_000
+            assert file.read() == data[6_000_000:]
+            file.seek(8)
+            assert file.read(8) == data[8:16]
+
+
 def test_a_server_that_does_not_answer_is_reported_without_the_credentials(tmp_path):
     touch(tmp_path, "a.csv")
     with socket.socket() as held:
