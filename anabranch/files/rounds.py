@@ -1,4 +1,4 @@
-"""Between two rounds of a conversion: take in what came of the parts, and widen types that turned out too narrow."""
+"""Between two rounds of a conversion: take in what came of the parts, and say what is to be done again."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +18,14 @@ _SHOWN = 80  # characters of a value in a message
 def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     """Take in a round's outcomes; plan another one for the files of which some rows need wider types.
 
-    Every round widens a type or is the last, whose result has no parts. Of a file that failed, nothing is done again.
+    So also for those whose part failed because of another file. Every round widens a type, finds a file that cannot be
+    read, or is the last, whose result has no parts. Of a file that failed, nothing is done again.
     """
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
-    failed = {**failed_parts(ordered), **failed_files(plan, fresh)}
+    bystanders = _bystanders(plan, ordered)
+    lost = {index: error for index, error in failed_parts(ordered).items() if index not in bystanders}
+    failed = {**lost, **failed_files(plan, fresh)}
     needs: dict[int, list[pa.Schema]] = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
         if segment.piece.file in needs:
@@ -30,7 +33,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     files, policy = list(plan.catalogue.files), plan.catalogue.options.on_conflict
     for index, schemas in needs.items():
         files[index] = replace(files[index], schema=folded(files[index].schema, schemas, policy))
-    again = range(len(files)) if needs and plan.catalogue.options.combine else sorted(needs)
+    again = range(len(files)) if needs and plan.catalogue.options.combine else sorted(bystanders.union(needs))
     again = [index for index in again if index not in failed and index not in plan.failed]
     known = replace(
         plan,
@@ -51,6 +54,19 @@ def failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
             for piece in outcome.part.pieces:
                 failed.setdefault(piece.file, outcome.error)
     return failed
+
+
+def _bystanders(plan: Conversion, outcomes: Sequence[Outcome]) -> set[int]:
+    """Give the files that share a part with one that could not be read, and can be."""
+    culprits: set[int] = set()
+    others: set[int] = set()
+    for outcome in outcomes:
+        if outcome.error and isinstance(outcome.part, ConvertPart):
+            files = {piece.file for piece in outcome.part.pieces}
+            named = {index for index in files if plan.catalogue.files[index].source.label == outcome.error.part}
+            culprits |= named
+            others |= files - named if named else set()
+    return others - culprits
 
 
 def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:

@@ -13,7 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from anabranch.errors import TemporaryError
+from anabranch.files.catalogue import load
 from anabranch.files.manifest import read_record
+from anabranch.files.work import work
 from tests.files.converting import convert, cut_small
 
 CELLS = st.text(st.sampled_from('ab"\n\r,; é0'), max_size=6)
@@ -153,6 +156,22 @@ def test_one_bad_file_stops_no_other(tmp_path, numbers):
     assert [error.code for error in report.errors] == ["source-damaged"]
     assert any("empty.csv is empty" in warning for warning in report.warnings)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "numbers.parquet"]
+
+
+def test_a_file_that_gets_out_of_reach_fails_no_other_file_of_its_part(tmp_path, numbers, monkeypatch):
+    gone = tmp_path / "gone.csv"
+    gone.write_bytes(b"a\n1\n")
+
+    def reaching(part):
+        if any(load(part.catalogue).files[piece.file].source.label == gone.name for piece in part.pieces):
+            raise TemporaryError("source-unreachable", "nobody answers", "Check the network.", gone.name)
+        return work(part)
+
+    monkeypatch.setattr("tests.files.converting.work", reaching)
+    report = convert([gone, numbers], tmp_path / "out", work_dir=tmp_path / "w")
+
+    assert [(error.code, error.part) for error in report.errors] == [("source-unreachable", "gone.csv")]
+    assert table(tmp_path / "out" / "numbers.parquet").num_rows == 2000
 
 
 def test_a_second_run_converts_only_what_changed(tmp_path, numbers):
