@@ -84,14 +84,15 @@ class TableChunk(Chunk):
     """Rows that have types already."""
 
     table: pa.Table
+    given: tuple[str, ...] = ()  # columns whose types the user named
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """See Chunk."""
-        return tables.cast(self.table, wanted)
+        return tables.cast(self.table, wanted, self.options, self.given)
 
     def examine(self, wanted: pa.Schema) -> Examined:
         """See Chunk."""
-        return tables.examine(self.table, wanted, self.options)
+        return tables.examine(self.table, wanted, self.options, self.given)
 
     def without(self, bad: Sequence[BadRow]) -> Self:
         """See Chunk."""
@@ -144,7 +145,7 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
     """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
     if look.format not in TEXT:
         for unit, table in _tables(source, look, options, units):
-            yield TableChunk(table=table, unit=unit, options=options)
+            yield TableChunk(table=table, unit=unit, options=options, given=look.given)
     elif cuts:
         with codecs.open_source(source) as raw:
             for unit in units:

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from anabranch.errors import SourceError, UsageError
 from anabranch.files.delimited import narrowing
-from anabranch.files.delimited.parsing import inferring, read_text
+from anabranch.files.delimited.narrowing import inferring
+from anabranch.files.delimited.parsing import read_text
 from anabranch.files.delimited.rows import Rows
 from anabranch.files.model import Dialect, Look
 from anabranch.files.options import ReadOptions

@@ -19,6 +19,7 @@ from pyarrow import types
 
 from anabranch.files.delimited.casting import cast_given, cast_strictly, layout
 from anabranch.files.model import MisfitError
+from anabranch.files.options import ReadOptions
 
 Manner = Literal["strict", "wide", "given"]
 
@@ -71,6 +72,11 @@ _NATURAL = {  # nobody calls it a conflict when a column grows from the one type
     ZONED: (ZONED, FINE_ZONED),
 }
 _WIDE = {DATE: (DATE, STAMP, FINE_STAMP)}
+
+
+def inferring(options: ReadOptions) -> Manner:
+    """Say how strictly the cells of a column are read whose type nobody named."""
+    return "wide" if options.on_conflict == "widen" else "strict"
 
 
 def natural(kind: pa.DataType) -> tuple[pa.DataType, ...]:
@@ -135,17 +141,22 @@ def fits(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np
         return np.ones(len(cells), np.bool_)
     fit = _alike(cells, kind, manner)
     cells = pc.if_else(pa.array(fit), cells, "")  # a null put there would keep the cell's bytes
-    todo = [(0, len(cells))]
-    while todo:  # halve what does not fit
+    fit[list(places(len(cells), lambda start, stop: holds(cells[start:stop], kind, manner)))] = False
+    return fit
+
+
+def places(count: int, hold: Callable[[int, int], bool]) -> Iterator[int]:
+    """Find, by halving, the places that make `hold` say no of a range that they are in."""
+    todo = [(0, count)]
+    while todo:
         start, stop = todo.pop()
-        middle = (start + stop) // 2
-        if holds(cells[start:stop], kind, manner):
+        if start == stop or hold(start, stop):
             continue
+        middle = (start + stop) // 2
         if middle == start:
-            fit[start] = False
+            yield start
         else:
             todo += [(start, middle), (middle, stop)]
-    return fit
 
 
 def _alike(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np.bool_]:

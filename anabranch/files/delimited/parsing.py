@@ -12,7 +12,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from anabranch.files.delimited import narrowing
-from anabranch.files.delimited.narrowing import Manner
+from anabranch.files.delimited.narrowing import Manner, inferring
 from anabranch.files.delimited.quotes import Quotes, is_regular
 from anabranch.files.delimited.rows import Rows
 from anabranch.files.model import BadRow, Dialect, Examined, Look, MisfitError
@@ -85,11 +85,6 @@ def read_text(
         ),
     )
     return {name: column.chunk(0) for name, column in zip(names, table.columns, strict=True)}
-
-
-def inferring(options: ReadOptions) -> Manner:
-    """Say how strictly the cells of a column are read whose type nobody named."""
-    return "wide" if options.on_conflict == "widen" else "strict"
 
 
 def _manner(field: pa.Field, look: Look, options: ReadOptions) -> Manner:

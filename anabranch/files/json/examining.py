@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from anabranch.files.json.casting import misfits
 from anabranch.files.json.parsing import (
     BLANK,
     casts,
@@ -23,6 +22,7 @@ from anabranch.files.json.types import NULL, STRING, UnfitError, Widening, is_al
 from anabranch.files.json.values import DEEPEST, MalformedError, decoded, encoded, text_of
 from anabranch.files.model import BadRow, Examined, Look, MisfitError
 from anabranch.files.options import ReadOptions
+from anabranch.files.types.exact import misfits
 from anabranch.files.types.schema import ConflictError, shown_type, unify
 from anabranch.files.types.tables import has_huge_floats
 

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 from pyarrow import types
 
-from anabranch.files.json.casting import cast_column
 from anabranch.files.json.types import (
     BOOL,
     DOUBLE,
@@ -27,6 +26,7 @@ from anabranch.files.json.types import (
 from anabranch.files.json.values import MalformedError, decoded, encoded
 from anabranch.files.model import Look, MisfitError
 from anabranch.files.options import ReadOptions
+from anabranch.files.types.exact import cast_column
 from anabranch.files.types.lattice import is_text
 from anabranch.files.types.schema import is_nested
 from anabranch.files.types.tables import floats

@@ -1,14 +1,17 @@
 """Tables and their types: fit one into another schema exactly, and find out what does not fit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.errors import SourceError
+from anabranch.files.delimited.narrowing import Manner, inferring
 from anabranch.files.model import BadRow, Examined, MisfitError
 from anabranch.files.options import OnConflict, ReadOptions
+from anabranch.files.types.exact import cast_column, misfits
 from anabranch.files.types.schema import is_nested, shown_type, unify
 
 _LONG_END = float(1 << 63)
@@ -27,14 +30,15 @@ def fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=wanted)
 
 
-def cast(table: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Cast a table exactly; MisfitError where a value cannot be held, or a column has no place."""
+def cast(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> pa.Table:
+    """Cast a table exactly; MisfitError where a value cannot be held, or a column has no place.
+
+    The columns of which the user gave the types are cast where that is exact; the others, where their types allow it.
+    """
     if any(name not in wanted.names for name in table.schema.names):
         raise MisfitError
-    try:
-        return fitted(table, wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise MisfitError from error
+    columns = [_column(table, field, options, given) for field in wanted]
+    return pa.table(columns, schema=wanted)
 
 
 def folded(schema: pa.Schema, needs: Iterable[pa.Schema], on_conflict: OnConflict) -> pa.Schema:
@@ -64,21 +68,44 @@ def has_huge_floats(table: pa.Table) -> bool:
     return any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(table))
 
 
-def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions) -> Examined:
+def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> Examined:
     """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
-    schema = folded(wanted, [table.schema], options.on_conflict) if not options.schema_file else wanted
+    schema = wanted if options.schema_file else folded(wanted, [table.schema], options.on_conflict)
     bad: dict[int, BadRow] = {}
     for field in table.schema:
         index = schema.get_field_index(field.name)
         if index < 0:
             bad |= {row: _unexpected(row, field) for row in range(table.num_rows)}
             continue
-        column = table.column(field.name)
-        if not _holds(column, schema.field(index).type):
+        column, manner = table.column(field.name), _manner(field, options, given)
+        if misfits(column, schema.field(index).type, manner, options.on_conflict).any():
             schema = schema.set(index, wanted.field(field.name))
-            expected = schema.field(index).type
-            bad |= {row: _bad(row, field, column[row], expected) for row in _misfits(column, expected)}
+        expected = schema.field(index)
+        marks = misfits(column, expected.type, manner, options.on_conflict)
+        if not expected.nullable:
+            marks |= column.is_null().to_numpy()
+        bad |= {row: _bad(row, field, column[row], expected.type) for row in np.flatnonzero(marks).tolist()}
+    lacking = [field for field in schema if not field.nullable and field.name not in table.schema.names]
+    for field in lacking:
+        bad |= {row: _missing(row, field) for row in range(table.num_rows)}
     return Examined(table.num_rows, schema, tuple(bad[row] for row in sorted(bad)))
+
+
+def _column(
+    table: pa.Table, field: pa.Field, options: ReadOptions, given: Container[str]
+) -> pa.ChunkedArray | pa.Array:
+    if field.name in table.schema.names:
+        column = table.column(field.name)
+        column = cast_column(column, field.type, _manner(field, options, given), options.on_conflict)
+    else:
+        column = pa.nulls(table.num_rows, field.type)
+    if column.null_count and not field.nullable:
+        raise MisfitError
+    return column
+
+
+def _manner(field: pa.Field, options: ReadOptions, given: Container[str]) -> Manner:
+    return "given" if field.name in given else inferring(options)
 
 
 def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
@@ -94,24 +121,6 @@ def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     return column if column.type == wanted else pc.cast(column, wanted, safe=True)
 
 
-def _holds(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
-    try:
-        _cast(column, wanted)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        return False
-    return True
-
-
-def _misfits(column: pa.ChunkedArray, wanted: pa.DataType) -> Sequence[int]:
-    """Find the rows whose value the type cannot hold, by halving; most columns have few."""
-    if _holds(column, wanted):
-        return []
-    if len(column) == 1:
-        return [0]
-    half = len(column) // 2
-    return [*_misfits(column[:half], wanted), *(row + half for row in _misfits(column[half:], wanted))]
-
-
 def _bad(row: int, field: pa.Field, value: pa.Scalar, expected: pa.DataType) -> BadRow:
     text, found = str(value.as_py()), shown_type(field.type)
     reason = f"column {field.name!r}: {text!r} is {found}, where {shown_type(expected)} is expected"
@@ -120,3 +129,7 @@ def _bad(row: int, field: pa.Field, value: pa.Scalar, expected: pa.DataType) -> 
 
 def _unexpected(row: int, field: pa.Field) -> BadRow:
     return BadRow(row, -1, 0, "", f"the schema has no column {field.name!r}", field.name)
+
+
+def _missing(row: int, field: pa.Field) -> BadRow:
+    return BadRow(row, -1, 0, "", f"there is no column {field.name!r}, which must not be null", field.name)

@@ -1,0 +1,72 @@
+"""Rows that have types already fit into another schema exactly, or not at all."""
+
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from anabranch.files.model import MisfitError
+from anabranch.files.options import ReadOptions
+from anabranch.files.types.tables import cast, examine
+
+STAMP = dt.datetime(2024, 1, 1, 5)  # noqa: DTZ001  of no zone
+INT, DOUBLE, TEXT = pa.int64(), pa.float64(), pa.string()
+
+
+def fit(values, type_, *, nullable=True, **options):
+    """Cast a column, as one whose type is given where a schema is; examined, the rows that are bad."""
+    table, wanted = pa.table({"a": values}), pa.schema([pa.field("a", type_, nullable)])
+    chosen = ReadOptions(**options)
+    given = ("a",) if chosen.schema_file else ()
+    bad = [row.row for row in examine(table, wanted, chosen, given).bad]
+    try:
+        return cast(table, wanted, chosen, given).column("a").to_pylist(), bad
+    except MisfitError:
+        return None, bad
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        (["007", None, "008"], INT), ([True, None, False], INT), ([STAMP, None, STAMP], INT),
+        ([dt.time(1), None, dt.time(2)], INT), ([5, None, 6], pa.bool_()), ([5, None, 6], pa.timestamp("us")),
+        ([STAMP, None, STAMP], pa.date32()), ([STAMP, None, STAMP], pa.time64("us")),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_a_conflict_though_arrow_casts_it(values, type_):
+    assert fit(values, type_) == (None, [0, 2])
+
+
+def test_of_texts_among_numbers_only_those_that_are_none_are_bad():
+    """A block of numbers and one text is all text."""
+    assert fit(["1", "abc", None, "007", ""], INT) == (None, [1, 3, 4])
+
+
+def test_a_type_that_holds_all_of_another_takes_it():
+    assert fit([1, None], DOUBLE) == ([1.0, None], [])
+    assert fit([None, None], pa.date32()) == ([None, None], [])
+    assert fit([dt.date(2024, 1, 1)], pa.timestamp("us"), on_conflict="widen") == ([dt.datetime(2024, 1, 1)], [])  # noqa: DTZ001
+    assert fit([True, False], TEXT, on_conflict="string") == (["true", "false"], [])
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        ([5, 1], pa.bool_()), ([STAMP, dt.datetime(2024, 1, 1)], pa.date32()),  # noqa: DTZ001
+        ([Decimal("0.1234567890123456789"), Decimal(1)], DOUBLE), ([1.5, 1.0], INT),
+        (["9007199254740993", "1"], DOUBLE),
+    ],
+)  # fmt: skip
+def test_a_type_that_is_given_takes_only_what_it_holds_exactly(values, type_):
+    assert fit(values, type_, schema="any.json") == (None, [0])
+    assert fit(values[1:], type_, schema="any.json")[0] is not None
+
+
+def test_a_column_that_must_not_be_null_is_neither_null_nor_absent():
+    assert fit([1, None], INT, nullable=False, schema="any.json") == (None, [1])
+
+    wanted = pa.schema([pa.field("a", INT, nullable=False), pa.field("b", INT)])
+    assert [row.column for row in examine(pa.table({"b": [1]}), wanted, ReadOptions()).bad] == ["a"]
+    with pytest.raises(MisfitError):
+        cast(pa.table({"b": [1]}), wanted, ReadOptions())
