@@ -17,7 +17,8 @@ _UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what 
 _XZ_MEMORY = 256 << 20  # bytes; a dictionary as large as xz -9 makes needs a quarter of that
 _MAGIC = {GZIP: "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4"}
 _BZIP2_MARKS = (b"1AY&SY", b"\x17rE8P\x90")  # what a bzip2 stream goes on with: its first block, or its end
-_SKIPPABLE, _SKIP_HEADER = b"*M\x18", 8  # frames of zstd and lz4 that hold no data; their first byte varies
+# Frames of zstd and lz4 that hold no data: their magic number behind the first byte, of which half varies.
+_SKIPPABLE, _SKIPPABLE_BEGIN, _SKIP_HEADER = b"*M\x18", 0x5, 8
 # What decoders raise where their data are damaged; the stub of isal calls its error an instance.
 _RAISED: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, lzma.LZMAError, deflate_error)  # type: ignore[assignment]
 
@@ -58,14 +59,13 @@ def damage_noticed() -> Iterator[None]:
 
 def sniff(head: bytes) -> str:
     """Name the codec of data that begin so: gz, bz2, xz, zst, lz4, or nothing."""
+    begin = 0
+    while head[begin + 1 : begin + 4] == _SKIPPABLE and head[begin] >> 4 == _SKIPPABLE_BEGIN:
+        begin += _SKIP_HEADER + int.from_bytes(head[begin + 4 : begin + _SKIP_HEADER], "little")
     for magic, codec in _MAGIC.items():
-        if head.startswith(magic):
+        if head.startswith(magic, begin):
             return codec
-    if head.startswith(b"BZh") and head[4:10] in _BZIP2_MARKS:
-        return "bz2"
-    if head[1:4] == _SKIPPABLE and 0x50 <= head[0] < 0x60:  # noqa: PLR2004  sixteen magic numbers, for both codecs
-        return sniff(head[_SKIP_HEADER + int.from_bytes(head[4:_SKIP_HEADER], "little") :])
-    return ""
+    return "bz2" if head.startswith(b"BZh", begin) and head[begin + 4 : begin + 10] in _BZIP2_MARKS else ""
 
 
 def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:

@@ -53,6 +53,11 @@ def test_a_frame_without_data_may_precede_the_others(codec):
     assert read(data, codec) == TEXT + b"end"
 
 
+def test_many_frames_without_data_are_passed_over():
+    assert sniff(SKIPPABLE[:4] + bytes(4)) == ""
+    assert sniff((SKIPPABLE[:4] + bytes(4)) * 100_000 + PACKED["zst"][:16]) == "zst"
+
+
 def test_a_name_promises_a_codec():
     names = {
         "a.csv.gz": "gz",
