@@ -2,9 +2,8 @@
 
 from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, count
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from anabranch.files.delimited.parsing import read_text
 from anabranch.files.delimited.rows import Rows
 from anabranch.files.model import Dialect, Look
 from anabranch.files.options import ReadOptions
+from anabranch.files.types.names import unique_names
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
 _SNIFFED = 200  # lines
@@ -73,30 +73,8 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
         raise SourceError("header-encoding", reason, "Name the file's encoding with --encoding.") from error
     width = int(rows.cells[0])
     cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
-    return _unique([column[0].as_py() or "" for column in cells.values()], options.duplicate_columns == "rename")
-
-
-def _unique(names: list[str], rename: bool) -> tuple[tuple[str, ...], list[str]]:
-    """Name the nameless columns by their place, and number those of one name, or refuse them."""
-    taken, unique, warnings = set(names), dict[str, None](), []
-    for place, name in enumerate(names, 1):
-        if name in unique and not rename:
-            raise SourceError(
-                "duplicate-columns",
-                f"two columns are called {name!r}",
-                "Rename one, or have them numbered with --duplicate-columns rename.",
-                item=name,
-            )
-        chosen = name if name and name not in unique else _free(name or f"column{place}", taken)
-        taken.add(chosen)
-        unique[chosen] = None
-        if not name:
-            warnings.append(f"column {place} has no name; it is called {chosen!r}")
-    return tuple(unique), warnings
-
-
-def _free(name: str, taken: Container[str]) -> str:
-    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
+    found = [column[0].as_py() or "" for column in cells.values()]
+    return unique_names(found, rename=options.duplicate_columns == "rename")
 
 
 def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:

@@ -1,7 +1,7 @@
 """Names of columns: each once."""
 
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Container, Sequence
+from itertools import chain, count
 
 from anabranch.errors import SourceError
 
@@ -13,19 +13,20 @@ def unique_names(names: Sequence[str], *, rename: bool) -> tuple[tuple[str, ...]
     """
     taken, unique, warnings = set(names), dict[str, None](), []
     for place, name in enumerate(names, 1):
-        chosen = name
-        if not name or name in unique:
-            if name and not rename:
-                raise SourceError(
-                    "duplicate-columns",
-                    f"two columns are called {name!r}",
-                    "Rename one, or have them numbered with --duplicate-columns rename.",
-                    item=name,
-                )
-            numbered = (f"{name}_{number}" if name else f"column{number}" for number in count(2 if name else place))
-            chosen = next(other for other in numbered if other not in taken)
-        if not name:
-            warnings.append(f"column {place} has no name; it is called {chosen!r}")
+        if name in unique and not rename:
+            raise SourceError(
+                "duplicate-columns",
+                f"two columns are called {name!r}",
+                "Rename one, or have them numbered with --duplicate-columns rename.",
+                item=name,
+            )
+        chosen = name if name and name not in unique else _free(name or f"column{place}", taken)
         taken.add(chosen)
         unique[chosen] = None
+        if not name:
+            warnings.append(f"column {place} has no name; it is called {chosen!r}")
     return tuple(unique), warnings
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    return next(free for free in chain([name], (f"{name}_{number}" for number in count(2))) if free not in taken)
