@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from anabranch.batches import contiguous, part_count
-from anabranch.errors import AnabranchError, Stopped, as_ours
+from anabranch.errors import AnabranchError, SourceError, Stopped, as_ours
 from anabranch.files.compression import codecs
 from anabranch.files.delimited import quotes
 from anabranch.files.listing import Listing, code_key, unpacked
@@ -130,11 +130,16 @@ def _see(glance: Glance, options: ReadOptions) -> Seen:
 
 
 def line_cuts(raw: IO[bytes], start: int, size: int, block: int) -> tuple[int, ...]:
-    """Find the first line that begins at or behind each multiple of a block's size; the text's begin and end, too."""
+    """Find the first line that begins at or behind each multiple of a block's size; the text's begin and end, too.
+
+    SourceError where a line is too long.
+    """
     cuts = [start]
     for nominal in range(block, size, block):
         raw.seek(nominal - 1)
-        raw.readline()
+        if len(raw.readline(quotes.LONGEST)) == quotes.LONGEST:
+            reason = f"the line at byte {nominal - 1} is longer than {quotes.LONGEST >> 20} MiB"
+            raise SourceError("record-too-long", reason, "If the file is one JSON text, say so with --format json.")
         cuts.append(max(raw.tell(), start))
     return (*cuts, size)
 

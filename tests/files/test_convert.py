@@ -261,3 +261,14 @@ def test_the_types_do_not_depend_on_which_blocks_are_parsed_in_one_go(tmp_path, 
         found.append((output / "numbers.parquet").read_bytes())
 
     assert found[0] == found[1]
+
+
+def test_json_without_line_ends_is_refused_in_bounded_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("anabranch.files.delimited.quotes.LONGEST", 1 << 12)
+    cut_small(monkeypatch, 1000, part_seconds=1)
+    source = tmp_path / "one.jsonl"
+    source.write_bytes(b'{"a":1}\n' + b'{"a":1}' * 2000)
+
+    report = convert(source, tmp_path / "out", work_dir=tmp_path / "w")
+
+    assert [error.code for error in report.errors] == ["record-too-long"]
