@@ -128,7 +128,7 @@ def look_at(source: Source, options: ReadOptions) -> Look:
 
 
 def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: bytes) -> Look:
-    if kind in UNITS or kind in WHOLE:
+    if kind in (*UNITS, *WHOLE):
         return columnar.look_columnar(partial(opened, source, codec), kind, options)
     if kind not in TEXT:
         return foreign.look_foreign(partial(opened, source, codec), kind, options, _foreign_options(options))
@@ -154,9 +154,12 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
                 yield TextChunk(block=block, offset=cuts[unit], unit=unit, look=look, options=options)
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
-            offset = look.data_start if look.format != "json" else 0
-            stream = json_array.lines_of_array(text) if look.format == "json" else blocks(text, look, block=BLOCK)
-            for unit, block in enumerate(stream):
+            if look.format == "json":  # whose rows are written anew, and so have no place in the text
+                for unit, block in enumerate(json_array.lines_of_array(text)):
+                    yield TextChunk(block=block, unit=unit, look=look, options=options)
+                return
+            offset = look.data_start
+            for unit, block in enumerate(blocks(text, look, block=BLOCK)):
                 yield TextChunk(block=block, offset=offset, unit=unit, look=look, options=options)
                 offset += len(block)
 
@@ -164,12 +167,9 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
 def _tables(source: Source, look: Look, options: ReadOptions, units: range) -> Iterator[tuple[int, pa.Table]]:
     """Give the tables of a file that is no text, each with its unit."""
     open_bytes = partial(opened, source, look.codec)
-    if look.format in UNITS:
+    if look.format in (*UNITS, *WHOLE):
         for unit, batch in columnar.read_units(open_bytes, look, units):
             yield unit, pa.Table.from_batches([batch])
-    elif look.format in WHOLE:
-        for batch in columnar.read_columnar(open_bytes, look, 0, 1):
-            yield 0, pa.Table.from_batches([batch])
     else:
         for table in foreign.read_tables(open_bytes, look.format, options, _foreign_options(options)):
             yield 0, table
@@ -192,21 +192,24 @@ def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.R
     """
     chosen = options or ReadOptions()
     found = find([path], None)
-    for error in found.errors:
-        raise error
+    if found.errors:
+        raise found.errors[0]
     for source in found.sources:
-        look = look_at(source, chosen)
+        look, rows = look_at(source, chosen), 0
         for chunk in chunks(source, look, chosen, range(max(len(look.units), 1))):
-            yield from _read(chunk, look, source).to_batches()
+            table = _read(chunk, look, source, rows)
+            rows += table.num_rows
+            yield from table.to_batches()
 
 
-def _read(chunk: Chunk, look: Look, source: Source) -> pa.Table:
+def _read(chunk: Chunk, look: Look, source: Source, before: int) -> pa.Table:
+    """Parse a chunk with the types that it needs; so many rows come before it."""
     with suppress(MisfitError):
         return chunk.parse(look.schema)
     seen = chunk.examine(look.schema)
     if seen.bad:
         row = seen.bad[0]
-        raise SourceError("bad-row", row.reason, "Correct the row.", source.label, f"row {row.row + 1}")
+        raise SourceError("bad-row", row.reason, "Correct the row.", source.label, f"row {before + row.row + 1}")
     return chunk.parse(seen.schema)
 
 

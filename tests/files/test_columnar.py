@@ -16,7 +16,7 @@ import pytest
 from pyarrow import orc
 
 from anabranch.errors import SourceError
-from anabranch.files.columnar.reading import look_columnar, read_columnar
+from anabranch.files.columnar.reading import look_columnar, read_units
 from anabranch.files.columnar.typed_files import BATCH_ROWS
 from anabranch.files.compression.codecs import decoded
 from anabranch.files.options import ReadOptions
@@ -81,7 +81,7 @@ def look_at(data, kind, **options):
 
 def batches(data, look, units=None):
     first, stop = units or (0, max(len(look.units), 1))
-    return list(read_columnar(lambda: io.BytesIO(data), look, first, stop))
+    return [batch for _, batch in read_units(lambda: io.BytesIO(data), look, range(first, stop))]
 
 
 def read(data, kind, **options):
@@ -179,7 +179,7 @@ def test_compressed_files_are_cut_like_others(codec, name):
         return decoded(io.BytesIO(packed), codec)
 
     look = replace(look_columnar(opened, kind, ReadOptions()), codec=codec)
-    last = list(read_columnar(opened, look, max(len(units) - 1, 0), max(len(units), 1)))
+    last = [batch for _, batch in read_units(opened, look, range(max(len(units) - 1, 0), max(len(units), 1)))]
 
     assert look.units == units
     assert last[-1].column("id").to_pylist()[-1] == 999

@@ -174,6 +174,30 @@ def test_a_file_that_gets_out_of_reach_fails_no_other_file_of_its_part(tmp_path,
     assert table(tmp_path / "out" / "numbers.parquet").num_rows == 2000
 
 
+def test_records_without_any_field_fail_their_file_alone(tmp_path, numbers):
+    (tmp_path / "none.jsonl").write_bytes(b"{}\n{}\n")
+
+    report = convert([tmp_path / "none.jsonl", numbers], tmp_path / "out", work_dir=tmp_path / "w")
+
+    assert [(error.code, error.part) for error in report.errors] == [("no-columns", "none.jsonl")]
+    assert report.items["converted"] == 1
+
+
+def test_a_record_that_is_always_empty_is_text_except_in_json(tmp_path):
+    lines = '{"a":{},"b":[{},null],"c":{"d":{},"e":1}}\n{"a":null,"b":null,"c":null}\n'
+    (tmp_path / "some.jsonl").write_text(lines)
+
+    for to in ("jsonl", "parquet", "csv"):
+        convert(tmp_path / "some.jsonl", tmp_path / "out", work_dir=tmp_path / "w", to=to)
+
+    assert (tmp_path / "out/some.jsonl").read_text() == lines
+    assert table(tmp_path / "out/some.parquet").to_pylist() == [
+        {"a": "{}", "b": ["{}", None], "c": {"d": "{}", "e": 1}},
+        {"a": None, "b": None, "c": None},
+    ]
+    assert (tmp_path / "out/some.csv").read_text().splitlines()[1].startswith('"{}",')
+
+
 def test_a_second_run_converts_only_what_changed(tmp_path, numbers):
     other = tmp_path / "other.csv"
     other.write_bytes(b"a\n1\n")
@@ -272,3 +296,16 @@ def test_json_without_line_ends_is_refused_in_bounded_memory(tmp_path, monkeypat
     report = convert(source, tmp_path / "out", work_dir=tmp_path / "w")
 
     assert [error.code for error in report.errors] == ["record-too-long"]
+
+
+def test_a_bad_row_of_a_json_array_has_a_number_but_no_place_in_the_text(tmp_path):
+    """Its rows are written anew before they are parsed, so that places in these lines are none in the file."""
+    source = tmp_path / "some.json"
+    source.write_text('[\n  {"a": 1},\n  {"a": [1]},\n  {"a": 2}\n]')
+
+    report = convert(source, tmp_path / "out", work_dir=tmp_path / "w", on_bad_row="quarantine")
+    (row,) = map(json.loads, (tmp_path / "out" / "some.parquet.quarantine.jsonl").read_text().splitlines())
+
+    assert report.items["rows_set_aside"] == 1
+    assert row["row"] == 2
+    assert "byte" not in row

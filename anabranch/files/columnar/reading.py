@@ -35,11 +35,6 @@ def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  
         )
 
 
-def read_columnar(open_file: Open, look: Look, first: int, stop: int) -> Iterator[pa.RecordBatch]:
-    """Give the rows of the units from `first` up to `stop`; see `read_units`."""
-    return (batch for _, batch in read_units(open_file, look, range(first, stop)))
-
-
 def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Give the rows of some units in batches of at most BATCH_ROWS rows, each with the number of its unit.
 

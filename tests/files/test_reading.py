@@ -1,0 +1,17 @@
+"""Any file is read from begin to end as batches."""
+
+import pytest
+
+from anabranch.errors import SourceError
+from anabranch.files.reading import read_batches
+from tests.files.converting import cut_small
+
+
+def test_a_bad_row_is_named_by_its_number_in_the_file_not_in_its_block(tmp_path, monkeypatch):
+    cut_small(monkeypatch, 100, part_seconds=1)
+    (tmp_path / "some.csv").write_text("a,b\n" + "1,2\n" * 500 + "1,2,3\n")
+
+    with pytest.raises(SourceError) as error:
+        list(read_batches(str(tmp_path / "some.csv")))
+
+    assert (error.value.part, error.value.item) == ("some.csv", "row 501")
