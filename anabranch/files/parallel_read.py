@@ -1,9 +1,10 @@
 """Read many sources on a few threads, as one stream of records or batches."""
 
+import glob
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +20,7 @@ from anabranch.errors import AnabranchError, SourceError, UsageError
 from anabranch.files import reading
 from anabranch.files.lanes import ClosedError, Lanes, Taken, weight_of
 from anabranch.files.options import ReadOptions
+from anabranch.files.sources import find
 from anabranch.files.types import records
 
 BUFFER = 64 << 20  # bytes that wait for the one who iterates
@@ -54,8 +56,8 @@ def parallel_read(
     """Read sources on threads; use it as a context manager, and iterate over that.
 
     Args:
-        sources: Paths, globs and URLs of files in any format, or iterables of records or Arrow batches. An iterator
-            of sources is taken from only as far as they are read.
+        sources: Files in any format, by paths or URLs, folders and globs, of which each file is a source of its own,
+            or iterables of records or Arrow batches. An iterator of sources is taken from only as far as they are read.
         workers: Threads, and so sources that are read at the same time. Default: the setting ANABRANCH_WORKERS, else
             one per core.
         ordered: Give the rows in the order of the sources; else as they come, those of each source in its order.
@@ -76,11 +78,9 @@ def parallel_read(
         if value is not None and value < 1:
             raise UsageError("bad-argument", f"{name} is {value}", "Give a number of at least 1.")
     threads = workers or Defaults().workers or cores()
-    if isinstance(sources, Sized):
-        threads = min(threads, len(sources))
     lanes = Lanes(buffer_bytes, threads, ordered=ordered)
     form = _Form(batches, batch_size, options or ReadOptions())
-    return ParallelReader(iter(sources), threads, lanes, form, close_seconds)
+    return ParallelReader(_each(sources), threads, lanes, form, close_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,22 @@ class _Form:
                 yield from ((batch, batch.num_rows) for batch in _batches(piece))
             else:
                 yield from ((record, 1) for record in piece.to_pylist())
+
+
+def _each(sources: Iterable[Source]) -> Iterator[Source]:
+    """Put the files of folders and globs in the place of these."""
+    for source in sources:
+        if not isinstance(source, str | Path) or not _means_several(str(source)):
+            yield source
+            continue
+        found = find([str(source)])
+        if found.errors:
+            raise found.errors[0]
+        yield from (file.path for file in found.sources)
+
+
+def _means_several(path: str) -> bool:
+    return Path(path).is_dir() or (glob.has_magic(path) and not Path(path).exists())
 
 
 def _tables(items: Iterable[Any]) -> Iterator[Any]:

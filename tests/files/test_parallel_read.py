@@ -97,6 +97,13 @@ def test_one_path_is_a_source_and_options_are_passed(files):
         assert next(reader) == {"n": "0", "t": "x0"}
 
 
+@pytest.mark.parametrize("means", ["", "/*[vl]"])
+def test_each_file_of_a_folder_or_pattern_is_a_source_of_its_own(files, tmp_path, means):
+    with parallel_read(f"{tmp_path}{means}", workers=3) as reader:
+        assert list(reader) == files[1]
+    assert [(result.source, result.done) for result in reader.results] == [(str(path), True) for path in files[0]]
+
+
 def test_arrow_sources_are_taken_apart(files):
     table = pa.table({"a": [1, 2, 3]})
     with parallel_read([[table, {"a": 4}], table.to_batches()], batch_size=2, batches=True) as reader:
