@@ -202,12 +202,13 @@ def _given(look: Look, given: pa.Schema) -> pa.Schema:
 
 def _agreed(catalogue: Catalogue) -> Catalogue:
     """Give each output its types: combined, those that all files need together."""
+    to = "" if catalogue.options.flatten else catalogue.options.to
     if not catalogue.options.combine:
-        files = [replace(file, output=settle(file.schema)) for file in catalogue.files]
+        files = [replace(file, output=settle(file.schema, to)) for file in catalogue.files]
         return replace(catalogue, files=tuple(files))
     every = unify([file.schema for file in catalogue.files], catalogue.options.on_conflict)
     files = [
-        replace(file, schema=pa.schema([every.field(name) for name in file.schema.names]), output=settle(every))
+        replace(file, schema=pa.schema([every.field(name) for name in file.schema.names]), output=settle(every, to))
         for file in catalogue.files
     ]
     return replace(catalogue, files=tuple(files))

@@ -26,6 +26,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     bystanders = _bystanders(plan, ordered)
     lost = {index: error for index, error in failed_parts(ordered).items() if index not in bystanders}
     failed = {**lost, **failed_files(plan, fresh)}
+    failed = {**_without_fields(plan, fresh), **failed}
     needs: dict[int, list[pa.Schema]] = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
         if segment.piece.file in needs:
@@ -67,6 +68,18 @@ def _bystanders(plan: Conversion, outcomes: Sequence[Outcome]) -> set[int]:
             culprits |= named
             others |= files - named if named else set()
     return others - culprits
+
+
+def _without_fields(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:
+    """Give an error for each file of records that are all {}: no format has a place for rows without columns."""
+    some = {segment.piece.file for segment in segments if segment.rows > segment.bad}
+    wider = {segment.piece.file for segment in segments if segment.wider}
+    files = plan.catalogue.files
+    return {
+        index: SourceError("no-columns", "none of its records has a field", "Leave it out.", files[index].source.label)
+        for index in some - wider
+        if not len(files[index].output)
+    }
 
 
 def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.errors import SourceError
@@ -87,6 +88,33 @@ def leaves(path: str, values: Any) -> Iterator[tuple[str, pa.Array]]:
         yield from leaves(f"{path}.list.element", values.flatten())
     else:
         yield path, values
+
+
+def with_texts(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Write records that never have a field, such as JSON's {}, as text where text is wanted."""
+    if not _has_empty_struct(column.type):
+        return column
+    chunks = [_with_texts(chunk, wanted) for chunk in column.chunks]
+    return pa.chunked_array(chunks) if chunks else pa.chunked_array([], wanted)
+
+
+def _has_empty_struct(kind: pa.DataType) -> bool:
+    inner = [kind.field(place).type for place in range(kind.num_fields)]
+    return any(map(_has_empty_struct, inner)) or (types.is_struct(kind) and not inner)
+
+
+def _with_texts(array: pa.Array, wanted: pa.DataType) -> pa.Array:
+    kind = array.type
+    if types.is_struct(kind) and not kind.num_fields and types.is_string(wanted):
+        return pc.if_else(array.is_valid(), "{}", pa.scalar(None, pa.string()))
+    if types.is_struct(kind) and kind.num_fields and types.is_struct(wanted):
+        fields = [_with_texts(array.field(field.name), wanted.field(field.name).type) for field in kind]
+        return pa.StructArray.from_arrays(fields, kind.names, mask=array.is_null())
+    if types.is_list(kind) and types.is_list(wanted):
+        lengths = pc.fill_null(pc.list_value_length(array), 0)
+        ends = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
+        return pa.ListArray.from_arrays(ends, _with_texts(array.flatten(), wanted.value_type), mask=array.is_null())
+    return array
 
 
 def _mapped_field(field: pa.Field, leaf: Leaf) -> pa.Field:

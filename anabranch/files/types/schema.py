@@ -51,19 +51,23 @@ def is_nested(type_: pa.DataType) -> bool:
     return types.is_nested(type_) and not types.is_run_end_encoded(type_)
 
 
-def settle(schema: pa.Schema) -> pa.Schema:
-    """Give every column a type that every format can write: one that never held a value becomes string."""
-    return pa.schema([field.with_type(_settled(field.type)) for field in schema])
+def settle(schema: pa.Schema, to: str = "") -> pa.Schema:
+    """Give every column a type that the format can write: one that never held a value becomes string.
+
+    So does a record that never held a field, {}, except in JSON. Without `to` the types are for any format.
+    """
+    empty = pa.struct([]) if to.startswith("json") else pa.string()
+    return pa.schema([field.with_type(_settled(field.type, empty)) for field in schema])
 
 
-def _settled(type_: pa.DataType) -> pa.DataType:
-    if types.is_struct(type_) and type_.num_fields:
-        return pa.struct([field.with_type(_settled(field.type)) for field in type_])
+def _settled(type_: pa.DataType, empty: pa.DataType) -> pa.DataType:
+    if types.is_struct(type_):
+        return pa.struct([field.with_type(_settled(field.type, empty)) for field in type_]) if len(type_) else empty
     if _is_list(type_):
-        return list_of(type_, type_, _settled(type_.value_type))
+        return list_of(type_, type_, _settled(type_.value_type, empty))
     if types.is_map(type_):
-        return pa.map_(_settled(type_.key_type), _settled(type_.item_type))
-    return pa.string() if types.is_null(type_) or types.is_struct(type_) else type_
+        return pa.map_(_settled(type_.key_type, empty), _settled(type_.item_type, empty))
+    return pa.string() if types.is_null(type_) else type_
 
 
 def _merged(one: Iterable[pa.Field], two: Iterable[pa.Field], on_conflict: OnConflict, path: str) -> list[pa.Field]:

@@ -12,6 +12,7 @@ from anabranch.files.delimited.narrowing import Manner, inferring
 from anabranch.files.model import BadRow, Examined, MisfitError
 from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.files.types.exact import cast_column, misfits
+from anabranch.files.types.plain import with_texts
 from anabranch.files.types.schema import is_nested, shown_type, unify
 
 _LONG_END = float(1 << 63)
@@ -118,7 +119,9 @@ def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    return column if column.type == wanted else pc.cast(column, wanted, safe=True)
+    if column.type == wanted:
+        return column
+    return pc.cast(with_texts(column, wanted), wanted, safe=True)
 
 
 def _bad(row: int, field: pa.Field, value: pa.Scalar, expected: pa.DataType) -> BadRow:
