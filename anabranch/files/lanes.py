@@ -7,6 +7,7 @@ from typing import Any
 
 RUN = 256  # items that are taken at once, so that locks are few
 RECORD = 256  # bytes of a record beside its texts
+ITEM = 64  # bytes of what is nested in a record, beside its texts
 SHARE = 4  # and at most this part of the limit, so that others can go on meanwhile
 
 Taken = Sequence[tuple[int, Any]]  # each item with its lane
@@ -120,8 +121,15 @@ class Lanes:
 
 
 def weight_of(item: Any) -> int:
-    """Estimate the bytes of a batch, exactly, or of a record."""
+    """Give the bytes of a batch, or about those of a record with all that is nested in it."""
     if hasattr(item, "nbytes"):
         return int(item.nbytes)
-    values = item.values() if isinstance(item, Mapping) else (item,)
-    return RECORD + sum(len(value) for value in values if isinstance(value, str | bytes))
+    return RECORD + sum(map(_weight, item.values() if isinstance(item, Mapping) else (item,)))
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, Mapping | list | tuple):
+        return ITEM * len(value) + sum(map(_weight, value.values() if isinstance(value, Mapping) else value))
+    return 0

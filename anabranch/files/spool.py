@@ -11,7 +11,7 @@ import pyarrow as pa
 from anabranch.files.lanes import weight_of
 from anabranch.files.options import OnConflict
 from anabranch.files.types import records, tables
-from anabranch.files.types.schema import settle, unify
+from anabranch.files.types.schema import ConflictError, settle, unify
 
 ROWS = 8192  # records that are kept in memory
 WEIGHT = 4 << 20  # bytes of them
@@ -51,7 +51,7 @@ class Spool:
             return
         self._flush()
         for batch in item.to_batches() if isinstance(item, pa.Table) else [item]:
-            self._keep(batch, batch.schema, batch.num_rows)
+            self._keep(_packed(batch), batch.schema, batch.num_rows)
 
     def end(self) -> None:
         """Note that no more rows come."""
@@ -63,10 +63,7 @@ class Spool:
         self._file.seek(0)
         while self._file.tell() < end:
             item = pickle.load(self._file)  # noqa: S301  our own work file
-            if isinstance(item, list):
-                yield records.fitted(item, wanted)
-            else:
-                yield tables.fitted(pa.Table.from_batches([item]), wanted)
+            yield records.fitted(item, wanted) if isinstance(item, list) else _fitted(item, wanted)
 
     def _flush(self) -> None:
         if self._waiting:
@@ -77,3 +74,18 @@ class Spool:
         self._needed = unify([self._needed, schema], self._on_conflict)
         pickle.dump(item, self._file, pickle.HIGHEST_PROTOCOL)
         self.rows += rows
+
+
+def _packed(batch: pa.RecordBatch) -> bytes:
+    """Write a batch; pickled, a slice would be all that it is a slice of."""
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_stream(out, batch.schema) as stream:
+        stream.write_batch(batch)
+    return bytes(out.getvalue())
+
+
+def _fitted(packed: bytes, wanted: pa.Schema) -> pa.Table:
+    try:
+        return tables.fitted(pa.ipc.open_stream(packed).read_all(), wanted)
+    except pa.ArrowException as error:
+        raise ConflictError("type-conflict", str(error), "Write such values as text.") from error
