@@ -10,6 +10,8 @@ from anabranch.parts import Job, Part, Plan
 from anabranch.storage import shown
 from anabranch.workloads import load
 
+_MB = 1_000_000
+
 if TYPE_CHECKING:
     from anabranch.command import Request
 
@@ -19,18 +21,25 @@ def show_plan(request: "Request", writes: Sequence[Path]) -> int:
     threads = request.run.workers or cores()
     job = Job(request.source, request.output, request.options, work_dir(request.run), threads, request.run.refresh)
     plan: Plan[Part] = load(request.workload.preview)(job)
+    writes = plan.written(writes)
     where = cluster_address(request.run) or f"{threads} threads or processes of this machine"
     if "json" in request.flags:
         print(json.dumps(_plain(request, plan, writes, where)))
         return 0
     for file in plan.reads:
-        print(f"reads   {file.size / 1e6:9.1f} MB  {shown(file.path)}")
+        print(f"reads   {_size(file.size):>12}  {shown(file.path)}")
+    for about, text in plan.notes():
+        print(f"{about:20}  {text}")
     for path in writes:
-        print(f"{'replaces' if path.exists() else 'writes'}              {shown(str(path))}")
+        print(f"{'replaces' if path.exists() else 'writes':20}  {shown(str(path))}")
     for part in plan.parts:
         print(f"part    {part.cost:9.2f} s   {part.label}")
     print(f"The first step has {len(plan.parts)} parts, {plan.cost:.1f} s of one core, on {where}.")
     return 0
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= _MB else f"{size:,} bytes"
 
 
 def _plain(request: "Request", plan: Plan[Part], writes: Sequence[Path], where: str) -> dict[str, Any]:
@@ -38,6 +47,7 @@ def _plain(request: "Request", plan: Plan[Part], writes: Sequence[Path], where: 
         "flow": request.workload.name,
         "runs_on": where,
         "reads": [{"path": shown(file.path), "bytes": file.size} for file in plan.reads],
+        "notes": [{"about": about, "text": text} for about, text in plan.notes()],
         "writes": [shown(str(path)) for path in writes],
         "parts": [{"label": part.label, "seconds": round(part.cost, 3)} for part in plan.parts],
     }

@@ -1,6 +1,6 @@
 """The data's way through every workload: a plan of parts, one outcome for each, one report."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -61,6 +61,14 @@ class Plan(Generic[P_co]):
     def cost(self) -> float:
         """Estimated seconds of one core for all parts."""
         return sum(part.cost for part in self.parts)
+
+    def written(self, named: Sequence[Path]) -> Sequence[Path]:
+        """Say which of the outputs that go with the sources will be written."""
+        return named
+
+    def notes(self) -> Iterator[tuple[str, str]]:
+        """Say what is known of each input beside its size: what it is, or why it cannot be read."""
+        return iter(())
 
 
 @dataclass(frozen=True, slots=True)

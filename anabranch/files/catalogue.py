@@ -31,6 +31,16 @@ class File:
         facts = (self.source.stamp, self.look, self.cuts, self.schema.serialize().to_pybytes())
         return fingerprint(*facts, self.output.serialize().to_pybytes())
 
+    @property
+    def how(self) -> str:
+        """Tell a person as what it is read, and what is known of its size."""
+        look = self.look
+        words = [look.format, self.source.packed or look.codec]
+        if look.dialect:
+            words += [look.encoding, f"cells divided by {look.dialect.delimiter!r}"]
+        columns = f"{len(self.schema)} columns, {self.units} block{'s' if self.units > 1 else ''}"
+        return f"{', '.join(filter(None, words))}; {columns}"
+
     def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
         """Give the rows of some units."""
         return chunks(self.source, self.look, options, units, self.cuts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -93,6 +94,22 @@ class Conversion(Plan[ConvertPart]):
     def all_errors(self) -> tuple[AnabranchError, ...]:
         """Of the files that could not be looked at, then of those that could not be converted."""
         return (*self.errors, *(self.failed[index] for index in sorted(self.failed)))
+
+    def written(self, named: Sequence[Path]) -> Sequence[Path]:
+        """Leave out the outputs that stand, and those of sources that hold nothing or cannot be read."""
+        made = set(self.outputs)
+        return [path for path in named if str(path) in made]
+
+    def notes(self) -> Iterator[tuple[str, str]]:
+        """Say as what each file is read, and in how many blocks; which output stands; why a file cannot be read."""
+        for file in self.catalogue.files:
+            yield "read as", f"{file.source.label}: {file.how}"
+        for entry in self.unchanged:
+            yield "unchanged", entry.output
+        for error in self.all_errors:
+            yield "fails", str(error)
+        for source in self.skipped:
+            yield "empty", source.label
 
     def save(self) -> None:
         """Write what the parts read."""

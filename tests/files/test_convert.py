@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from anabranch.errors import TemporaryError
 from anabranch.files.catalogue import load
 from anabranch.files.manifest import read_record
+from anabranch.files.options import ConvertOptions
+from anabranch.files.preview import check, preview
 from anabranch.files.work import work
+from anabranch.parts import Job
 from tests.files.converting import convert, cut_small
 
 CELLS = st.text(st.sampled_from('ab"\n\r,; é0'), max_size=6)
@@ -309,3 +312,22 @@ def test_a_bad_row_of_a_json_array_has_a_number_but_no_place_in_the_text(tmp_pat
     assert report.items["rows_set_aside"] == 1
     assert row["row"] == 2
     assert "byte" not in row
+
+
+def test_a_dry_run_tells_what_a_run_would_read_and_write_and_what_stands(tmp_path, numbers):
+    (tmp_path / "empty.csv").write_bytes(b"")
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"a;b\n1;2\n")[:-9])
+    other = tmp_path / "other.csv.gz"
+    other.write_bytes(gzip.compress(b"a;b\n1;2\n"))
+    convert(numbers, tmp_path / "out", work_dir=tmp_path / "w")
+    sources = [str(tmp_path / name) for name in ("cut.csv.gz", "empty.csv", "numbers.csv", "other.csv.gz")]
+    options = ConvertOptions()
+
+    plan = preview(Job(sources, str(tmp_path / "out"), options, tmp_path / "w", 1, refresh=False))
+
+    assert plan.written(check(sources, str(tmp_path / "out"), options)) == [tmp_path / "out" / "other.parquet"]
+    assert list(plan.notes())[:2] == [
+        ("read as", "other.csv.gz: csv, gz, utf-8, cells divided by ';'; 2 columns, 1 block"),
+        ("unchanged", str(tmp_path / "out" / "numbers.parquet")),
+    ]
+    assert [about for about, _ in plan.notes()][2:] == ["fails", "empty"]
