@@ -1,12 +1,13 @@
 """What the steps of a conversion tell each other about a file: where it is, what is in it, and what does not fit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from anabranch.spans import Span
 
+RAW = 2000  # characters of a bad row that are kept
 BLOCK = 8 << 20  # bytes of text; every block begins with the first record at or behind a multiple of this
 
 
@@ -67,6 +68,15 @@ class BadRow:
     value: str = ""
     expected: str = ""  # type of the column
     found: str = ""  # type of the value
+
+
+def without(block: bytes, bad: Iterable[BadRow]) -> bytes:
+    """Leave out of a block the bytes of these rows, which are in order."""
+    kept, begin = [], 0
+    for row in bad:
+        kept.append(block[begin : row.offset])
+        begin = row.offset + row.size
+    return b"".join([*kept, block[begin:]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from anabranch.files.foreign import reading as foreign
 from anabranch.files.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.files.json import array as json_array
 from anabranch.files.json import lines as jsonlines
-from anabranch.files.model import BLOCK, BadRow, Examined, Look, MisfitError, Source
+from anabranch.files.model import BLOCK, BadRow, Examined, Look, MisfitError, Source, without
 from anabranch.files.options import DELIMITED, ReadOptions
 from anabranch.files.sources import find
 from anabranch.files.types import tables
@@ -68,11 +68,7 @@ class TextChunk(Chunk):
 
     def without(self, bad: Sequence[BadRow]) -> Self:
         """See Chunk."""
-        kept, begin = [], 0
-        for row in bad:
-            kept.append(self.block[begin : row.offset])
-            begin = row.offset + row.size
-        return replace(self, block=b"".join([*kept, self.block[begin:]]))
+        return replace(self, block=without(self.block, bad))
 
     @property
     def _parser(self) -> "Parser":
@@ -112,12 +108,12 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     """Read the head of a file: its codec, format, dialect, columns and their least types."""
     with codecs.open_source(source) as raw:
         start = raw.read(HEAD_BYTES)
-    if not start:
-        raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
     codec = codecs.sniff(start)
     if codec:
         with codecs.open_text(source, codec) as text:
             start = text.read(HEAD_BYTES)
+    if not start:
+        raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
     kind = (
         options.format
         or foreign.format_of(remote.shown_url(source.path))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anabranch.files.json import examining as json_examining
 from anabranch.files.json.lines import examine, look_json, parse
 from anabranch.files.json.values import Integer, MalformedError, Number, decoded, text_of
-from anabranch.files.model import MisfitError
+from anabranch.files.model import RAW, MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.schema import load_schema
 
@@ -384,7 +384,7 @@ def test_each_row_is_kept_exactly_or_bad_with_a_reason(lines, known, options):
     for row in seen.bad:
         line = block[row.offset : row.offset + row.size]
         assert row.reason
-        assert line.rstrip(b"\r\n").decode(errors="replace")[: json_examining.RAW] == row.raw
+        assert line.rstrip(b"\r\n").decode(errors="replace")[:RAW] == row.raw
         with pytest.raises(MisfitError):
             parse(line, look, seen.schema, options)
 

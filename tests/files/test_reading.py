@@ -1,5 +1,7 @@
 """Any file is read from begin to end as batches."""
 
+import gzip
+
 import pytest
 
 from anabranch.errors import SourceError
@@ -15,3 +17,13 @@ def test_a_bad_row_is_named_by_its_number_in_the_file_not_in_its_block(tmp_path,
         list(read_batches(str(tmp_path / "some.csv")))
 
     assert (error.value.part, error.value.item) == ("some.csv", "row 501")
+
+
+@pytest.mark.parametrize("name", ["some.csv.gz", "some.jsonl.gz", "some.json.gz", "some.gz"])
+def test_a_compressed_file_that_holds_nothing_is_empty_whatever_its_format(tmp_path, name):
+    (tmp_path / name).write_bytes(gzip.compress(b""))
+
+    with pytest.raises(SourceError) as error:
+        list(read_batches(str(tmp_path / name)))
+
+    assert error.value.code == "empty-source"

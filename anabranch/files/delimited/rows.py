@@ -7,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anabranch.files.delimited.quotes import Quotes
-from anabranch.files.model import BadRow, Dialect
-
-RAW = 2000  # characters of a bad row that are shown
+from anabranch.files.model import RAW, BadRow, Dialect, without
 
 _LINE_END = re.compile(rb"\r*\n?")
 
@@ -66,11 +64,7 @@ class Rows:
 
     def without(self, bad: Collection[BadRow]) -> bytes:
         """Give the block without these rows, which are in order."""
-        kept, begin = [], 0
-        for row in bad:
-            kept.append(self._block[begin : row.offset])
-            begin = row.offset + row.size
-        return b"".join([*kept, self._block[begin:]]) if bad else self._block
+        return without(self._block, bad) if bad else self._block
 
     def _faults(self, columns: int) -> Iterator[tuple[int, int, str]]:
         """Give row, place and fault, the worst first."""

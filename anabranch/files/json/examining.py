@@ -20,13 +20,12 @@ from anabranch.files.json.parsing import (
 )
 from anabranch.files.json.types import NULL, STRING, UnfitError, Widening, is_alike, text_tree, tree_of_schema, type_of
 from anabranch.files.json.values import DEEPEST, MalformedError, decoded, encoded, text_of
-from anabranch.files.model import BadRow, Examined, Look, MisfitError
+from anabranch.files.model import RAW, BadRow, Examined, Look, MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.exact import misfits
 from anabranch.files.types.schema import ConflictError, shown_type, unify
 from anabranch.files.types.tables import has_huge_floats
 
-RAW = 1000  # characters kept of a bad row, and of a value in it
 MOST_SPANS = 64  # in which unreadable lines are looked for by halves, before all of them are looked at
 SHOWN = 80  # characters of a value within a reason
 
