@@ -107,6 +107,6 @@ def bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
     return SourceError(
         "type-conflict",
         f"{place}, column {row.column!r}: {value!r} is {row.found}, where {row.expected} is expected",
-        "Choose --on-conflict widen or string, name the type with --schema, or --on-bad-row quarantine.",
+        "Choose another --on-conflict, name the type with --schema, or --on-bad-row quarantine.",
         label,
     )

@@ -45,7 +45,7 @@ def targets(sources: Sequence[Source], options: ConvertOptions, output: str) -> 
 def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
     """Fill in the pattern; the result stays within the folder as far as its words tell."""
     pattern = options.pattern or f"{{parent}}/{{stem}}.{options.to}"
-    if unknown := re.search(r"[{}].*", _PLACEHOLDER.sub("", pattern)):
+    if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", pattern)):
         raise UsageError(
             "pattern-unknown",
             f"the pattern has {unknown[0]!r}, which stands for nothing",

@@ -168,3 +168,11 @@ def test_remote_sources_are_named_without_their_query(tmp_path):
     source = Source("http://user:secret@host/x/a.csv.gz?sign=secret/b", "a.csv.gz", 1, "")
 
     assert targets([source], ConvertOptions(), str(tmp_path)) == {source.path: tmp_path / "a.parquet"}
+
+
+@pytest.mark.parametrize(("pattern", "named"), [("{day}.csv", "{day}"), ("x{day", "{day"), ("{stem}}.x", "}")])
+def test_only_the_word_that_stands_for_nothing_is_named(tmp_path, pattern, named):
+    with pytest.raises(UsageError) as refused:
+        targets(found(tmp_path, "a.csv"), ConvertOptions(pattern=pattern), str(tmp_path / "out"))
+
+    assert f"the pattern has {named!r}," in refused.value.reason
