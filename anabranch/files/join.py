@@ -11,7 +11,6 @@ from pathlib import Path
 
 from anabranch.errors import AnabranchError, TemporaryError
 from anabranch.files.catalogue import File
-from anabranch.files.listing import code_key
 from anabranch.files.manifest import (
     Entry,
     SourceEntry,
@@ -24,6 +23,7 @@ from anabranch.files.manifest import (
 from anabranch.files.plan import Conversion, Segment
 from anabranch.files.quarantine import join_quarantine
 from anabranch.files.types.schema import dump_schema
+from anabranch.files.versions import code_key
 from anabranch.files.writing import join_segments
 from anabranch.parts import ErrorLine, PartCounts, Report, WorkFile
 from anabranch.storage import published, shown

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from anabranch.errors import AnabranchError, SourceError
@@ -14,10 +12,10 @@ from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions
 from anabranch.files.sources import find
 from anabranch.files.unpack import BIG, SlicePart, SourceSlice, slice_parts, slices, spans
+from anabranch.files.versions import code_key
 from anabranch.parts import Job, Outcome, Plan, WorkFile
-from anabranch.storage import code_version, fingerprint
+from anabranch.storage import fingerprint
 
-_LIBRARIES = ("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine")
 _MAGIC = 16  # bytes that tell a codec
 
 
@@ -56,13 +54,6 @@ def unpacked(listing: Listing, outcomes: Sequence[Outcome]) -> list[Source]:
         for one in part.slices:
             of_source.setdefault(one.source, []).append(one)
     return [_unpacked(source, of_source.get(source, ()), outcomes) for source in listing.sources]
-
-
-@cache
-def code_key() -> str:
-    """Fingerprint the code of this workload, and the software under it that decides bytes, too."""
-    here = Path(__file__).parent
-    return fingerprint(code_version(here), code_version(here.parent, deep=False), *map(version, _LIBRARIES))
 
 
 def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:

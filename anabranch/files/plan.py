@@ -11,13 +11,13 @@ from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, SourceError
 from anabranch.files.catalogue import Catalogue, File
 from anabranch.files.delimited import quotes
-from anabranch.files.listing import code_key
 from anabranch.files.manifest import Entry
 from anabranch.files.model import BLOCK, BadRow, Look, Source
 from anabranch.files.options import ConvertOptions
 from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
 from anabranch.files.types.schema import load_schema, settle, unify
+from anabranch.files.versions import code_key
 from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile
 from anabranch.storage import fingerprint
 

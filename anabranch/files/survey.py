@@ -8,11 +8,12 @@ from anabranch.batches import contiguous, part_count
 from anabranch.errors import AnabranchError, SourceError, Stopped, as_ours
 from anabranch.files.compression import codecs
 from anabranch.files.delimited import quotes
-from anabranch.files.listing import Listing, code_key, unpacked
+from anabranch.files.listing import Listing, unpacked
 from anabranch.files.model import BLOCK, Look, Source
 from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.files.reading import cuttable, look_at
 from anabranch.files.sources import require_unchanged
+from anabranch.files.versions import code_key
 from anabranch.parts import Job, Manifest, Outcome, Part, Plan
 from anabranch.storage import fingerprint
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from anabranch.batches import part_count
@@ -12,9 +11,10 @@ from anabranch.files import remote
 from anabranch.files.compression.cutting import cut, decode
 from anabranch.files.model import Source
 from anabranch.files.sources import require_unchanged
+from anabranch.files.versions import code_key
 from anabranch.parts import Manifest, Outcome, WorkFile
 from anabranch.spans import Span
-from anabranch.storage import code_version, fingerprint, work_file
+from anabranch.storage import fingerprint, work_file
 from anabranch.unpacking import Slice, SlicePart, slice_parts, write
 
 __all__ = ["SlicePart", "SourceSlice", "slice_parts", "slices", "spans", "unpack"]
@@ -44,7 +44,7 @@ def slices(source: Source, codec: str, folder: Path, threads: int) -> list[Sourc
     return [
         SourceSlice(
             source.label,
-            str(folder / f"{fingerprint('slice', _version(), source.stamp, codec, bits)}.text"),
+            str(folder / f"{fingerprint('slice', code_key(), source.stamp, codec, bits)}.text"),
             seconds * len(bits) / 8 / source.size,
             bits.start,
             bits.stop,
@@ -86,9 +86,3 @@ def spans(of_source: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> list
 def _content(one: SourceSlice) -> Iterator[bytes]:
     yield from decode(Path(one.source.path), one.codec, one.bits)
     require_unchanged(one.source)
-
-
-@cache
-def _version() -> str:
-    here = Path(__file__).parent
-    return fingerprint(code_version(here), code_version(here.parent, deep=False))

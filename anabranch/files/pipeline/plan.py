@@ -10,11 +10,11 @@ from typing import cast
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import UsageError
 from anabranch.files.catalogue import File
-from anabranch.files.listing import code_key
 from anabranch.files.pipeline.decision import Decision, Measured, decide
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.spans import Applied, ApplyPart, Span
 from anabranch.files.plan import Conversion
+from anabranch.files.versions import code_key
 from anabranch.parts import Outcome
 from anabranch.storage import code_version, fingerprint
 
