@@ -12,8 +12,9 @@ from anabranch.errors import AnabranchError, SourceError
 from anabranch.files.catalogue import Catalogue, File
 from anabranch.files.delimited import quotes
 from anabranch.files.manifest import Entry
-from anabranch.files.model import BLOCK, BadRow, Look, Source
+from anabranch.files.model import BLOCK, BadRow, Source
 from anabranch.files.options import ConvertOptions
+from anabranch.files.reading import with_types
 from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
 from anabranch.files.types.schema import load_schema, settle, unify
@@ -198,23 +199,8 @@ def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File
         scans = [scan for one in seen for scan in one.scans]
         cuts = quotes.boundaries(scans, look, source.text_size, BLOCK)
     units = len(look.units) or max(len(cuts) - 1, 1)
-    if given is None:
-        return File(source, look, units, cuts, look.schema, look.schema)
-    schema = _given(look, given)
-    return File(source, replace(look, given=tuple(given.names)), units, cuts, schema, schema)
-
-
-def _given(look: Look, given: pa.Schema) -> pa.Schema:
-    """Take the types that the user named; the other columns keep those of the head."""
-    missing = [name for name in given.names if name not in look.schema.names]
-    if missing and look.dialect:
-        raise SourceError(
-            "column-missing",
-            f"the schema names a column {missing[0]!r}, which is not there",
-            "Correct the schema file, or leave the source out.",
-        )
-    fields = [given.field(field.name) if field.name in given.names else field for field in look.schema]
-    return pa.schema([*fields, *(given.field(name) for name in missing)])
+    look = look if given is None else with_types(look, given)
+    return File(source, look, units, cuts, look.schema, look.schema)
 
 
 def _agreed(catalogue: Catalogue) -> Catalogue:

@@ -24,6 +24,7 @@ from anabranch.files.model import BLOCK, BadRow, Examined, Look, MisfitError, So
 from anabranch.files.options import DELIMITED, ReadOptions
 from anabranch.files.sources import find
 from anabranch.files.types import tables
+from anabranch.files.types.schema import load_schema
 
 HEAD_BYTES = 1 << 20  # of decompressed content, that decide format, dialect and first types
 _MOST_HEAD_BYTES = 64 << 20  # where the user wants more rows than these hold
@@ -137,6 +138,23 @@ def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: by
     return replace(jsonlines.look_json(head, whole, options), encoding=encoding)
 
 
+def with_types(look: Look, given: pa.Schema) -> Look:
+    """Take the types that the user named; the other columns keep those of the head.
+
+    SourceError where delimited text lacks one of the columns.
+    """
+    missing = [name for name in given.names if name not in look.schema.names]
+    if missing and look.dialect:
+        raise SourceError(
+            "column-missing",
+            f"the schema names a column {missing[0]!r}, which is not there",
+            "Correct the schema file, or leave the source out.",
+        )
+    fields = [given.field(field.name) if field.name in given.names else field for field in look.schema]
+    schema = pa.schema([*fields, *(given.field(name) for name in missing)])
+    return replace(look, schema=schema, given=tuple(given.names))
+
+
 def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()) -> Iterator[Chunk]:
     """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
     if look.format not in TEXT:
@@ -187,11 +205,13 @@ def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.R
     A row that cannot be read is a SourceError.
     """
     chosen = options or ReadOptions()
+    given = load_schema(chosen.schema_file) if chosen.schema_file else None
     found = find([path], None)
     if found.errors:
         raise found.errors[0]
     for source in found.sources:
         look, rows = look_at(source, chosen), 0
+        look = look if given is None else with_types(look, given)
         for chunk in chunks(source, look, chosen, range(max(len(look.units), 1))):
             table = _read(chunk, look, source, rows)
             rows += table.num_rows

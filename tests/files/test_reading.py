@@ -5,6 +5,7 @@ import gzip
 import pytest
 
 from anabranch.errors import SourceError
+from anabranch.files.options import ReadOptions
 from anabranch.files.reading import read_batches
 from tests.files.converting import cut_small
 
@@ -27,3 +28,12 @@ def test_a_compressed_file_that_holds_nothing_is_empty_whatever_its_format(tmp_p
         list(read_batches(str(tmp_path / name)))
 
     assert error.value.code == "empty-source"
+
+
+def test_types_that_the_user_names_are_those_of_the_columns_the_others_are_found(tmp_path):
+    (tmp_path / "types.json").write_text('{"a": "string"}')
+    (tmp_path / "some.csv").write_text("a,b\n007,1\n")
+
+    (batch,) = read_batches(str(tmp_path / "some.csv"), ReadOptions(schema=str(tmp_path / "types.json")))
+
+    assert batch.to_pylist() == [{"a": "007", "b": 1}]
