@@ -153,7 +153,7 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     defaults = Defaults()
     threads = (workers or defaults.workers or cores()) if (defaults.parallel if parallel is None else parallel) else 1
     sources = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
-    job = Job(sources, str(dest), chosen, work_dir(RunOptions()), threads, refresh=True)
+    job = Job(sources, str(Path(dest).absolute()), chosen, work_dir(RunOptions()), threads, refresh=True)
     started = time.time()
     with _bar(shown=show_progress and not silent) as bar:
         conversion, entries = convert(job, _Watch(progress, bar))

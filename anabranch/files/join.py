@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -32,13 +32,22 @@ _Segments = Mapping[int, Sequence[Segment]]
 _WRITERS = 8  # outputs written at once, since they wait for the disk rather than for a core
 
 
+Aside = Callable[[Sequence[int]], Iterable[bytes]]  # of the files that make one output
+
+
+def _nothing(_group: Sequence[int]) -> Iterable[bytes]:
+    return ()
+
+
 def join(plan: Conversion) -> Report:
     """Publish all outputs and the record of them; done again, it writes the same bytes."""
     return report(plan, publish(plan))
 
 
-def publish(plan: Conversion) -> list[Entry]:
+def publish(plan: Conversion, aside: Aside = _nothing) -> list[Entry]:
     """Publish the output of every source that was read to its end; return what the record says of them.
+
+    `aside` gives lines to stand in an output's quarantine in front of the rows that did not fit.
 
     A source that failed gets no output, and an older one stays as it is. Combined, one that failed leaves all without.
     Raises TemporaryError, and writes nothing, where another run has taken away what this one would join.
@@ -53,7 +62,7 @@ def publish(plan: Conversion) -> list[Entry]:
         _require_there(plan)
         begin_record(record, [plan.outputs[group[0]] for group in groups])
         with ThreadPoolExecutor(_WRITERS) as pool:
-            entries = list(pool.map(partial(_publish, plan, segments), groups))
+            entries = list(pool.map(partial(_publish, plan, segments, aside), groups))
         lines = [ErrorLine.of(error) for error in plan.all_errors]
         write_record(record, options, [*plan.unchanged, *entries], lines)
         _clear(plan)
@@ -124,7 +133,7 @@ def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
     return found
 
 
-def _publish(plan: Conversion, segments: _Segments, group: Sequence[int]) -> Entry:
+def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequence[int]) -> Entry:
     """Write one output, and beside it the rows that were set aside; rows read = rows written + rows set aside."""
     options, files = plan.catalogue.options, [plan.catalogue.files[index] for index in group]
     ordered = [segment for index in group for segment in segments[index]]
@@ -138,7 +147,7 @@ def _publish(plan: Conversion, segments: _Segments, group: Sequence[int]) -> Ent
             raise accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
         out.flush()
         left = os.fstat(out.fileno())  # what was written here, whoever writes to the same name afterwards
-    aside = _publish_quarantine(target, ordered, bad)
+    quarantine = _publish_quarantine(target, [*aside(group)], ordered)
     return Entry(
         key=output_key(code_key(), [file.source for file in files], options),
         output=str(target),
@@ -146,18 +155,19 @@ def _publish(plan: Conversion, segments: _Segments, group: Sequence[int]) -> Ent
         modified_ns=left.st_mtime_ns,
         rows=written,
         columns=dump_schema(files[0].output),
-        quarantine=str(aside) if aside else None,
+        quarantine=str(quarantine) if quarantine else None,
         sources=[_source(file, segments[index]) for index, file in zip(group, files, strict=True)],
     )
 
 
-def _publish_quarantine(target: Path, ordered: Sequence[Segment], bad: int) -> Path | None:
+def _publish_quarantine(target: Path, lines: Sequence[bytes], ordered: Sequence[Segment]) -> Path | None:
     before = [0, *accumulate(segment.rows for segment in ordered)]
     path = target.with_name(f"{target.name}.quarantine.jsonl")
-    if not bad:
+    if not lines and not any(segment.bad for segment in ordered):
         path.unlink(missing_ok=True)  # that of an earlier run tells of rows that are none of this output's
         return None
     with published(path) as out:
+        out.writelines(lines)
         join_quarantine(((rows, segment.quarantine) for rows, segment in zip(before, ordered, strict=False)), out)
     return path
 

@@ -229,7 +229,7 @@ def _part(plan: Conversion, index: int, pieces: Sequence[Piece], cost: float) ->
     if first is last and first.units > 1:
         label = f"{label}, {pieces[0].first + 1} to {pieces[0].stop} of {first.units} blocks"
     used = [(files[piece.file].key, piece) for piece in pieces]
-    key = fingerprint("convert", code_key(), used, plan.catalogue.options)
+    key = fingerprint("convert", code_key(), plan.folder, used, plan.catalogue.options)
     return ConvertPart(index, label, cost, key, str(plan.catalogue.path(plan.folder)), plan.folder, tuple(pieces))
 
 

@@ -5,6 +5,7 @@ import pickle
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -25,7 +26,7 @@ from anabranch.files.plan import Piece, Segment, next_round
 from anabranch.files.rounds import bad_row_error, failed_parts
 from anabranch.files.types.tables import folded
 from anabranch.parts import Outcome, Report, WorkFile
-from anabranch.storage import published, shown
+from anabranch.storage import shown
 
 Spans = dict[int, list[Applied]]  # of each file, in order
 
@@ -73,8 +74,8 @@ def join(plan: Applying, tally: Tally | None = None) -> Report:
         _require_accounted(plan.catalogue.files[index].source.label, some, batch=bool(plan.options.batch))
     tally = tally or _tally(plan.options)
     _count(tally, done)
-    entries = conversion.publish(plan)
-    aside = list(_publish_aside(plan, done, entries))
+    entries = conversion.publish(plan, partial(_aside, plan, done))
+    aside = [Path(entry.quarantine) for entry in entries if entry.quarantine]
     tally.close()
     _clear(done)
     return _report(plan, done, entries, aside, tally)
@@ -140,31 +141,17 @@ def _count(tally: Tally, done: Spans) -> None:
             tally.add(one.rows - one.bad, one.dropped, one.failed, state)
 
 
-def _publish_aside(plan: Applying, done: Spans, entries: Sequence[Entry]) -> Iterator[Path]:
-    """Write what was set aside beside each output, in front of what the conversion of the results set aside."""
-    more = {entry.output: entry.quarantine for entry in entries}
-    files: dict[str, list[int]] = defaultdict(list)
-    for index in sorted(done):
-        if plan.outputs[index] in more and any(one.quarantine for one in done[index]):
-            files[plan.outputs[index]].append(index)
-    for output, indexes in files.items():
-        path = Path(f"{output}.quarantine.jsonl")
-        after = Path(more[output] or "").read_bytes() if more[output] else b""
-        with published(path) as out:
-            for index in indexes:
-                out.writelines(_aside(plan.catalogue.files[index].source.label, done[index]))
-            out.write(after)
-        yield path
-
-
-def _aside(label: str, some: Sequence[Applied]) -> Iterator[bytes]:
-    for one in some:
-        if one.quarantine:
-            before = _before(some, one)
-            for line in Path(one.quarantine.path).read_bytes().splitlines():
-                row = json.loads(line)
-                facts = {"source": label, **row, "row": before + row["row"] + 1}
-                yield orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
+def _aside(plan: Applying, done: Spans, group: Sequence[int]) -> Iterator[bytes]:
+    """Give the lines of the records for which the function failed, numbered within their source."""
+    for index in group:
+        for one in done.get(index, ()):
+            if one.quarantine:
+                before = _before(done[index], one)
+                for line in Path(one.quarantine.path).read_bytes().splitlines():
+                    row = json.loads(line)
+                    label = plan.catalogue.files[index].source.label
+                    facts = {"source": label, **row, "row": before + row["row"] + 1}
+                    yield orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _clear(done: Spans) -> None:
