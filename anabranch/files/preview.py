@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anabranch.errors import UsageError
+from anabranch.files import formats
+from anabranch.files.foreign import reading as foreign
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, plan
@@ -23,6 +25,8 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
     require_possible(options.to, options)
     if options.schema_file:
         load_schema(options.schema_file)
+    if options.format and options.format not in formats.FORMATS:
+        foreign.require_possible(options.format, foreign.parse_options(options.format_options or ""))
     return list(targets(find(source, output).sources, options, output).values())
 
 

@@ -12,7 +12,8 @@ import pytest
 from anabranch.errors import SourceError, UsageError
 from anabranch.files.foreign import reading as foreign
 from anabranch.files.foreign.formats import FORMATS
-from anabranch.files.options import ReadOptions
+from anabranch.files.options import ConvertOptions, ReadOptions
+from anabranch.files.preview import check
 from tests.files.foreign_samples import BSON, BSON_EXPECTED, DBF, DBF_EXPECTED, GEO, LTSV, SAMPLES, by_dbfread
 from tests.held import held, more_than
 
@@ -248,3 +249,15 @@ def test_tables_hold_the_records():
 def test_a_long_line_that_does_not_fit_is_refused_soon(name, line):
     with pytest.raises(SourceError, match="line 1 is not understood"):  # a pattern that tries all ways would never end
         read(name, line.encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [({"format": "nonsense"}, "format-unknown"), ({"format": "xml", "format_options": "row=a"}, "format-options")],
+)
+def test_a_format_that_cannot_be_read_is_refused_before_any_file_is_opened(tmp_path, options, code):
+    (tmp_path / "a.any").write_text("")
+    with pytest.raises(UsageError) as caught:
+        check([str(tmp_path / "a.any")], str(tmp_path / "out"), ConvertOptions(**options))
+
+    assert caught.value.code == code

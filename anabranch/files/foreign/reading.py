@@ -40,6 +40,11 @@ def parse_options(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def require_possible(name: str, format_options: Mapping[str, str] = NO_OPTIONS) -> None:
+    """Raise UsageError as `read_foreign` does, before any file is opened."""
+    _prepared(name, format_options)
+
+
 def read_foreign(
     open_bytes: Open, name: str, options: ReadOptions, format_options: Mapping[str, str] = NO_OPTIONS
 ) -> Generator[Record]:
@@ -48,12 +53,7 @@ def read_foreign(
     Raises UsageError where the format (`format-unknown`), what reads it (`format-missing`) or an option
     (`format-options`) is not there, and SourceError (`format-damaged`) where the content cannot be read without loss.
     """
-    known = _known(name)
-    chosen = _chosen(name, known, format_options)
-    if known.package[0]:
-        _imported(known.package[0], name)
-    reader = _reader(name, known.reader) if known.reader else None
-    return _records(open_bytes, known, reader, chosen, options.encoding)
+    return _records(open_bytes, *_prepared(name, format_options), options.encoding)
 
 
 def look_foreign(
@@ -73,6 +73,15 @@ def read_tables(
     A column of which the first rows hold several kinds of values is text throughout, as it is in the look.
     """
     return records.tables(read_foreign(open_bytes, name, options, format_options), options.head)
+
+
+def _prepared(name: str, format_options: Mapping[str, str]) -> tuple[Format, Any, Mapping[str, Any]]:
+    """Give the format, the reader class of the library where it has one, and the options that this takes."""
+    known = _known(name)
+    chosen = _chosen(name, known, format_options)
+    if known.package[0]:
+        _imported(known.package[0], name)
+    return known, _reader(name, known.reader) if known.reader else None, chosen
 
 
 def _known(name: str) -> Format:
