@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from anabranch.config import RunOptions
+from anabranch.config import RunOptions, first_fault
 from anabranch.errors import UsageError
 from anabranch.storage import shown
 from anabranch.workloads import CONVERT_FILES, PARSE_LOGS, RUN_PIPELINE, Workload, load
@@ -164,10 +164,9 @@ def _validated(model: type[M], values: dict[str, Any]) -> M:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "the options"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UsageError("bad-option", f"{reason} (given: {first['input']!r})", "See --help.", option) from error
+        field, reason = first_fault(error)
+        option = "--" + field.replace("_", "-") if field else "the options"
+        raise UsageError("bad-option", reason, "See --help.", option) from error
 
 
 def _absolute(path: str) -> str:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 T = TypeVar("T")
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2, as a container sees its own: QUOTA PERIOD
@@ -50,6 +50,13 @@ class RunOptions(BaseModel):
         """Say how many of `total` parts may fail."""
         number = int(self.tolerate.rstrip("%"))
         return total * number // 100 if self.tolerate.endswith("%") else number
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """Name the first field that is wrong, and say why; nothing for the field where several do not go together."""
+    first = error.errors()[0]
+    reason = f"{first['msg'].removeprefix('Value error, ')} (given: {first['input']!r})"
+    return (str(first["loc"][0]) if first["loc"] else ""), reason
 
 
 def cores(cpu_max: Path = CPU_MAX) -> int:

@@ -77,7 +77,7 @@ class Terminal:
         done = f": {report.message}" if report.parts.total else ""
         self.say(f"{report.flow}: {report.status.replace('_', ' ')}{done}")
         if report.seconds:
-            self.say(f"{items} in {report.seconds:.2f} s ({report.bytes_in / 1e6:.1f} MB read{speed})")
+            self.say(f"{items or 'nothing'} in {report.seconds:.2f} s ({report.bytes_in / 1e6:.1f} MB read{speed})")
         for output in report.outputs[:MOST_LINES]:
             self.say(f"wrote {output}")
         if report.run_url:

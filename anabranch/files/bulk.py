@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from anabranch.config import RunOptions, cores, work_dir
+from anabranch.config import RunOptions, cores, first_fault, work_dir
 from anabranch.defaults import Defaults
 from anabranch.files.convert import convert
 from anabranch.files.formats import CODEC_SUFFIXES
@@ -142,15 +143,12 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         raise ValueError("workers is at least 1")
     if Path(dest).exists() and not Path(dest).is_dir():
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
-    chosen = ConvertOptions(
-        to=to_ext or _ending(pattern or ""),
-        pattern=pattern,
-        flatten=is_flatten,
-        **_reading(iterableargs or {}),
-        **_writing(toiterableargs or {}),
-        **options,
-    )
-    defaults = Defaults()
+    given = {**_reading(iterableargs or {}), **_writing(toiterableargs or {}), **options}
+    try:
+        chosen = ConvertOptions(to=to_ext or _ending(pattern or ""), pattern=pattern, flatten=is_flatten, **given)
+        defaults = Defaults()
+    except ValidationError as error:
+        raise ValueError(": ".join(filter(None, first_fault(error)))) from None
     threads = (workers or defaults.workers or cores()) if (defaults.parallel if parallel is None else parallel) else 1
     sources = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
     job = Job(sources, str(Path(dest).absolute()), chosen, work_dir(RunOptions()), threads, refresh=True)

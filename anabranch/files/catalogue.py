@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from anabranch.files.formats import engine_of
 from anabranch.files.model import Look, Source
 from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.files.reading import Chunk, chunks
@@ -39,7 +40,7 @@ class File:
         if look.dialect:
             words += [look.encoding, f"cells divided by {look.dialect.delimiter!r}"]
         columns = f"{len(self.schema)} columns, {self.units} block{'s' if self.units > 1 else ''}"
-        return f"{', '.join(filter(None, words))}; {columns}"
+        return f"{', '.join(filter(None, words))}; {columns}; by {engine_of(look.format)}"
 
     def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
         """Give the rows of some units."""

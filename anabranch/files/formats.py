@@ -8,6 +8,7 @@ TEXT = ("csv", "tsv", "jsonl", "json")  # cut into blocks of whole records
 UNITS = ("parquet", "arrow", "orc")  # cut at row groups, batches, stripes
 WHOLE = ("avro", "excel")  # read from begin to end
 FORMATS = (*TEXT, *UNITS, *WHOLE)
+ENGINES = {"avro": "fastavro", "excel": "python-calamine"}  # what reads a format; the further ones see `foreign`
 CODEC_SUFFIXES = {
     ".gz": "gz", ".gzip": "gz", ".bgz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz",
     ".zst": "zst", ".zstd": "zst", ".lz4": "lz4",
@@ -45,6 +46,11 @@ def format_of(name: str, head: bytes, label: str = "") -> str:
             label or name,
         )
     return named
+
+
+def engine_of(format_: str) -> str:
+    """Name what reads a format."""
+    return ENGINES.get(format_, "pyarrow" if format_ in FORMATS else "records")
 
 
 def uncompressed(path: PurePosixPath) -> PurePosixPath:

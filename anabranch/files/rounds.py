@@ -101,7 +101,8 @@ def bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
     """Say why a file failed, of which so many rows come before those that the row is counted in."""
     place = f"row {before + row.row + 1}" + (f" (byte {row.offset})" if row.offset >= 0 else "")
     if not row.expected:
-        remedy = "Correct the row, or set such rows aside with --on-bad-row quarantine."
+        encoding = "Name the file's encoding with --encoding, correct" if "UTF-8" in row.reason else "Correct"
+        remedy = f"{encoding} the row, or set such rows aside with --on-bad-row quarantine."
         return SourceError("bad-row", f"{place}: {row.reason}", remedy, label)
     value = shown(row.value[:_SHOWN])
     return SourceError(

@@ -8,8 +8,7 @@ import pyarrow.csv
 import pyarrow.types as kinds
 
 from anabranch.files.json.writing import json_lines
-
-_UNITS = ("s", "ms", "us", "ns")
+from anabranch.files.types.plain import in_coarsest_unit
 
 
 def csv_header(names: list[str], delimiter: str) -> bytes:
@@ -46,7 +45,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if kinds.is_nested(kind):
         return _as_json(column)
     if kinds.is_timestamp(kind) or kinds.is_time(kind):
-        return _shortest(column)
+        return in_coarsest_unit(column)
     if kinds.is_decimal(kind):
         return _without_exponent(column)
     if kinds.is_floating(kind):
@@ -62,22 +61,6 @@ def _as_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
     before, behind = len(b'{"":'), len(b"}")
     texts = pa.array([line[before:-behind] for line in lines], pa.string())
     return pa.chunked_array([pc.if_else(column.is_valid().combine_chunks(), texts, None)])
-
-
-def _shortest(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Give times the coarsest unit that loses nothing."""
-    for unit in _UNITS[: _UNITS.index(column.type.unit) + 1]:
-        try:
-            return column.cast(_in_unit(column.type, unit))
-        except pa.ArrowInvalid:
-            continue
-    return column
-
-
-def _in_unit(kind: pa.DataType, unit: str) -> pa.DataType:
-    if kinds.is_timestamp(kind):
-        return pa.timestamp(unit, kind.tz and "UTC")
-    return pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
 
 
 def _without_exponent(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -11,10 +11,10 @@ from pyarrow import types
 
 from anabranch.errors import SourceError
 from anabranch.files.types.lattice import is_bytes, is_text
+from anabranch.files.types.plain import in_coarsest_unit
 
 _TEXT = pa.large_string()  # a block of texts may be longer than 2 GiB
 _ROWS = 1 << 16  # at a time: what they need stays near the processor
-_UNITS = ("s", "ms", "us", "ns")
 _FIRST_EXPONENT = 1e15  # from here on Arrow writes floating numbers with an exponent
 _PRINTABLE = 0x20
 _ESCAPES = {"\\": "\\\\", '"': '\\"'} | {chr(code): json.dumps(chr(code))[1:-1] for code in range(_PRINTABLE)}
@@ -127,23 +127,11 @@ def _date(array: pa.Array, _: str) -> pa.Array:
 
 
 def _time(array: pa.Array, _: str) -> pa.Array:
-    return _quoted(_coarsest(array, lambda unit: (pa.time32 if unit in _UNITS[:2] else pa.time64)(unit)).cast(_TEXT))
+    return _quoted(in_coarsest_unit(array).cast(_TEXT))
 
 
 def _timestamp(array: pa.Array, _: str) -> pa.Array:
-    zone = array.type.tz and "UTC"
-    texts = _coarsest(array, lambda unit: pa.timestamp(unit, zone)).cast(_TEXT)
-    return _quoted(pc.replace_substring(texts, " ", "T", max_replacements=1))
-
-
-def _coarsest(array: pa.Array, make: Callable[[str], pa.DataType]) -> pa.Array:
-    """Give times in the coarsest unit that loses nothing."""
-    for unit in _UNITS[: _UNITS.index(array.type.unit)]:
-        try:
-            return array.cast(make(unit))
-        except pa.ArrowInvalid:
-            continue
-    return array.cast(make(array.type.unit))
+    return _quoted(pc.replace_substring(in_coarsest_unit(array).cast(_TEXT), " ", "T", max_replacements=1))
 
 
 def _binary(array: pa.Array, _: str) -> pa.Array:

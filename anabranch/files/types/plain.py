@@ -1,6 +1,7 @@
 """Tables whose types every format has a place for, and tables without structs."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -10,6 +11,8 @@ from pyarrow import types
 from anabranch.errors import SourceError
 
 Leaf = Callable[[pa.DataType], pa.DataType]
+
+_UNITS = ("s", "ms", "us", "ns")
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -52,6 +55,15 @@ def cast_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give the columns, in their order, the types of a schema that hold the same values."""
     pairs = zip(table.columns, schema, strict=True)
     return pa.Table.from_arrays([_cast(column, field.type) for column, field in pairs], schema=schema)
+
+
+def in_coarsest_unit(times: Any) -> Any:
+    """Give an array of times or timestamps the coarsest unit that loses nothing; those in a time zone in UTC."""
+    kind = times.type
+    for unit in _UNITS[: _UNITS.index(kind.unit)]:
+        with suppress(pa.ArrowInvalid):
+            return times.cast(_in_unit(kind, unit))
+    return times.cast(_in_unit(kind, kind.unit))
 
 
 def flat_schema(schema: pa.Schema) -> pa.Schema:
@@ -115,6 +127,12 @@ def _with_texts(array: pa.Array, wanted: pa.DataType) -> pa.Array:
         ends = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
         return pa.ListArray.from_arrays(ends, _with_texts(array.flatten(), wanted.value_type), mask=array.is_null())
     return array
+
+
+def _in_unit(kind: pa.DataType, unit: str) -> pa.DataType:
+    if types.is_timestamp(kind):
+        return pa.timestamp(unit, kind.tz and "UTC")
+    return pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
 
 
 def _mapped_field(field: pa.Field, leaf: Leaf) -> pa.Field:
