@@ -327,7 +327,7 @@ def test_a_dry_run_tells_what_a_run_would_read_and_write_and_what_stands(tmp_pat
 
     assert plan.written(check(sources, str(tmp_path / "out"), options)) == [tmp_path / "out" / "other.parquet"]
     assert list(plan.notes())[:2] == [
-        ("read as", "other.csv.gz: csv, gz, utf-8, cells divided by ';'; 2 columns, 1 block"),
+        ("read as", "other.csv.gz: csv, gz, utf-8, cells divided by ';'; 2 columns, 1 block; by pyarrow"),
         ("unchanged", str(tmp_path / "out" / "numbers.parquet")),
     ]
     assert [about for about, _ in plan.notes()][2:] == ["fails", "empty"]
