@@ -70,3 +70,11 @@ def test_a_column_that_must_not_be_null_is_neither_null_nor_absent():
     assert [row.column for row in examine(pa.table({"b": [1]}), wanted, ReadOptions()).bad] == ["a"]
     with pytest.raises(MisfitError):
         cast(pa.table({"b": [1]}), wanted, ReadOptions())
+
+
+def test_sampled_types_do_not_grow_but_where_the_sample_had_no_value():
+    assert fit([1.5, None], INT, infer="sample:5") == (None, [0])
+    assert fit([1.5, None], INT) == (None, [])
+
+    wanted, seen = pa.schema([("a", pa.null())]), pa.table({"a": [1.5]})
+    assert examine(seen, wanted, ReadOptions(infer="sample:5")).schema == seen.schema

@@ -71,7 +71,7 @@ def has_huge_floats(table: pa.Table) -> bool:
 
 def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> Examined:
     """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
-    schema = wanted if options.schema_file else folded(wanted, [table.schema], options.on_conflict)
+    schema = _grown(wanted, table.schema, options)
     bad: dict[int, BadRow] = {}
     for field in table.schema:
         index = schema.get_field_index(field.name)
@@ -90,6 +90,16 @@ def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Con
     for field in lacking:
         bad |= {row: _missing(row, field) for row in range(table.num_rows)}
     return Examined(table.num_rows, schema, tuple(bad[row] for row in sorted(bad)))
+
+
+def _grown(wanted: pa.Schema, found: pa.Schema, options: ReadOptions) -> pa.Schema:
+    """Widen a schema by a table's as far as may be; of sampled types only where the sample had no value."""
+    if options.schema_file:
+        return wanted
+    if options.infer.startswith("sample") and options.on_conflict == "fail":
+        empty = [field.name for field in wanted if types.is_null(field.type)]
+        found = pa.schema([field for field in found if field.name in empty])
+    return folded(wanted, [found], options.on_conflict)
 
 
 def _column(
