@@ -2,7 +2,7 @@ import io
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
@@ -45,6 +45,8 @@ def test_it_does_not_matter_in_which_pieces_the_text_comes(items, indent, sizes)
     assert fed(text, sizes) == flat(text)
 
 
+@example("[,}", [2])
+@example("[1]]", [3])
 @given(st.text(alphabet='[]{},:"\\ \n1ab', max_size=12), st.lists(st.integers(0, 3), max_size=8))
 def test_any_text_ends_in_lines_or_an_error_whatever_its_pieces(text, sizes):
     def outcome(make):

@@ -110,20 +110,27 @@ class Flattener:
 
     def _items(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
         """Make line ends of the commas between the items, and of the bracket behind them."""
+        if self._ended:
+            raise piece.refused("something stands behind the end of the array", 0)
         ends = places[depths < 0][:1]
+        behind = int(ends[0]) + 1 if len(ends) else len(piece.flat)
+        commas = places[(piece.kinds[places] == _COMMA) & (depths == 0) & (places < behind)]
+        self._require_items(piece, commas)  # before all that stands behind them, however the text comes in pieces
         if len(ends) and piece.flat[ends[0]] != ord("]"):
             raise piece.refused("a bracket closes what another opened", ends[0])
-        behind = 0 if self._ended else int(ends[0]) + 1 if len(ends) else len(piece.flat)
+        is_empty = self._last == _OPEN and ends.tolist() == [0]
+        separators = np.concatenate([commas, ends])
+        if not is_empty:
+            self._require_items(piece, separators)
         if behind < len(piece.flat):
             raise piece.refused("something stands behind the end of the array", behind)
         self._ended = bool(len(ends))
-        if self._ended and self._last == _OPEN and not ends[0]:
-            return b""
-        separators = np.concatenate([places[(piece.kinds[places] == _COMMA) & (depths == 0)], ends])
+        return b"" if is_empty else self._cut(piece, separators)
+
+    def _require_items(self, piece: "_Piece", separators: Places) -> None:
         gaps = np.diff(separators, prepend=-1 if self._separated else -2)
         if (gaps == 1).any():
             raise piece.refused("an item is missing", separators[np.argmax(gaps == 1)])
-        return self._cut(piece, separators)
 
     def _objects(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
         """End a line behind each object."""
