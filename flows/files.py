@@ -30,7 +30,7 @@ def convert_files(
     Args:
         source: Files, folders, glob patterns (** for folders at any depth), or URLs.
         output: Folder for the outputs; one file when they are combined.
-        options: How the sources are read, and what is written.
+        options: What to write, and how to read the sources.
         run: How the run is carried out.
 
     """

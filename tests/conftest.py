@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -66,8 +67,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def cluster(prefect_server: str) -> Iterator[str]:
-    """The scheduler's address of a two-process Dask cluster, set up like the clusters that we start."""
+def standing_cluster(prefect_server: str) -> Iterator[Any]:
+    """A two-process Dask cluster, set up like the clusters that we start."""
     import dask
     import distributed
 
@@ -77,7 +78,22 @@ def cluster(prefect_server: str) -> Iterator[str]:
         dask.config.set(CLUSTER_SETTINGS),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as running,
     ):
-        yield running.scheduler_address
+        yield running
+
+
+@pytest.fixture
+def cluster(standing_cluster: Any) -> str:
+    """The address of the standing cluster, once both workers are there: tests kill them, which some nannies survive."""
+    import distributed
+
+    with distributed.Client(standing_cluster.scheduler_address, set_as_default=False) as client:
+        try:
+            client.wait_for_workers(2, timeout=15)
+        except TimeoutError:
+            for count in (0, 2):
+                standing_cluster.scale(count)
+            client.wait_for_workers(2, timeout=60)
+    return str(standing_cluster.scheduler_address)
 
 
 def _start_server(home: Path) -> tuple[subprocess.Popen[bytes], str]:

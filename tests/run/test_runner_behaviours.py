@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -19,7 +20,7 @@ TASK_RUNS = 65  # of one flow run with every behaviour
 
 
 @pytest.fixture(scope="module")
-def both(prefect_server: str, cluster: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
+def both(prefect_server: str, standing_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     """One flow run with every behaviour on each of the two runners."""
     with get_client(sync_client=True) as client:
         client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=LIMIT, limit=1))
@@ -28,7 +29,10 @@ def both(prefect_server: str, cluster: str, tmp_path_factory: pytest.TempPathFac
         state = show_all.with_options(task_runner=runner)(str(tmp_path_factory.mktemp("run")), return_state=True)
         return Seen(state.result(), state.state_details.flow_run_id)
 
-    return {"threads": run(ThreadPoolTaskRunner(max_workers=2)), "warm": run(WarmDaskTaskRunner(address=cluster))}
+    return {
+        "threads": run(ThreadPoolTaskRunner(max_workers=2)),
+        "warm": run(WarmDaskTaskRunner(address=standing_cluster.scheduler_address)),
+    }
 
 
 @pytest.fixture(params=["threads", "warm"])
