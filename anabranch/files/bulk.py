@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 
 from anabranch.config import RunOptions, cores, first_fault, work_dir
 from anabranch.defaults import Defaults
+from anabranch.errors import AnabranchError
 from anabranch.files.convert import convert
 from anabranch.files.formats import CODEC_SUFFIXES
 from anabranch.files.manifest import Entry, SourceEntry
@@ -267,5 +268,6 @@ def _file_result(
         return FileConversionResult(source.path, "", ConversionResult(0, 0, 0.0, source.size, 0))
     if index is not None and index in conversion.failed:
         return FileConversionResult(source.path, target, None, conversion.failed[index])
-    error = next(error for error in conversion.errors if error.part == source.label)
+    everything = AnabranchError("not-converted", "it was not converted", "See the errors of the others.", source.label)
+    error = next((error for error in conversion.all_errors if error.part == source.label), everything)
     return FileConversionResult(source.path, target, None, error)

@@ -25,7 +25,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
     bystanders = _bystanders(plan, ordered)
     lost = {index: error for index, error in failed_parts(ordered).items() if index not in bystanders}
-    failed = {**lost, **failed_files(plan, fresh)}
+    failed = {**failed_files(plan, fresh), **lost}  # behind a part that was lost, nobody knows a row's number
     failed = {**_without_fields(plan, fresh), **failed}
     needs: dict[int, list[pa.Schema]] = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
