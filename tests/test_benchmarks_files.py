@@ -35,6 +35,7 @@ def test_a_program_writes_what_the_files_hold(name, kind, tmp_path):
     assert contained(tmp_path / "out", SCHEMAS[kind] if typed else None) == (content if typed else (content.rows, 0))
 
 
+@pytest.mark.soak  # starts a process for each row
 @pytest.mark.parametrize("kind", ["csv.gz", "records"])
 def test_ours_is_measured_beside_the_others_on_the_same_files(kind, tmp_path):
     whole, small = files.samples(tmp_path, kind, argparse.Namespace(**TINY))
