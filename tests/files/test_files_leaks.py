@@ -1,6 +1,7 @@
 """A conversion holds nothing when it is over, however it ends: files and threads are as many as before it."""
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,13 @@ def test_a_conversion_leaves_nothing_open(sources, to):
     job = job_of(sources, to=to, on_bad_row="quarantine")
     with small_scale():
         convert(job)
-        before = held()
+        before, threads = held(), threading.active_count()
         assert convert(job).items["converted"] == 3
 
-        assert not more_than(before)
+        more = more_than(before)
+        more.pop("thread pytest", None)  # pyarrow's own pool grows up to its bound, call by call
+        assert not more
+        assert threading.active_count() <= threads
 
 
 @pytest.mark.parametrize("to", TO)

@@ -65,6 +65,7 @@ def test_a_failed_record_makes_the_run_fail_and_says_what_to_do(pipeline, tmp_pa
 
 
 @pytest.mark.server
+@pytest.mark.soak  # half a minute; the default suite has the flow, the function's processes and the command apart
 def test_the_command_finds_a_module_of_the_current_folder_also_in_new_processes(prefect_server, tmp_path):
     write_lines(tmp_path / "r.jsonl", 3000)
     (tmp_path / "of_here.py").write_text(
