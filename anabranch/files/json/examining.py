@@ -170,7 +170,7 @@ class _Examination:
         for key, value in record.items():
             if key not in self._tree or not is_alike(self._tree[key], value, text=takes_nested(self._options)):
                 expected = self._schema.field(key).type if key in self._tree else None
-                raise UnfitError(key, value, expected, type_of(Widening("string").fit(NULL, value)))
+                raise UnfitError(key, value, expected, _type_of(value))
 
     def _reads(self, lines: Sequence[_Line], schema: pa.Schema | None = None) -> bool:
         try:
@@ -207,7 +207,11 @@ def _unfit(line: _Line, error: UnfitError) -> BadRow:
 def _unheld(line: _Line, field: pa.Field, value: Any) -> BadRow:
     expected = shown_type(field.type)
     reason = f"column {field.name!r} is {expected}, which does not hold {_quoted(value)}"
-    return line.bad(reason, field.name, value, expected)
+    return line.bad(reason, field.name, value, expected, shown_type(_type_of(value)))
+
+
+def _type_of(value: Any) -> pa.DataType:
+    return type_of(Widening("string").fit(NULL, value))
 
 
 def _quoted(value: Any) -> str:

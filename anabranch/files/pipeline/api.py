@@ -19,7 +19,7 @@ from anabranch.files.pipeline.destination import destination_of, format_of
 from anabranch.files.pipeline.functions import reference_to
 from anabranch.files.pipeline.local import run_here
 from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
-from anabranch.files.pipeline.origin import length_of, paths_of, records_of
+from anabranch.files.pipeline.origin import Origin, length_of, paths_of
 from anabranch.files.pipeline.step import Failure, FunctionError, Record, State, Step
 from anabranch.files.pipeline.stream import Stream
 from anabranch.files.pipeline.tally import Tally, Watcher
@@ -110,7 +110,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         chunk_size: Most records of a chunk. Default: the setting ANABRANCH_CHUNK_SIZE, else 1000.
         merge: Makes one state of two, of consecutive records.
         init: Called once in each process; its dictionary is in every state, and is not merged.
-        on_error: fail, skip, or quarantine: keep failed records in `failed`, beside a file in NAME.quarantine.jsonl.
+        on_error: fail, skip, or quarantine: keep failed records in `failed`, each with its row in its file, and beside
+            a destination that is a file in NAME.quarantine.jsonl.
         on_conflict: What to do where results do not fit one type for their column: fail, widen or string.
         **options: How files are read, by the names in ReadOptions, such as delimiter or encoding.
 
@@ -137,12 +138,12 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     if reset_iterables and hasattr(destination, "reset"):
         with suppress(NotImplementedError):
             destination.reset()
-    records = records_of(source, ReadOptions(**options), reset=reset_iterables)
+    origin = Origin(source, ReadOptions(**options), reset_iterables)
     state = step.begin() if several else step.own(start)
-    stream = Stream(records, step, state, mode, threads, size, length_of(source))
+    stream = Stream(iter(origin), step, state, mode, threads, size, length_of(source))
     tally.live = stream.shared
     watch = _Watch(progress, progress_interval)
-    failed = _Failed(destination) if on_error == "quarantine" else None
+    failed = _Failed(destination, origin) if on_error == "quarantine" else None
     try:
         with target:
             for chunk, ran in stream.in_chunks() if several else stream.one_by_one():
@@ -155,7 +156,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     except FunctionError as error:
         if debug and error.__cause__ and stream.decision.mode != "process":
             raise error.__cause__ from None
-        raise _error(error.failure, tally) from error
+        raise _error(error.failure, tally, origin) from error
     tally.close()
     return _result(stream.decision, tally, failed.close() if failed else [])
 
@@ -207,18 +208,16 @@ class _Watch:
 class _Failed:
     """Keep failed records, and write them beside the destination where that is a file."""
 
-    def __init__(self, destination: Any) -> None:
+    def __init__(self, destination: Any, origin: Origin) -> None:
         self._path = Path(f"{destination}.quarantine.jsonl") if isinstance(destination, str | Path) else None
+        self._origin = origin
         self._rows: list[dict[str, Any]] = []
 
     def add(self, records: Callable[[], Sequence[Record]], failures: Sequence[Failure], before: int) -> None:
         """Keep the records of a chunk that failed."""
         if failures and len(self._rows) < MOST_FAILED:
             chunk = records()
-            self._rows += [
-                {"row": before + one.index + 1, "error": one.error, "message": one.message, "record": chunk[one.index]}
-                for one in failures
-            ]
+            self._rows += [self._told(one, chunk[one.index], before) for one in failures]
 
     def close(self) -> list[dict[str, Any]]:
         """Write them; return them."""
@@ -228,11 +227,16 @@ class _Failed:
                     file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
         return self._rows
 
+    def _told(self, failure: Failure, record: Record, before: int) -> dict[str, Any]:
+        label, row = self._origin.place(before + failure.index + 1)
+        facts = {"row": row, "error": failure.error, "message": failure.message, "record": record}
+        return {"source": label, **facts} if label else facts
 
-def _error(failure: Failure, tally: Tally) -> SourceError:
-    row = tally.stats["rec_count"] + failure.index + 1
+
+def _error(failure: Failure, tally: Tally, origin: Origin) -> SourceError:
+    label, row = origin.place(tally.stats["rec_count"] + failure.index + 1)
     reason = f"the function raised {failure.error} for record {row}: {failure.message}"
-    return SourceError("function-failed", reason, "Mend the function, or choose on_error skip or quarantine.")
+    return SourceError("function-failed", reason, "Mend the function, or choose on_error skip or quarantine.", label)
 
 
 def _result(decision: Decision, tally: Tally, failed: list[dict[str, Any]]) -> PipelineResult:

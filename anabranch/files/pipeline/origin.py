@@ -1,18 +1,25 @@
 """Where the records of a pipeline in this process come from: files, an object that reads them, or any iterable."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence, Sized
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from anabranch.errors import SourceError
 from anabranch.files.catalogue import File
+from anabranch.files.model import Source
 from anabranch.files.options import ReadOptions
-from anabranch.files.pipeline.rows import groups
+from anabranch.files.pipeline.rows import Group, groups
 from anabranch.files.pipeline.spans import Span
-from anabranch.files.reading import look_at
+from anabranch.files.reading import look_at, with_types
+from anabranch.files.rounds import bad_row_error
 from anabranch.files.sources import find
+from anabranch.files.types.schema import load_schema
 
 CHUNK = 1000  # records that are decoded at once
 
@@ -26,15 +33,43 @@ def paths_of(source: Any) -> list[str] | None:
     return None
 
 
-def records_of(source: Any, options: ReadOptions, *, reset: bool) -> Iterator[Any]:
-    """Give the records of files, or of an iterable, which begins anew where it can and `reset` asks for it."""
-    paths = paths_of(source)
-    if paths is not None:
-        return _read(paths, options)
-    if reset and hasattr(source, "reset"):
-        with suppress(NotImplementedError):
-            source.reset()
-    return iter(source)
+@dataclass(slots=True)
+class Origin:
+    """The records of files, or of an iterable, which begins anew where it can and `reset` asks for it."""
+
+    source: Any
+    options: ReadOptions
+    reset: bool
+    _files: list[tuple[int, str]] = field(default_factory=list)  # that were begun: records before it, its label
+
+    def __iter__(self) -> Iterator[Any]:
+        paths = paths_of(self.source)
+        if paths is not None:
+            return self._read(paths)
+        if self.reset and hasattr(self.source, "reset"):
+            with suppress(NotImplementedError):
+                self.source.reset()
+        return iter(self.source)
+
+    def place(self, number: int) -> tuple[str, int]:
+        """Name the file of the `number`th record, and its number there; both count from 1. No name without files."""
+        found = bisect_left(self._files, (number,)) - 1
+        before, label = self._files[found] if found >= 0 else (0, "")
+        return label, number - before
+
+    def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
+        given = load_schema(self.options.schema_file) if self.options.schema_file else None
+        found, count = find(paths), 0
+        for error in found.errors:
+            raise error
+        for source in found.sources:
+            file = _file(source, self.options, given)
+            if file is None:
+                continue
+            self._files.append((count, source.label))
+            for record in _records(file, self.options):
+                yield record
+                count += 1
 
 
 def length_of(source: Any) -> float:
@@ -42,16 +77,31 @@ def length_of(source: Any) -> float:
     return len(source) if isinstance(source, Sized) and paths_of(source) is None else math.inf
 
 
-def _read(paths: Iterable[str], options: ReadOptions) -> Iterator[dict[str, Any]]:
-    found = find(list(paths))
-    for error in found.errors:
-        raise error
-    for source in found.sources:
+def _file(source: Source, options: ReadOptions, given: pa.Schema | None) -> File | None:
+    """Look at a file, of which nothing is cut; None where it holds nothing, and may be left out."""
+    try:
         look = look_at(source, options)
-        file = File(source, look, max(len(look.units), 1), (), look.schema, look.schema)
-        span = Span(0, 0, file.units)
-        for group in groups(file, span, options):
-            for rows in group.chunks(span, CHUNK):
-                yield from rows.records()
-                for bad in group.bad:
-                    raise SourceError("bad-row", bad.reason, "Correct the row.", source.label, f"row {bad.row + 1}")
+        look = look if given is None else with_types(look, given)
+    except SourceError as error:
+        if error.code == "empty-source" and options.on_empty == "skip":
+            return None
+        error.part = error.part or source.label
+        raise
+    return File(source, look, max(len(look.units), 1), (), look.schema, look.schema)
+
+
+def _records(file: File, options: ReadOptions) -> Iterator[dict[str, Any]]:
+    """Give the records of a file; SourceError for the first row that is none."""
+    span, before = Span(0, 0, file.units), 0
+    for group in groups(file, span, options):
+        _require_sound(group, before, file)
+        for rows in group.chunks(span, CHUNK):
+            records = rows.records()
+            _require_sound(group, before, file)
+            yield from records
+        before += group.rows
+
+
+def _require_sound(group: Group, before: int, file: File) -> None:
+    for bad in group.bad:
+        raise bad_row_error(bad, before, file.source.label)

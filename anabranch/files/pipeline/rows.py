@@ -98,7 +98,7 @@ def groups(file: File, span: Span, options: ReadOptions, *, batch: bool = False)
     """Read the span's units, each as one group where its rows are known; else chunk by chunk; a batch is a table."""
     if not file.look.units:
         for chunk in file.chunks(range(span.first, span.stop), options):
-            if isinstance(chunk, TextChunk) and file.look.dialect is None and not batch:
+            if isinstance(chunk, TextChunk) and file.look.dialect is None and not (batch or options.schema_file):
                 yield _lines(chunk)
             else:
                 yield _parsed([chunk], file, options)

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 from anabranch.files.listing import listed
+from anabranch.files.model import BLOCK
 from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.join import join, results
@@ -49,6 +50,17 @@ def write_lines(path: Path, rows: int) -> list[dict]:
     records = [{"id": number, "name": f"name {number}"} for number in range(rows)]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return records
+
+
+def write_blocks(path: Path) -> int:
+    """Write records of more than one block, as JSON lines or CSV; give their number: the last has the id -1."""
+    count = BLOCK // 4000 + 2
+    numbers, filling = [*range(count - 1), -1], "x" * 4000
+    if path.suffix == ".csv":
+        path.write_text("id,name\n" + "".join(f"{number},{filling}\n" for number in numbers))
+    else:
+        path.write_text("".join(json.dumps({"id": number, "name": filling}) + "\n" for number in numbers))
+    return count
 
 
 def read_lines(path: Path) -> list[dict]:

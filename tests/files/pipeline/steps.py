@@ -9,6 +9,16 @@ import pyarrow.compute as pc
 calls: list[int] = []  # of `prepare`, in this process
 
 
+def same(record):
+    return record
+
+
+def fail_last(record):
+    if record["id"] == -1:
+        raise ValueError("the last")
+    return record
+
+
 def score(record):
     return {**record, "score": record["id"] * 3}
 

@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import anabranch
 from anabranch.errors import AnabranchError, SourceError, UsageError
 from tests.files.pipeline import steps
-from tests.files.pipeline.running import read_lines, write_lines
+from tests.files.pipeline.running import read_lines, write_blocks, write_lines
 
 RECORDS = [{"id": number, "name": f"name {number}"} for number in range(300)]
 
@@ -232,3 +233,70 @@ def test_a_file_is_whole_or_not_there_and_failed_records_stand_beside_it(tmp_pat
     assert len(read_lines(tmp_path / "out.jsonl")) == 300 - result.exceptions
     first = read_lines(tmp_path / "out.jsonl.quarantine.jsonl")[0]
     assert first == {"row": 4, "error": "ValueError", "message": "no 3", "record": RECORDS[3]}
+
+
+def test_a_schema_gives_the_records_their_types_wherever_they_go(tmp_path):
+    (tmp_path / "schema.json").write_text('{"zip": "string", "n": "double"}')
+    (tmp_path / "a.csv").write_text("zip,n\n123,1\n")
+    (tmp_path / "b.jsonl").write_text('{"zip": 123, "n": 1}\n')
+    pq.write_table(pa.table({"zip": [123], "n": [1]}), tmp_path / "c.parquet")
+    expected = {"zip": "123", "n": 1.0}
+
+    for name in ("a.csv", "b.jsonl", "c.parquet"):
+        for parallel in (False, True):
+            how = {"parallel": parallel, "schema_file": str(tmp_path / "schema.json")}
+            kept = Kept()
+            anabranch.pipeline(tmp_path / name, kept, steps.same, **how)
+            anabranch.pipeline(tmp_path / name, tmp_path / "out.jsonl", steps.same, **how)
+            (record,) = [*kept.records]
+            assert record == expected == read_lines(tmp_path / "out.jsonl")[0]
+            assert type(record["n"]) is float
+
+
+def test_a_schema_that_a_record_does_not_fit_is_no_silent_change(tmp_path):
+    (tmp_path / "schema.json").write_text('{"n": "int64"}')
+    (tmp_path / "a.jsonl").write_text('{"n": 1}\n{"n": "many"}\n')
+
+    with pytest.raises(SourceError, match=r"a.jsonl: row 2 .*'many' is string, where int64 is expected"):
+        anabranch.pipeline(tmp_path / "a.jsonl", Kept(), steps.same, schema_file=str(tmp_path / "schema.json"))
+
+
+def test_an_error_names_the_file_and_the_number_of_the_record_in_it(tmp_path):
+    write_lines(tmp_path / "a.jsonl", 20)
+    long = write_blocks(tmp_path / "b.jsonl")  # of two blocks
+    several = [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    target = tmp_path / "out.jsonl"
+
+    result = anabranch.pipeline(several, target, steps.fail_last, on_error="quarantine")
+    with pytest.raises(SourceError, match=f"b.jsonl: the function raised ValueError for record {long}:"):
+        anabranch.pipeline(several, target, steps.fail_last, on_error="fail")
+
+    assert [(one["source"], one["row"]) for one in result.failed] == [("b.jsonl", long)]
+    assert read_lines(tmp_path / "out.jsonl.quarantine.jsonl") == result.failed
+
+
+@pytest.mark.parametrize(("name", "bad"), [("b.jsonl", '{"id"\n'), ("b.csv", "1,2,3\n")])
+def test_a_row_that_is_no_record_is_told_by_its_number_in_its_file(tmp_path, name, bad):
+    long = write_blocks(tmp_path / name)
+    with (tmp_path / name).open("a") as file:
+        file.write(bad)
+
+    with pytest.raises(SourceError, match=rf"{name}: row {long + 1}\b"):
+        anabranch.pipeline(tmp_path / name, Kept(), steps.same)
+
+
+def test_a_block_of_nothing_but_bad_rows_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2,3\n")
+
+    with pytest.raises(SourceError, match=r"a\.csv: row 1 "):
+        anabranch.pipeline(tmp_path / "a.csv", Kept(), steps.same)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_an_empty_file_is_left_out_however_the_records_come(tmp_path, parallel):
+    write_lines(tmp_path / "a.jsonl", 2)
+    (tmp_path / "b.jsonl").touch()
+
+    result = anabranch.pipeline(tmp_path, tmp_path / "made" / "out.jsonl", steps.same, parallel=parallel)
+
+    assert result.rec_count == 2
