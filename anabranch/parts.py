@@ -160,6 +160,11 @@ class Report(BaseModel):
     details: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
+    def stands(self) -> bool:
+        """Whether there is an output beside what failed: of this run, or unchanged since an earlier one."""
+        return bool(self.outputs or self.items.get("unchanged"))
+
+    @property
     def message(self) -> str:
         """One sentence for the run's state and the end of the log."""
         cached = f", {self.parts.cached} from the cache" if self.parts.cached else ""

@@ -93,6 +93,15 @@ class TestRun:
         assert (tmp_path / "reports" / f"{BASIC.name}.known.txt").read_bytes() == KNOWN
         assert (tmp_path / "reports" / f"{CUT.name}.known.txt").read_bytes().startswith(b"The untar failed")
 
+    def test_a_bad_file_makes_each_run_partly_failed_while_an_output_stands_beside_it(self, anabranch, tmp_path):
+        good, bad, out = tmp_path / "good.csv", tmp_path / "bad.csv", tmp_path / "out"
+        good.write_text("a\n1\n")
+        bad.write_text("a\n1,2\n")
+
+        runs = [anabranch("convert-files", *sources, out) for sources in ((good, bad), (good, bad), (bad,))]
+
+        assert [done.returncode for done in runs] == [3, 3, 1]
+
     @pytest.mark.parametrize(("flags", "code"), [((), 0), (("--error-on-empty",), 4)])
     def test_an_empty_folder_is_nothing_to_do(self, anabranch, tmp_path, flags, code):
         (tmp_path / "inbox").mkdir()

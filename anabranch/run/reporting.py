@@ -62,7 +62,7 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         report.run_url = url_for("flow-run", context.flow_run.id) or ""
     report.seconds = round(seconds, 3)
     if len(report.errors) > run.tolerated(report.parts.total):
-        report.status = "partly_failed" if report.outputs else "failed"
+        report.status = "partly_failed" if report.stands else "failed"
     for warning in report.warnings[:MOST_LINES]:
         get_run_logger().warning("%s", warning)
     with page_of_the_run():
