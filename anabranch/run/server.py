@@ -24,6 +24,8 @@ _SERVER_SETTINGS = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
     # the usual one forgets at a restart who held a deployment's slots, which then stay taken for ever
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    # else the pages ask port 4200, whatever the server's own is, and stay blank; a path holds through tunnels, too
+    "PREFECT_SERVER_UI_API_URL": "/api",
     **_QUIET,
 }
 

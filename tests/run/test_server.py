@@ -139,6 +139,13 @@ def test_the_server_sends_no_telemetry_and_ignores_settings_for_another(home):
 
 
 @pytest.mark.server
+def test_the_pages_ask_the_server_that_they_come_from(home):
+    settings = call(f"{find_server(home).ui_url}/ui-settings")
+
+    assert settings["api_url"] == "/api"
+
+
+@pytest.mark.server
 @pytest.mark.faults
 def test_after_kill_9_the_next_call_starts_a_new_server_at_the_same_port(home):
     before = find_server(home)
