@@ -136,6 +136,7 @@ def _by_file(plan: Conversion) -> dict[int, list[Segment]]:
 def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequence[int]) -> Entry:
     """Write one output, and beside it the rows that were set aside; rows read = rows written + rows set aside."""
     options, files = plan.catalogue.options, [plan.catalogue.files[index] for index in group]
+    sources = plan.sources if options.combine else [file.source for file in files]  # combined, also those without a row
     ordered = [segment for index in group for segment in segments[index]]
     target = Path(plan.outputs[group[0]])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +150,7 @@ def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequenc
         left = os.fstat(out.fileno())  # what was written here, whoever writes to the same name afterwards
     quarantine = _publish_quarantine(target, [*aside(group)], ordered)
     return Entry(
-        key=output_key(code_key(), [file.source for file in files], options),
+        key=output_key(code_key(), sources, options),
         output=str(target),
         size=left.st_size,
         modified_ns=left.st_mtime_ns,

@@ -238,6 +238,19 @@ def test_combined_sources_share_one_schema(tmp_path):
     ]
 
 
+def test_combined_a_second_run_has_nothing_to_do_though_one_source_is_empty(tmp_path, numbers):
+    (tmp_path / "none.csv").touch()
+
+    def run():
+        sources = [tmp_path / "none.csv", numbers]
+        report = convert(sources, tmp_path / "all.parquet", work_dir=tmp_path / "w", combine=True)
+        return report.items["converted"], report.items["unchanged"]
+
+    assert [run(), run()] == [(1, 0), (0, 1)]
+    (tmp_path / "none.csv").write_bytes(b"id\n1\n")
+    assert run() == (2, 0)
+
+
 def test_combined_a_source_that_fails_leaves_no_half_output(tmp_path, numbers):
     (tmp_path / "bad.csv").write_bytes(b'a\n"open\n')
 
