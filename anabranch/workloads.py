@@ -61,7 +61,7 @@ CONVERT_FILES = Workload(
     check="anabranch.files.preview:check",
     preview="anabranch.files.preview:preview",
     example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
-    prepare="anabranch.arrow:without_pandas",
+    prepare="anabranch.arrow:set_up",
 )
 RUN_PIPELINE = Workload(
     name="run-pipeline",

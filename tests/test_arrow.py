@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
 MAKE = "import pyarrow as pa; pa.array([1]); import sys; print('pandas' in sys.modules)"
@@ -23,3 +25,17 @@ def test_pandas_can_be_imported_afterwards():
     )
 
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+@pytest.mark.parametrize(("environment", "pool"), [
+    ({}, "jemalloc" if "jemalloc" in pa.supported_memory_backends() else pa.default_memory_pool().backend_name),
+    ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system"),
+])  # fmt: skip
+def test_memory_comes_from_where_it_is_given_back_unless_the_environment_chose(environment, pool):
+    program = "from anabranch.arrow import pa, set_up; set_up(); print(pa.default_memory_pool().backend_name)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+
+    assert done.stdout.strip() == pool
