@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from anabranch.errors import SourceError
 from anabranch.spans import Span
 
 RAW = 2000  # characters of a bad row that are kept
+LONGEST = 64 << 20  # bytes of a record, which must fit into memory
 BLOCK = 8 << 20  # bytes of text; every block begins with the first record at or behind a multiple of this
 
 
@@ -68,6 +70,12 @@ class BadRow:
     value: str = ""
     expected: str = ""  # type of the column
     found: str = ""  # type of the value
+
+
+def require_bounded(size: int, record: str, remedy: str) -> None:
+    """Raise SourceError where a record, of which so many bytes are known, is too long; `record` says which it is."""
+    if size > LONGEST:
+        raise SourceError("record-too-long", f"{record} is longer than {LONGEST >> 20} MiB", remedy)
 
 
 def without(block: bytes, bad: Iterable[BadRow]) -> bytes:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from anabranch.batches import contiguous, part_count
-from anabranch.errors import AnabranchError, SourceError, Stopped, as_ours
+from anabranch.errors import AnabranchError, Stopped, as_ours
 from anabranch.files.compression import codecs
 from anabranch.files.delimited import quotes
 from anabranch.files.listing import Listing, unpacked
-from anabranch.files.model import BLOCK, Look, Source
+from anabranch.files.model import BLOCK, Look, Source, require_bounded
 from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.files.reading import cuttable, look_at
 from anabranch.files.sources import require_unchanged
@@ -20,6 +20,7 @@ from anabranch.storage import fingerprint
 _LOOK_SECONDS = 0.01  # per file
 _SCAN_RATE = 800e6  # bytes that one core scans for quotes in a second
 _BIG = 4  # blocks; a longer delimited file is scanned by several parts
+_PIECE = 1 << 20  # bytes of a line that are read at once
 _RANGE = 16  # blocks that one part scans
 
 
@@ -137,12 +138,21 @@ def line_cuts(raw: IO[bytes], start: int, size: int, block: int) -> tuple[int, .
     """
     cuts = [start]
     for nominal in range(block, size, block):
-        raw.seek(nominal - 1)
-        if len(raw.readline(quotes.LONGEST)) == quotes.LONGEST:
-            reason = f"the line at byte {nominal - 1} is longer than {quotes.LONGEST >> 20} MiB"
-            raise SourceError("record-too-long", reason, "If the file is one JSON text, say so with --format json.")
-        cuts.append(max(raw.tell(), start))
+        cuts.append(cuts[-1] if cuts[-1] >= nominal else _line_end(raw, cuts[-1], nominal - 1))
     return (*cuts, size)
+
+
+def _line_end(raw: IO[bytes], before: int, at: int) -> int:
+    """Give the place behind the line that holds the byte `at`, and begins at or behind `before`, where one begins."""
+    raw.seek(at)
+    while (piece := raw.readline(_PIECE)) and not piece.endswith(b"\n"):
+        require_bounded(raw.tell() - at, f"the line at byte {at}", quotes.ONE_TEXT)
+    end = raw.tell()
+    if end - at > BLOCK:  # else it is no longer than two blocks
+        raw.seek(before)
+        begin = before + raw.read(at - before).rfind(b"\n") + 1
+        require_bounded(end - begin, f"the record that begins at byte {begin}", quotes.ONE_TEXT)
+    return end
 
 
 def _part(index: int, glances: Sequence[Glance], options: ReadOptions) -> LookPart:

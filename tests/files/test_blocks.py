@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
-from anabranch.files.delimited import quotes
+from anabranch.files import model
 from anabranch.files.delimited.blocks import blocks
 from anabranch.files.model import Dialect, Look
 from tests.files.test_quotes import TEXTS, cuts_of, expected_cuts, record_begins
@@ -70,7 +70,7 @@ def test_a_quote_that_is_never_closed_is_an_error_that_names_its_row():
 
 
 def test_an_odd_quote_in_a_long_stream_is_an_error_soon(monkeypatch):
-    monkeypatch.setattr(quotes, "LONGEST", 1 << 16)
+    monkeypatch.setattr(model, "LONGEST", 1 << 16)
     stream = io.BytesIO(b'1,"' + b"22,33\n" * 100_000)
 
     with pytest.raises(SourceError, match="byte 0 is longer than"):

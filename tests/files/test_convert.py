@@ -304,7 +304,7 @@ def test_the_types_do_not_depend_on_which_blocks_are_parsed_in_one_go(tmp_path, 
 
 
 def test_json_without_line_ends_is_refused_in_bounded_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("anabranch.files.delimited.quotes.LONGEST", 1 << 12)
+    monkeypatch.setattr("anabranch.files.model.LONGEST", 1 << 12)
     cut_small(monkeypatch, 1000, part_seconds=1)
     source = tmp_path / "one.jsonl"
     source.write_bytes(b'{"a":1}\n' + b'{"a":1}' * 2000)
@@ -312,6 +312,31 @@ def test_json_without_line_ends_is_refused_in_bounded_memory(tmp_path, monkeypat
     report = convert(source, tmp_path / "out", work_dir=tmp_path / "w")
 
     assert [error.code for error in report.errors] == ["record-too-long"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("some.csv", 'a,b\n1,x\n2,"{}"\n3,z\n'),
+        ("some.jsonl", '{{"a":1}}\n{{"a":2,"b":"{}"}}\n{{"a":3}}\n'),
+        ("some.json", '[{{"a":1}},{{"a":2,"b":"{}"}},{{"a":3}}]'),
+    ],
+)
+def test_a_record_may_be_as_long_as_the_limit_and_no_longer(tmp_path, monkeypatch, name, text, packed):
+    limit = 1 << 12
+    monkeypatch.setattr("anabranch.files.model.LONGEST", limit)
+    monkeypatch.setattr("anabranch.files.json.array._PIECE", 100)
+    cut_small(monkeypatch, 1000, part_seconds=1)
+
+    def codes(size):
+        filled = text.format("x" * size).encode()
+        source = tmp_path / (f"{name}.gz" if packed else name)
+        source.write_bytes(gzip.compress(filled) if packed else filled)
+        return [error.code for error in convert(source, tmp_path / "out", work_dir=tmp_path / "w").errors]
+
+    assert codes(limit - 50) == []
+    assert codes(limit) == ["record-too-long"]
 
 
 def test_a_bad_row_of_a_json_array_has_a_number_but_no_place_in_the_text(tmp_path):

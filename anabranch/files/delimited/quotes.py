@@ -17,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anabranch.errors import SourceError
-from anabranch.files.model import BLOCK, Dialect, Look
+from anabranch.files.model import BLOCK, Dialect, Look, require_bounded
 
 WINDOW = 1 << 16  # bytes at the ends of a range that are looked at first
-LONGEST = 64 << 20  # bytes of a record; where a quote is never closed, the rest of the file would be one
+
+
+_CLOSE = "Look for a quote there that is never closed; if quotes have no meaning in this file, say so with --quote ''."
+ONE_TEXT = "If the file is one JSON text, say so with --format json."
 
 
 class State(IntEnum):
@@ -189,6 +192,7 @@ class Cutter:
 
     def __init__(self, look: Look, start: int = 0) -> None:
         self._data = max(look.data_start, start)
+        self._remedy = _CLOSE if look.dialect else ONE_TEXT
         self._at = self._begin = start  # of the next range, and of the record in which it begins
         self._state = State.PLAIN
 
@@ -197,7 +201,8 @@ class Cutter:
         passage = found.passages[self._state]
         stop = self._at + found.size
         first = passage.first if self._at > self._data else self._data - self._at
-        self._bound((stop if passage.first < 0 else self._at + passage.first) - self._begin)
+        end = stop if passage.first < 0 else self._at + passage.first
+        require_bounded(end - self._begin, f"the record that begins at byte {self._begin}", self._remedy)
         self._begin = self._begin if passage.last < 0 else self._at + passage.last
         self._at, self._state = stop, passage.state
         return first if 0 <= first < found.size else None
@@ -216,15 +221,6 @@ class Cutter:
                 f"the text ends within a quoted cell: in {place}which begins at byte {self._begin}, a quote is never "
                 "closed",
                 "Close the quote; if quotes have no meaning in this file, say so with --quote ''.",
-            )
-
-    def _bound(self, size: int) -> None:
-        if size > LONGEST:
-            raise SourceError(
-                "record-too-long",
-                f"the record that begins at byte {self._begin} is longer than {LONGEST >> 20} MiB",
-                "Look for a quote there that is never closed; if quotes have no meaning in this file, say so "
-                "with --quote ''.",
             )
 
 

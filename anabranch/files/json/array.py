@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anabranch.errors import SourceError
-from anabranch.files.model import BLOCK
-
-LONGEST = 64 << 20  # bytes of one record
+from anabranch.files.model import BLOCK, require_bounded
 
 _PIECE = 1 << 20  # bytes scanned at once: more would leave the processor's cache
 _BOM = b"\xef\xbb\xbf"
@@ -197,14 +195,17 @@ def _texts(stream: IO[bytes]) -> Iterator[bytes]:
 
 def _blocks(texts: Iterable[bytes], size: int) -> Iterator[bytes]:
     begin, held = 0, bytearray()
+    rows = last = 0  # lines that ended, and where the next one begins, in all lines
     for text in texts:
+        at, end = begin + len(held), text.find(b"\n")
+        require_bounded(at + (end if end >= 0 else len(text)) - last, f"row {rows + 1}", "Leave it out, or cut it up.")
+        if end >= 0:
+            rows, last = rows + text.count(b"\n"), at + text.rfind(b"\n") + 1
         held += text
         while end := _end_of_block(held, begin, size):
             yield bytes(held[:end])
             del held[:end]
             begin += end
-        if len(held) > size + LONGEST:
-            raise _refused(f"a record is longer than {LONGEST >> 20} MiB", begin)
     if held.strip():
         yield bytes(held)
 
