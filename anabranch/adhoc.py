@@ -58,13 +58,11 @@ def _imported(flow: str) -> Any:
 
 
 def _run(flow: Any, parameters: dict[str, Any], terminal: Terminal) -> Any:
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
+    from anabranch.run.lean import call
     from anabranch.run.progress import listening
 
-    # the heartbeat tells a supervisor that the process lives; this run has none, and would wait a second for its end
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), listening(terminal.show):
-        return flow(**parameters, return_state=True)
+    with listening(terminal.show):
+        return call(flow, parameters)
 
 
 def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:

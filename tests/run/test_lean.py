@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+
+from anabranch.config import RunOptions
+from anabranch.files.options import ConvertOptions
+
+PARAMETERS = {
+    "source": ["a.csv"],
+    "output": None,
+    "options": ConvertOptions(to="jsonl", schema="schema.json"),
+    "run": RunOptions(workers=2),
+}
+
+
+@pytest.mark.server
+def test_the_page_of_the_run_shows_the_parameters_as_prefect_itself_would(prefect_server):
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+
+    from anabranch.run.lean import call
+
+    @flow
+    def convert(source: list[str], output: str | None, options: ConvertOptions, run: RunOptions):
+        return source, output, options, run
+
+    state = call(convert, PARAMETERS)
+    with get_client(sync_client=True) as client:
+        shown = client.read_flow_run(state.state_details.flow_run_id).parameters
+
+    assert state.result() == tuple(PARAMETERS.values())
+    assert shown == convert.serialize_parameters(PARAMETERS)
+    assert shown["options"]["schema"].endswith("schema.json")
+
+
+@pytest.mark.server
+def test_a_call_leaves_the_flow_itself_as_it_was(prefect_server):
+    from prefect import flow
+    from prefect.exceptions import ParameterTypeError
+
+    from anabranch.run.lean import call
+
+    @flow
+    def double(number: int):
+        return 2 * number
+
+    assert call(double, {"number": 2}).result() == 4
+    with pytest.raises(ParameterTypeError):
+        double("two")
+
+
+@pytest.mark.server
+def test_a_call_imports_neither_fastapi_nor_the_old_pydantic(prefect_server):
+    code = """
+import sys
+from prefect import flow
+from anabranch.run.lean import call
+call(flow(lambda: None, name="nothing"), {}).result()
+print(*{"fastapi", "pydantic.v1"}.intersection(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert done.stdout.strip() == b""
