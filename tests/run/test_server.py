@@ -251,6 +251,8 @@ def test_our_processes_use_our_folder_with_our_server_and_the_users_with_theirs(
     assert "PREFECT_HOME" not in theirs
     assert ours["PREFECT_API_URL"] != theirs["PREFECT_API_URL"]
     assert ours["DO_NOT_TRACK"] == theirs["DO_NOT_TRACK"] == "1"
+    assert len(ssl.create_default_context(cafile=ours["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()) == 1
+    assert "PREFECT_API_SSL_CERT_FILE" not in theirs
 
 
 def test_a_busy_server_is_asked_again_and_a_refusal_is_told_with_its_reason(monkeypatch):
