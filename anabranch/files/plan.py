@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from anabranch.files.delimited import quotes
 from anabranch.files.manifest import Entry
 from anabranch.files.model import BLOCK, BadRow, Source
 from anabranch.files.options import ConvertOptions
-from anabranch.files.reading import with_types
+from anabranch.files.reading import rows_before, with_types
 from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
 from anabranch.files.types.schema import load_schema, settle, unify
@@ -197,7 +198,7 @@ def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File
         raise SourceError("source-unreadable", "nobody looked at its begin", "Run the same command again.")
     if scannable(look):
         scans = [scan for one in seen for scan in one.scans]
-        cuts = quotes.boundaries(scans, look, source.text_size, BLOCK)
+        cuts = quotes.boundaries(scans, look, source.text_size, BLOCK, partial(rows_before, source, look))
     units = len(look.units) or max(len(cuts) - 1, 1)
     look = look if given is None else with_types(look, given)
     return File(source, look, units, cuts, look.schema, look.schema)

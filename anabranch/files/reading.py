@@ -9,13 +9,12 @@ from typing import IO, Protocol, Self
 
 import pyarrow as pa
 
-from anabranch.errors import SourceError
+from anabranch.errors import AnabranchError, SourceError
 from anabranch.files import remote
 from anabranch.files.columnar import reading as columnar
 from anabranch.files.compression import codecs
-from anabranch.files.delimited import dialect
+from anabranch.files.delimited import blocks, dialect
 from anabranch.files.delimited import parsing as delimited
-from anabranch.files.delimited.blocks import blocks
 from anabranch.files.foreign import reading as foreign
 from anabranch.files.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.files.json import array as json_array
@@ -173,7 +172,7 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
                     yield TextChunk(block=block, unit=unit, look=look, options=options)
                 return
             offset = look.data_start
-            for unit, block in enumerate(blocks(text, look, block=BLOCK)):
+            for unit, block in enumerate(blocks.blocks(text, look, block=BLOCK)):
                 yield TextChunk(block=block, offset=offset, unit=unit, look=look, options=options)
                 offset += len(block)
 
@@ -197,6 +196,13 @@ def opened(source: Source, codec: str) -> IO[bytes]:
 def cuttable(look: Look) -> bool:
     """Whether blocks of the file can be read each on its own."""
     return not look.codec and look.encoding == "utf-8" and look.format in (*DELIMITED, "jsonl")
+
+
+def rows_before(source: Source, look: Look, stop: int) -> int | None:
+    """Count the rows of delimited text before the record that begins at a byte; None where that cannot be known."""
+    with suppress(AnabranchError, OSError), codecs.open_text(source, look.codec, look.encoding) as text:
+        return blocks.rows_before(text, look, stop)
+    return None
 
 
 def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.RecordBatch]:

@@ -140,8 +140,8 @@ BAD_INPUTS = [
     BadInput("10 NUL in a cell", text("id,name\n1,a\0b\n"), rows=1, values=[{"id": 1, "name": "a\0b"}], warns="NUL"),
     BadInput("11 quoted newlines", stored("12_quoted_nl.csv"), rows=2, values=QUOTED),
     BadInput("11 quoted newlines in every block", late('1,"a\nb"\n', line='{0},"a\n{0}"\n'), rows=LATE, types=NAMES),
-    BadInput("12 quote open at the end", late('1,"open'), code="unclosed-quote", says=("begins at byte 237796",)),
-    BadInput("12b quote open in the middle", text(UNCLOSED), code="unclosed-quote", says=("begins at byte 16",)),
+    BadInput("12 quote open at the end", late('1,"open'), code="unclosed-quote", says=(f"row {LATE}, ", "byte 237796")),
+    BadInput("12b quote open in the middle", text(UNCLOSED), code="unclosed-quote", says=("row 3, ", "byte 16")),
     BadInput("13 byte order mark", stored("14_bom.csv"), rows=1, values=ONE),
     BadInput("13 UTF-16", text(PLAIN.encode("utf-16")), rows=2, values=TWO),
     BadInput(

@@ -9,7 +9,7 @@ from anabranch.errors import SourceError
 from anabranch.files import model
 from anabranch.files.delimited.blocks import blocks
 from anabranch.files.model import Dialect, Look
-from tests.files.test_quotes import TEXTS, cuts_of, expected_cuts, record_begins
+from tests.files.test_quotes import TEXTS, cuts_of, record_begins
 
 
 class Trickle(io.RawIOBase):
@@ -40,18 +40,6 @@ def test_a_stream_is_cut_where_a_file_is(text, block, newline, data):
         assert b"".join(expected) == text[start:]
 
 
-@given(TEXTS, st.integers(1, 40), st.data())
-def test_a_stream_may_begin_with_any_record(text, block, data):
-    begins, _, unclosed = record_begins(text)
-    start = data.draw(st.sampled_from([*begins, 0]))
-    cuts = None if unclosed else expected_cuts(text, block)
-    if cuts:
-        begin = [start, *cuts[start // block + 1 :]]
-        rest = list(blocks(io.BytesIO(text[start:]), Look("csv", dialect=Dialect()), start, block))
-
-        assert rest == [text[one:two] for one, two in pairwise(begin)]
-
-
 @given(st.lists(st.sampled_from([b'{"a": "', b"\n", b"\r", b'"}', b"}"])).map(b"".join), st.integers(1, 20))
 def test_json_lines_are_cut_at_line_ends_alone(text, block):
     expected, place = [b""] * -(-len(text) // block), 0
@@ -67,6 +55,15 @@ def test_a_quote_that_is_never_closed_is_an_error_that_names_its_row():
 
     with pytest.raises(SourceError, match="row 2, which begins at byte 8, a quote is never closed"):
         list(blocks(io.BytesIO(b'a,b\n1,2\n3,"4\n5,6\n7,8\n'), look))
+
+
+@pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf", b"a,b\n"])
+def test_the_row_is_counted_through_all_blocks_without_blank_lines(head):
+    rows = b"".join(b'%d,"two\nlines ""%d"""\r\n\r\n' % (number, number) for number in range(100))
+    look = Look("csv", dialect=Dialect(), data_start=len(head))
+
+    with pytest.raises(SourceError, match=f"row 101, which begins at byte {len(head + rows)}, a quote"):
+        list(blocks(io.BytesIO(head + rows + b'1,"2\n3,4\n'), look, block=64))
 
 
 def test_an_odd_quote_in_a_long_stream_is_an_error_soon(monkeypatch):

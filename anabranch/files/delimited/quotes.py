@@ -8,7 +8,7 @@ scans joined afterwards. That is exact, with bare quotes (5" pipe), too.
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import IO
@@ -21,6 +21,8 @@ from anabranch.files.model import BLOCK, Dialect, Look, require_bounded
 
 WINDOW = 1 << 16  # bytes at the ends of a range that are looked at first
 
+
+RowsBefore = Callable[[int], int | None]  # counts the rows of data before a byte, where that can be known
 
 _CLOSE = "Look for a quote there that is never closed; if quotes have no meaning in this file, say so with --quote ''."
 ONE_TEXT = "If the file is one JSON text, say so with --format json."
@@ -190,10 +192,10 @@ def scan_range(raw: IO[bytes], start: int, size: int, look: Look, block: int = B
 class Cutter:
     """Join the scans of consecutive ranges, and tell where the blocks of the text begin."""
 
-    def __init__(self, look: Look, start: int = 0) -> None:
-        self._data = max(look.data_start, start)
+    def __init__(self, look: Look) -> None:
+        self._data = look.data_start
         self._remedy = _CLOSE if look.dialect else ONE_TEXT
-        self._at = self._begin = start  # of the next range, and of the record in which it begins
+        self._at = self._begin = 0  # of the next range, and of the record in which it begins
         self._state = State.PLAIN
 
     def add(self, found: Scan) -> int | None:
@@ -207,31 +209,29 @@ class Cutter:
         self._at, self._state = stop, passage.state
         return first if 0 <= first < found.size else None
 
-    @property
-    def unclosed(self) -> bool:
-        """Whether the text so far ends within a quoted cell."""
-        return self._state is State.QUOTED
-
-    def finish(self, row: int = 0) -> None:
-        """Raise SourceError if the text ends within a quoted cell; `row` is the number of its last row, if known."""
-        if self.unclosed:
-            place = f"row {row}, " if row else "the record "
+    def finish(self, rows_before: RowsBefore) -> None:
+        """Raise SourceError if the text ends within a quoted cell."""
+        if self._state is State.QUOTED:
+            rows = rows_before(self._begin)
+            place = "the record" if rows is None else f"row {rows + 1},"
             raise SourceError(
                 "unclosed-quote",
-                f"the text ends within a quoted cell: in {place}which begins at byte {self._begin}, a quote is never "
+                f"the text ends within a quoted cell: in {place} which begins at byte {self._begin}, a quote is never "
                 "closed",
                 "Close the quote; if quotes have no meaning in this file, say so with --quote ''.",
             )
 
 
-def boundaries(scans: Iterable[Scan], look: Look, size: int, block: int = BLOCK) -> tuple[int, ...]:
+def boundaries(
+    scans: Iterable[Scan], look: Look, size: int, block: int = BLOCK, rows_before: RowsBefore = lambda _: None
+) -> tuple[int, ...]:
     """Give where each block begins, and the size of the text, from the scans of every `block` bytes of it.
 
     SourceError where a record is too long, or where the text ends within a quoted cell.
     """
     cutter = Cutter(look)
     firsts = [cutter.add(found) for found in scans]
-    cutter.finish()
+    cutter.finish(rows_before)
     cuts = [size]
     for k, first in reversed(list(enumerate(firsts))):
         cuts.append(cuts[-1] if first is None else k * block + first)
