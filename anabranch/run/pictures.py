@@ -1,36 +1,61 @@
 """Bar charts of a run's figures as pictures that stand in the page itself: no file, no server."""
 
 import base64
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from html import escape
 
-MOST_BARS = 30
-LONGEST_NAME = 40  # characters; of a longer one its end is shown
-_BAR, _GAP, _LABELS, _WIDTH = 18, 6, 260, 420  # pixels: height of a bar, space below it, space for names, longest bar
+MOST_BARS = 20
+LONGEST_NAME = 36  # characters; a longer one loses its middle, since names differ at either end
+_BAR, _GAP, _LABELS, _WIDTH, _NUMBERS = 16, 6, 270, 340, 90  # pixels; 700 wide, as is the column of the page
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
-def bars(title: str, figures: Mapping[str, int]) -> str:
-    """Draw one bar for each figure, the longest first, as a data URL of an SVG picture; the rest is one bar more."""
+def plainly(number: int) -> str:
+    """Write a count for people: 12,000."""
+    return f"{number:,}"
+
+
+def in_bytes(number: int) -> str:
+    """Write a number of bytes for people: 334.5 kB."""
+    power = min((len(str(number)) - 1) // 3, len(_UNITS) - 1)
+    return f"{number / 1000**power:,.1f} {_UNITS[power]}" if power else f"{number} B"
+
+
+def bars(title: str, figures: Mapping[str, int], shown: Callable[[int], str] = plainly) -> str:
+    """Draw one bar for each figure, the longest first, as a data URL of an SVG picture; few words tell of the rest."""
     ordered = sorted(figures.items(), key=lambda item: -item[1])
-    shown = ordered[:MOST_BARS]
-    if rest := ordered[MOST_BARS:]:
-        shown.append((f"{len(rest)} others together", sum(number for _, number in rest)))
-    longest = max((number for _, number in shown), default=0) or 1
-    rows = "".join(_row(index, name, number, longest) for index, (name, number) in enumerate(shown))
-    height = 30 + len(shown) * (_BAR + _GAP)
+    drawn, rest = ordered[:MOST_BARS], [number for _, number in ordered[MOST_BARS:]]
+    longest = max((number for _, number in drawn), default=0) or 1
+    rows = [_row(index, name, number / longest, shown(number)) for index, (name, number) in enumerate(drawn)]
+    if rest:
+        rows.append(_text(_LABELS, _top(len(drawn)) + 12, f"and {len(rest):,} more with {shown(sum(rest))} together"))
+    width, height = _LABELS + _WIDTH + _NUMBERS, _top(len(rows)) + 4
     picture = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABELS + _WIDTH + 120}" height="{height}" '
-        f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
-        f'<text x="8" y="18" font-weight="bold">{escape(title)}</text>{rows}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+        + _text(8, 18, title, 'font-weight="bold"')
+        + "".join(rows)
+        + "</svg>"
     )
     return "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
 
 
-def _row(index: int, name: str, number: int, longest: int) -> str:
-    top, length = 28 + index * (_BAR + _GAP), max(1, _WIDTH * number // longest)
-    label = name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
+def _top(index: int) -> int:
+    return 30 + index * (_BAR + _GAP)
+
+
+def _row(index: int, name: str, share: float, number: str) -> str:
+    top, length = _top(index), math.ceil(_WIDTH * share)  # one pixel at least for what is there at all
+    half = LONGEST_NAME // 2
+    label = name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
     return (
-        f'<text x="{_LABELS - 8}" y="{top + 13}" text-anchor="end">{escape(label)}</text>'
-        f'<rect x="{_LABELS}" y="{top}" width="{length}" height="{_BAR}" fill="#2a6fdb"/>'
-        f'<text x="{_LABELS + length + 6}" y="{top + 13}">{number:,}</text>'
+        _text(_LABELS - 8, top + 12, label, 'text-anchor="end"')
+        + f'<rect x="{_LABELS}" y="{top}" width="{length}" height="{_BAR}" fill="#2a6fdb"/>'
+        + _text(_LABELS + length + 6, top + 12, number)
     )
+
+
+def _text(left: int, base: int, text: str, style: str = "") -> str:
+    legal = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return f'<text x="{left}" y="{base}" {style}>{escape(legal)}</text>'

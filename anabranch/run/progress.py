@@ -44,8 +44,6 @@ class Progress:
         self.failed += bool(outcome.errors)
         self.cached += outcome.cached
         self.done_cost += outcome.part.cost
-        for error in outcome.errors:
-            get_run_logger().error("%s", error)
 
     def show(self) -> None:
         """Update the page, the log and the listener, where their time has come."""

@@ -4,12 +4,11 @@ import functools
 import inspect
 import os
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
-from prefect.artifacts import Artifact, ImageArtifact, MarkdownArtifact
+from prefect.artifacts import Artifact, MarkdownArtifact
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import TerminationSignal
@@ -19,12 +18,8 @@ from prefect.utilities.urls import url_for
 from anabranch.config import RunOptions
 from anabranch.errors import PartlyFailed, Stopped
 from anabranch.parts import Report
-from anabranch.run.pictures import bars
 from anabranch.run.progress import artifact_key, page_of_the_run
-
-MOST_LINES = 200  # errors or warnings on the run's page; the report's JSON has them all
-
-DRAWN = ("lines", "records", "rows", "bytes_in", "bytes_out")  # figures of a report's details that become pictures
+from anabranch.run.summary import MOST_LINES, summary
 
 SUPERVISED = "PREFECT__FLOW_RUN_ID"  # set for flow runs that a Prefect worker started
 
@@ -63,48 +58,25 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
     report.seconds = round(seconds, 3)
     if len(report.errors) > run.tolerated(report.parts.total):
         report.status = "partly_failed" if report.stands else "failed"
+    message = _message(report)
     for warning in report.warnings[:MOST_LINES]:
         get_run_logger().warning("%s", warning)
+    for error in report.errors[:MOST_LINES]:
+        get_run_logger().error("%s", error)
     with page_of_the_run():
-        data, text = report.model_dump(mode="json"), "\n".join(_markdown(report))
-        Artifact(type="json", key=artifact_key("report"), description=report.message, data=data).create()
-        MarkdownArtifact(key=artifact_key("summary"), markdown=text).create()
-        for name, figures in _pictured(report):
-            key = artifact_key(name.replace("_", "-"))
-            ImageArtifact(key=key, description=name, image_url=bars(name, figures)).create()
+        data = report.model_dump(mode="json")
+        Artifact(type="json", key=artifact_key("report"), description="everything, for programs", data=data).create()
+    with page_of_the_run():
+        MarkdownArtifact(key=artifact_key("summary"), description=report.message, markdown=summary(report)).create()
     if report.status in ("partly_failed", "failed"):
         name = "PartlyFailed" if report.status == "partly_failed" else "Failed"
-        return Failed(name=name, message=report.message, data=PartlyFailed(report))
-    return Completed(message=report.message, data=report)
+        return Failed(name=name, message=message, data=PartlyFailed(report))
+    return Completed(message=message, data=report)
 
 
-def _pictured(report: Report) -> Iterator[tuple[str, dict[str, int]]]:
-    """Give what is drawn: rows and bytes thing by thing, and the errors by their kind."""
-    for name in DRAWN:
-        if figures := {item: figures[name] for item, figures in report.details.items() if figures.get(name)}:
-            yield name, figures
-    if report.errors:
-        yield "errors", dict(Counter(error.code for error in report.errors))
-
-
-def _markdown(report: Report) -> Iterator[str]:
-    yield f"# {report.flow}: {report.status.replace('_', ' ')}"
-    yield f"\n{report.message} in {report.seconds:.1f} s.\n"
-    yield from _table(("", ""), [(name, f"{number:,}") for name, number in report.items.items()])
-    if report.details:  # one row of figures for each thing that the run worked on
-        heads = list(dict.fromkeys(head for figures in report.details.values() for head in figures))
-        rows = [(name, *(figures.get(head, "") for head in heads)) for name, figures in report.details.items()]
-        yield "\n## Details\n"
-        yield from _table(("", *heads), rows[:MOST_LINES])
-    for title, lines in (("Outputs", report.outputs), ("Errors", report.errors), ("Warnings", report.warnings)):
-        if lines:
-            yield f"\n## {title}\n"
-            yield from (f"- {line}" for line in lines[:MOST_LINES])
-            if len(lines) > MOST_LINES:
-                yield f"- … and {len(lines) - MOST_LINES} more: see the artifact `{report.flow}-report`"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    yield from ("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+def _message(report: Report) -> str:
+    """Say how the run ended with the first error's words, since a list of runs shows no more than that."""
+    if not report.errors:
+        return report.message
+    more = f" (and {len(report.errors) - 1:,} more)" if len(report.errors) > 1 else ""
+    return f"{report.message}. {report.errors[0]}{more}"

@@ -140,7 +140,7 @@ def test_a_part_of_which_an_item_failed_is_joined_listed_and_done_anew_by_the_ne
     state, outcomes, folder = run({"a": ["item", "ok"], "b": ["ok"]})
 
     assert state.name == "PartlyFailed"
-    assert state.message == "1 of 2 parts done, 1 failed"
+    assert state.message.startswith("1 of 2 parts done, 1 failed. a: ")
     assert [error.item for error in outcomes["a"].errors] == ["item 3"]
     assert (folder / "a.done").exists()
 

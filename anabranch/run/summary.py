@@ -1,0 +1,108 @@
+"""Tell a report as Markdown, for the run's page: what went wrong first, then pictures, tables and outputs."""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from anabranch.parts import Report
+from anabranch.run.pictures import bars, in_bytes, plainly
+
+MOST_LINES = 200  # of each list and table; the report's JSON has them all
+DRAWN = {  # figures of a report's details that become pictures
+    "lines": ("Lines", plainly),
+    "rows": ("Rows", plainly),
+    "failed_records": ("Failed records", plainly),
+    "rows_set_aside": ("Rows set aside", plainly),
+    "bytes_in": ("Bytes read", in_bytes),
+    "bytes_out": ("Bytes written", in_bytes),
+}
+OF_THE_RUN = ("auto", "state")  # details of the run as a whole, not of one of the things that it worked on
+
+
+def summary(report: Report) -> str:
+    """Write the page."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"# {report.flow}: {report.status.replace('_', ' ')}"
+    amounts = f"{in_bytes(report.bytes_in)} read, {in_bytes(report.bytes_out)} written"
+    yield f"\n{report.message} in {report.seconds:.1f} s; {amounts}.\n"
+    yield from _table(("", ""), [(_words(name), number) for name, number in report.items.items()])
+    yield from _list("Errors", report.errors)
+    yield from _picture("Errors by kind", Counter(error.code for error in report.errors), plainly)
+    yield from _list("Warnings", report.warnings)
+    yield from _details({name: figures for name, figures in report.details.items() if name not in OF_THE_RUN})
+    for name in OF_THE_RUN:
+        if name in report.details:
+            yield from _code(name, report.details[name])
+    yield from _list("Outputs", report.outputs)
+
+
+def _details(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Give pictures of the things that the run worked on, then one row of figures for each; noughts say nothing."""
+    if not details:
+        return
+    common = os.path.commonprefix(list(details))  # noqa: RUF071  names may be URLs; the next line cuts at a slash
+    folder = common[: common.rfind("/") + 1]  # said once, since it would take the room that the names need
+    things = {name.removeprefix(folder): figures for name, figures in details.items()}
+    heads = list(dict.fromkeys(head for figures in things.values() for head in figures if figures[head]))
+    yield "\n## Details"
+    for head, (title, shown) in DRAWN.items():
+        if head in heads:
+            yield from _picture(title, {name: numbers.get(head, 0) for name, numbers in things.items()}, shown)
+    yield ""
+    yield from _table(
+        (f"in {_plain(folder)}" if folder else "", *map(_words, heads)),
+        [(name, *(figures.get(head, "") for head in heads)) for name, figures in things.items()],
+    )
+
+
+def _picture(title: str, figures: Mapping[str, int], shown: Callable[[int], str]) -> Iterator[str]:
+    """Draw the figures; one bar alone would compare nothing."""
+    if len(figures) > 1:
+        yield f"\n![{title}]({bars(f'{title}: {shown(sum(figures.values()))}', figures, shown)})"
+
+
+def _code(title: str, content: Any) -> Iterator[str]:
+    lines = json.dumps(content, indent=2, ensure_ascii=False).splitlines()
+    yield f"\n## {title.capitalize()}\n\n```json"
+    yield from lines[:MOST_LINES]
+    yield "```"
+    yield from _rest(lines)
+
+
+def _list(title: str, lines: Sequence[Any]) -> Iterator[str]:
+    if lines:
+        yield f"\n## {title}\n"
+        yield from (f"- {_plain(str(line))}" for line in lines[:MOST_LINES])
+        yield from _rest(lines)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    yield _row(head)
+    yield "| --- |" + " ---: |" * (len(head) - 1)
+    yield from (_row(row) for row in rows[:MOST_LINES])
+    yield from _rest(rows)
+
+
+def _row(cells: tuple[Any, ...]) -> str:
+    shown = (plainly(cell) if isinstance(cell, int) else _plain(str(cell)) for cell in cells)
+    return "| " + " | ".join(shown) + " |"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _rest(lines: Sequence[Any]) -> Iterator[str]:
+    if len(lines) > MOST_LINES:
+        yield f"\n… and {len(lines) - MOST_LINES:,} more: see the JSON artifact, the report."
+
+
+def _plain(text: str) -> str:
+    """Let no character of a file's name or of an error's reason mean anything to Markdown, or to HTML."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", " ".join(text.split()))

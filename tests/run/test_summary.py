@@ -1,0 +1,138 @@
+"""The Markdown of a run's page, and the pictures in it."""
+
+import base64
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from anabranch.parts import ErrorLine, Report
+from anabranch.run.pictures import LONGEST_NAME, MOST_BARS, bars, in_bytes
+from anabranch.run.summary import MOST_LINES, summary
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(url):
+    """Give the picture's texts and the widths of its bars, the background left out."""
+    picture = ET.fromstring(base64.b64decode(url.removeprefix("data:image/svg+xml;base64,")))
+    widths = [int(bar.get("width")) for bar in picture.findall(f"{SVG}rect")[1:]]
+    return [text.text for text in picture.findall(f"{SVG}text")], widths
+
+
+def report_of(count, folder="/data/in/", **more):
+    details = {f"{folder}{index}.csv": {"rows": index, "bytes_in": 1000 * index} for index in range(count)}
+    return Report(flow="convert-files", details=details, **more)
+
+
+@pytest.mark.parametrize("count", [1, 12, MOST_BARS])
+def test_a_picture_has_one_bar_for_each_figure_the_longest_first(count):
+    texts, widths = drawn(bars("Rows", {f"{index}.csv": index + 1 for index in range(count)}))
+
+    assert texts[:3] == ["Rows", f"{count - 1}.csv", str(count)]
+    assert len(widths) == count
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_what_has_no_bar_of_its_own_is_told_in_words_lest_it_dwarf_the_others():
+    texts, widths = drawn(bars("Rows", {f"{index}.csv": 1000 for index in range(2000)}))
+
+    assert len(widths) == MOST_BARS
+    assert len(set(widths)) == 1
+    assert texts[-1] == "and 1,980 more with 1,980,000 together"
+
+
+def test_a_little_has_a_short_bar_and_nothing_has_none():
+    assert drawn(bars("Rows", {"full.csv": 5000, "little.csv": 1, "empty.csv": 0}))[1][1:] == [1, 0]
+
+
+def test_a_long_name_loses_its_middle():
+    label = drawn(bars("Rows", {"orders-2025-04-" + "x" * 50 + "-north.csv": 1}))[0][1]
+
+    assert len(label) == LONGEST_NAME
+    assert label.startswith("orders-2025-04-")
+    assert label.endswith("-north.csv")
+
+
+def test_any_name_makes_a_picture_that_can_be_read():
+    assert drawn(bars("<&>", {'a<b>&"c\x01\udcff.csv': 1}))[0][:2] == ["<&>", 'a<b>&"c\ufffd\ufffd.csv']
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (334_511, "334.5 kB"),
+        (2_292_544, "2.3 MB"),
+        (10**16, "10,000.0 TB"),
+    ],
+)
+def test_bytes_are_written_with_their_unit(number, text):
+    assert in_bytes(number) == text
+
+
+def test_the_folder_that_all_have_in_common_is_said_once():
+    text = summary(report_of(3))
+
+    assert "| in /data/in/ | rows | bytes in |" in text
+    assert "| 2.csv | 2 | 2,000 |" in text
+
+
+def test_rows_and_bytes_are_drawn_where_there_are_any():
+    pictures = dict(re.findall(r"!\[(.*?)\]\((.*?)\)", summary(report_of(3))))
+
+    assert {title: drawn(url)[0][0] for title, url in pictures.items()} == {
+        "Rows": "Rows: 3",
+        "Bytes read": "Bytes read: 3.0 kB",
+    }
+
+
+def test_one_file_alone_is_compared_with_nothing():
+    report = report_of(2)
+    del report.details["/data/in/0.csv"]
+
+    assert "![" not in summary(report)
+    assert "| 1.csv | 1 | 1,000 |" in summary(report)
+
+
+def test_a_column_of_noughts_is_left_out():
+    report = report_of(3)
+    for figures in report.details.values():
+        figures["rows_set_aside"] = 0
+
+    assert "| in /data/in/ | rows | bytes in |" in summary(report)
+
+
+def test_two_thousand_files_fill_no_more_than_a_page():
+    lines = summary(report_of(2000)).splitlines()
+
+    assert sum(line.startswith("| ") and ".csv" in line for line in lines) == MOST_LINES
+    assert "… and 1,800 more: see the JSON artifact, the report." in lines
+    assert sum(map(len, lines)) < 100_000
+
+
+def test_names_and_reasons_mean_nothing_to_markdown():
+    wrong = ErrorLine(code="bad-row", part="a_*b*.csv", reason="cell <b>1</b> |\nmore", remedy="Mend `it`.")
+    text = summary(Report(flow="convert-files", errors=[wrong]))
+
+    assert r"- a\_\*b\*.csv: cell \<b\>1\</b\> \| more. Mend \`it\`. \[bad-row\]" in text.splitlines()
+
+
+def test_errors_come_before_outputs_and_are_drawn_by_kind():
+    wrong = [ErrorLine(code=code, part="a.csv", reason="why", remedy="Mend it.") for code in ("x", "y", "x")]
+    text = summary(Report(flow="convert-files", errors=wrong, outputs=["/out/b.parquet"]))
+    (url,) = re.findall(r"!\[Errors by kind\]\((.*?)\)", text)
+
+    assert drawn(url)[0] == ["Errors by kind: 3", "x", "2", "y", "1"]
+    assert text.index("## Errors") < text.index("## Outputs")
+
+
+def test_a_pipelines_state_is_no_file():
+    report = report_of(2)
+    report.details["state"] = {"rows": 7, "towns": {"Bonn": [1]}}
+    text = summary(report)
+
+    assert '## State\n\n```json\n{\n  "rows": 7,' in text
+    assert "| in /data/in/ | rows | bytes in |" in text
