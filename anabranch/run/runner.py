@@ -140,6 +140,7 @@ def _shared_context() -> dict[str, Any]:
         # without its body, which no task needs, and which may not pickle, or name a module that workers do not have
         flow_run["flow"] = copy(flow_run["flow"])
         flow_run["flow"].fn = flow_run["flow"].__wrapped__ = _no_body
+    context["settings_context"] = cloudpickle.dumps(context["settings_context"])  # by which a worker knows them again
     return context
 
 

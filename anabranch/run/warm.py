@@ -1,7 +1,8 @@
 """What a Dask worker runs: one task under Prefect's engine, in settings and an API client that stay warm.
 
-Prefect would read all settings and build two API clients for each task, about 100 ms. Here every worker thread does it
-once per flow run, and each task runs in a copy of that context, so that nothing it sets reaches the next one.
+Prefect would read all settings and build two API clients for each task, about 100 ms. Here every worker process reads
+them once, every worker thread builds its client once per flow run, and each task runs in a copy of that context, so
+that nothing it sets reaches the next one.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from anabranch.run.stopping import mark_part
 WARM_RUNS = 4  # flow runs that one thread of a shared cluster keeps warm
 
 _thread = threading.local()
+_reading = threading.Lock()  # two threads that read the same settings would take twice as long
 
 
 def run_task(flow_run: bytes, task: bytes, call: bytes, upstream: list[bytes]) -> bytes:
@@ -42,15 +44,21 @@ class WarmRun:
 
     def __init__(self, flow_run: bytes) -> None:
         self.flow_run: dict[str, Any] = pickle.loads(flow_run)  # noqa: S301  from our own flow
-        settings = self.flow_run.pop("settings_context")
+        with _reading:
+            read = _settings(self.flow_run.pop("settings_context"))
         self.context = contextvars.copy_context()
-        self.context.run(SettingsContext(**settings).__enter__)
+        self.context.run(SettingsContext(profile=read.profile, settings=read.settings).__enter__)
         self._client = self.context.run(SyncClientContext)
         self.context.run(self._client.__enter__)
 
     def __del__(self) -> None:
         # when the thread ends or keeps other runs; the client itself may live on in what its run left behind
         self.context.run(self._client.__exit__, None, None, None)
+
+
+@lru_cache(maxsize=WARM_RUNS)
+def _settings(packed: bytes) -> SettingsContext:
+    return SettingsContext(**pickle.loads(packed))  # noqa: S301  from our own flow
 
 
 def _warm_run(flow_run: bytes) -> WarmRun:
