@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from anabranch.config import RunOptions, cores, first_fault, work_dir
 from anabranch.defaults import Defaults
 from anabranch.errors import AnabranchError
 from anabranch.files.convert import convert
-from anabranch.files.formats import CODEC_SUFFIXES
+from anabranch.files.formats import ending
 from anabranch.files.manifest import Entry, SourceEntry
 from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions
@@ -146,7 +146,8 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
     given = {**_reading(iterableargs or {}), **_writing(toiterableargs or {}), **options}
     try:
-        chosen = ConvertOptions(to=to_ext or _ending(pattern or ""), pattern=pattern, flatten=is_flatten, **given)
+        to = to_ext or ending((pattern or "").replace("{stem}", "stem"))  # a name that begins with a dot has no ending
+        chosen = ConvertOptions(to=to, pattern=pattern, flatten=is_flatten, **given)
         defaults = Defaults()
     except ValidationError as error:
         raise ValueError(": ".join(filter(None, first_fault(error)))) from None
@@ -157,15 +158,6 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     with _bar(shown=show_progress and not silent) as bar:
         conversion, entries = convert(job, _Watch(progress, bar))
     return _result(conversion, entries, time.time() - started)
-
-
-def _ending(pattern: str) -> str:
-    """Take the format from a pattern such as {stem}.csv.gz."""
-    name = PurePosixPath(pattern.rpartition("}")[2] or pattern)
-    inner = name.with_suffix("") if name.suffix.lower() in CODEC_SUFFIXES else name
-    codec = CODEC_SUFFIXES.get(name.suffix.lower(), "")
-    kind = (inner.suffix or inner.name).lstrip(".")
-    return f"{kind}.{codec}" if codec else kind
 
 
 def _reading(arguments: Mapping[str, Any]) -> dict[str, Any]:

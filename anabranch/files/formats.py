@@ -53,6 +53,13 @@ def engine_of(format_: str) -> str:
     return ENGINES.get(format_, "pyarrow" if format_ in FORMATS else "records")
 
 
+def ending(name: str) -> str:
+    """Name the format, and behind a dot the codec, that an output's name asks for: csv.gz for a.csv.gzip."""
+    path = PurePosixPath(name)
+    codec = CODEC_SUFFIXES.get(path.suffix.lower(), "")
+    return ".".join(filter(None, (uncompressed(path).suffix.lower().lstrip("."), codec)))
+
+
 def uncompressed(path: PurePosixPath) -> PurePosixPath:
     """Take the suffix of a codec from a name."""
     return path.with_suffix("") if path.suffix.lower() in CODEC_SUFFIXES else path

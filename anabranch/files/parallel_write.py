@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 from uuid import uuid4
@@ -16,12 +16,11 @@ import pyarrow as pa
 from anabranch.config import RunOptions, cores, work_dir
 from anabranch.defaults import Defaults
 from anabranch.errors import AnabranchError, SourceError, UsageError
-from anabranch.files.formats import uncompressed
 from anabranch.files.gathering import Blocks
 from anabranch.files.lanes import ClosedError, Lanes, weight_of
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.spool import Spool
-from anabranch.files.writing import SegmentWriter, join_segments, require_possible
+from anabranch.files.writing import SegmentWriter, join_segments, named_format, require_possible
 from anabranch.storage import fingerprint, published, refuse_special
 
 BUFFER = 64 << 20  # bytes that wait to be written
@@ -56,7 +55,7 @@ def parallel_write(
         destinations = [destinations]
     named = destinations if isinstance(destinations, Mapping) else {str(path): path for path in destinations}
     chosen = options or WriteOptions()
-    targets = {name: _Target(name, Path(path).absolute(), _format(Path(path), chosen)) for name, path in named.items()}
+    targets = {name: _target(name, Path(path), chosen) for name, path in named.items()}
     if len({target.path.resolve() for target in targets.values()}) < len(targets):
         raise UsageError("same-destination", "two destinations are one file", "Name each file once.")
     if workers is not None and workers < 1:
@@ -65,20 +64,10 @@ def parallel_write(
     return ParallelWriter(targets, threads, chosen, on_conflict, buffer_bytes)
 
 
-def _format(path: Path, options: WriteOptions) -> str:
-    """Take the format, with its codec, from a path's ending."""
-    inner = uncompressed(PurePosixPath(path))
-    codec = path.suffix if path.name != inner.name else ""
-    try:
-        to = WriteOptions(to=f"{inner.suffix}{codec}").to
-    except ValueError as error:
-        raise UsageError(
-            "destination-format",
-            f"nothing is written to a file that ends like {path.name!r}",
-            "Use .parquet or .csv.gz.",
-        ) from error
-    require_possible(to, options)
-    return to
+def _target(name: str, path: Path, options: WriteOptions) -> "_Target":
+    target = _Target(name, path.absolute(), named_format(path))
+    require_possible(target.to, options)
+    return target
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from anabranch.files.columnar.orc_writing import join_orc
 from anabranch.files.columnar.parquet_join import join_parquet
 from anabranch.files.columnar.parquet_writing import ParquetSegment
 from anabranch.files.compression.compressing import compressing
+from anabranch.files.formats import ending
 from anabranch.files.options import WriteOptions
 from anabranch.files.text_writing import TextSegment, join_text, text_head
 from anabranch.files.types.plain import cast_columns, flat_schema, flat_table, plain_schema
@@ -107,6 +108,18 @@ def join_segments(segments: Sequence[Path], out: IO[bytes], to: str, schema: pa.
         if kind == "arrow":
             return join_arrow(segments, plain, written)
         return join_orc(segments, plain, written, options.compression)
+
+
+def named_format(path: Path) -> str:
+    """Name the format, with its codec, that a path's ending asks for; UsageError where none is written so."""
+    try:
+        return WriteOptions(to=ending(path.name)).to
+    except ValueError as error:
+        raise UsageError(
+            "destination-format",
+            f"nothing is written to a file that ends like {path.name!r}",
+            "Use .parquet or .csv.gz.",
+        ) from error
 
 
 def require_possible(to: str, options: WriteOptions) -> None:

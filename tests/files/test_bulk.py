@@ -1,5 +1,7 @@
 """`anabranch.bulk_convert` with the arguments that iterabledata's users know: what each does, and what is refused."""
 
+import gzip
+
 import pytest
 
 import anabranch
@@ -50,3 +52,14 @@ def test_what_cannot_be_is_refused_before_anything_is_written(source, tmp_path, 
         anabranch.bulk_convert(source, tmp_path / "out", **{"to_ext": "csv", **arguments})
 
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["{stem}.jsonl", "{stem}.JSONL", "all.jsonl", "{parent}/{stem}.jsonl.gzip"])
+def test_the_ending_of_the_pattern_names_the_format(source, tmp_path, name):
+    (tmp_path / "out").mkdir()
+
+    anabranch.bulk_convert(source, tmp_path / "out", pattern=name, iterableargs={"delimiter": "|"})
+
+    (made,) = [path for path in (tmp_path / "out").iterdir() if path.name != "manifest.json"]
+    text = made.read_bytes()
+    assert (gzip.decompress(text) if made.suffix == ".gzip" else text).startswith(b'{"id":1,')

@@ -66,7 +66,10 @@ def test_every_record_arrives_once_and_each_threads_in_its_order(tmp_path, threa
             assert mine == [(index, value) for index, (where, value) in enumerate(writes) if where == place]
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.tsv", "a.jsonl", "a.json", "a.arrow", "a.orc", "a.csv.gz"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.parquet", "a.csv", "a.tsv", "a.jsonl", "a.json", "a.arrow", "a.orc", "a.csv.gz", "a.csv.gzip", "a.JSONL.zstd"],
+)
 def test_the_ending_names_the_format(tmp_path, name):
     from anabranch import parallel_read
 
@@ -77,7 +80,7 @@ def test_the_ending_names_the_format(tmp_path, name):
 
     with parallel_read(tmp_path / name) as reader:
         assert list(reader) == rows
-    assert (gzip.decompress if name.endswith("gz") else bytes)((tmp_path / name).read_bytes())
+    assert (gzip.decompress if name.endswith(("gz", "gzip")) else bytes)((tmp_path / name).read_bytes())
 
 
 def test_records_batches_and_tables_go_together(tmp_path):

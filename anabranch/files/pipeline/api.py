@@ -15,7 +15,7 @@ from anabranch.defaults import Defaults
 from anabranch.errors import SourceError
 from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.files.pipeline.decision import Decision
-from anabranch.files.pipeline.destination import destination_of, format_of
+from anabranch.files.pipeline.destination import destination_of
 from anabranch.files.pipeline.functions import reference_to
 from anabranch.files.pipeline.local import run_here
 from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
@@ -23,6 +23,7 @@ from anabranch.files.pipeline.origin import Origin, length_of, paths_of
 from anabranch.files.pipeline.step import Failure, FunctionError, Record, State, Step
 from anabranch.files.pipeline.stream import Stream
 from anabranch.files.pipeline.tally import Tally, Watcher
+from anabranch.files.writing import named_format
 from anabranch.parts import Job
 from anabranch.storage import published
 
@@ -169,7 +170,7 @@ def options_over_files(source: Any, destination: Any, step: Step, **options: Any
     if one_state or None in names.values() or paths_of(source) is None or not isinstance(destination, str | Path):
         return None
     on_error: OnError = "fail" if step.stop_at_error else "skip"
-    return PipelineOptions(**names, combine=True, to=format_of(Path(destination)), on_error=on_error, **options)
+    return PipelineOptions(**names, combine=True, to=named_format(Path(destination)), on_error=on_error, **options)
 
 
 def _over_files(source: Any, destination: Any, options: PipelineOptions, workers: int, tally: Tally) -> PipelineResult:

@@ -3,20 +3,19 @@
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
-from anabranch.files.formats import CODEC_SUFFIXES
 from anabranch.files.gathering import Blocks
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
 from anabranch.files.pipeline.step import identity
 from anabranch.files.types.schema import settle
 from anabranch.files.types.tables import fitted, folded
-from anabranch.files.writing import SegmentWriter, join_segments
+from anabranch.files.writing import SegmentWriter, join_segments, named_format
 from anabranch.storage import published
 
 
@@ -144,13 +143,5 @@ def destination_of(target: Any, batch_size: int, on_conflict: OnConflict) -> Des
     if target is None:
         return Nowhere()
     if isinstance(target, str | Path):
-        return InFile(Path(target), WriteOptions(to=format_of(Path(target))), on_conflict)
+        return InFile(Path(target), WriteOptions(to=named_format(Path(target))), on_conflict)
     return Written(target, batch_size)
-
-
-def format_of(path: Path) -> str:
-    """Name the format that a file's name asks for, such as parquet or jsonl.gz."""
-    name = PurePosixPath(path.name)
-    codec = CODEC_SUFFIXES.get(name.suffix.lower(), "")
-    kind = PurePosixPath(name.stem if codec else name).suffix.lower().lstrip(".")
-    return f"{kind}.{codec}" if codec else kind
