@@ -107,11 +107,11 @@ class Parser(Protocol):
 def look_at(source: Source, options: ReadOptions) -> Look:
     """Read the head of a file: its codec, format, dialect, columns and their least types."""
     with codecs.open_source(source) as raw:
-        start = raw.read(HEAD_BYTES)
+        start = raw.read(HEAD_BYTES + 1)  # the one tells whether there is more
     codec = codecs.sniff(start)
     if codec:
         with codecs.open_text(source, codec) as text:
-            start = text.read(HEAD_BYTES)
+            start = text.read(HEAD_BYTES + 1)
     if not start:
         raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
     kind = (
@@ -129,9 +129,12 @@ def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: by
     if kind not in TEXT:
         return foreign.look_foreign(partial(opened, source, codec), kind, options, _foreign_options(options))
     encoding = options.encoding or codecs.sniff_encoding(start)
-    with codecs.open_text(source, codec, encoding) as text:
-        head = text.read(min(max(options.head * _ROW_BYTES, HEAD_BYTES), _MOST_HEAD_BYTES))
-        whole = not text.read(1)
+    size = min(max(options.head * _ROW_BYTES, HEAD_BYTES), _MOST_HEAD_BYTES)
+    whole = len(start) <= HEAD_BYTES
+    head = start if whole else start[:HEAD_BYTES]
+    if encoding != "utf-8" or (size > HEAD_BYTES and not whole):
+        with codecs.open_text(source, codec, encoding) as text:
+            head, whole = text.read(size), not text.read(1)
     if kind in DELIMITED:
         return replace(dialect.look_delimited(head, whole, options, kind), encoding=encoding)
     return replace(jsonlines.look_json(head, whole, options), encoding=encoding)

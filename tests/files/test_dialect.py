@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError, UsageError
-from anabranch.files.delimited.dialect import look_delimited
-from anabranch.files.model import Look
+from anabranch.files.delimited.dialect import _rows, look_delimited
+from anabranch.files.delimited.rows import Rows
+from anabranch.files.model import Dialect, Look
 from anabranch.files.options import ReadOptions
 
 
@@ -184,3 +185,19 @@ def test_any_bytes_give_a_look_or_an_error_of_ours(text, header):
 
     assert 0 <= found.data_start <= len(text)
     assert found.schema.names == list(found.names)
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b",", b'"', b"\n", b"\r", b"\r\n"]), max_size=40), st.booleans(), st.integers(0, 3)
+)
+def test_the_first_lines_tell_the_first_rows_as_the_whole_text_does(pieces, header, head):
+    text, dialect, wanted = b"".join(pieces), Dialect(header=header), head + header
+    few, every = _rows(text, dialect, head), Rows(text, dialect)
+
+    def told(rows):
+        complete = len(rows.start) - (not rows.complete)
+        return min(complete, wanted), rows.newline, [part[:wanted].tolist() for part in (rows.start, rows.cells)]
+
+    assert told(few) == told(every)
+    assert [few.end(row) for row in range(told(few)[0])] == [every.end(row) for row in range(told(few)[0])]
+    assert (len(few.start) > 1) == (len(every.start) > 1)

@@ -31,7 +31,8 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
     if not body.strip(b"\r\n"):
         raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")
     dialect = _dialect(body, options, format)
-    rows = Rows(body, dialect)
+    rows = _rows(body, dialect, options.head)
+    dialect = replace(dialect, newline=rows.newline)
     known = len(rows.start) - int(not whole and not rows.complete)
     names, warnings = _names(rows, body, known, options)
     start = rows.end(0) if dialect.header else 0
@@ -87,14 +88,22 @@ def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
                 f"{mark!r} cannot be told from other text as delimiter or quote",
                 "Choose another ASCII character with --delimiter or --quote.",
             )
-    dialect = Dialect(told or _delimiter(_lines(body), quote, options.header), quote, header=options.header)
-    return replace(dialect, newline=Rows(body, dialect).newline)
+    delimiter = told or _delimiter(_lines(body, _SNIFFED), quote, options.header)
+    return Dialect(delimiter, quote, header=options.header)
 
 
-def _lines(body: bytes) -> bytes:
-    """Give the first lines, which are enough to tell the delimiter."""
+def _rows(body: bytes, dialect: Dialect, head: int) -> Rows:
+    """Find the rows: those of the first lines, where they hold the header, so many more and another, and else all."""
+    lines = _lines(body, 2 * head + 2) if dialect.header else body  # without, all tell how many columns there are
+    rows = Rows(lines, dialect)
+    enough = len(rows.start) > max(head, 1) + 1 and rows.newline == "\n"  # so that no row further on could tell more
+    return rows if enough or lines is body else Rows(body, dialect)
+
+
+def _lines(body: bytes, count: int) -> bytes:
+    """Give the first lines."""
     end = 0
-    for _ in range(_SNIFFED):
+    for _ in range(count):
         end = body.find(b"\n", end) + 1
         if not end:
             return body
