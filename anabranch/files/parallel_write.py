@@ -3,7 +3,7 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from anabranch.config import RunOptions, cores, work_dir
 from anabranch.defaults import Defaults
-from anabranch.errors import AnabranchError, SourceError, UsageError
+from anabranch.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.files.gathering import Blocks
+from anabranch.files.join import accounting
 from anabranch.files.lanes import ClosedError, Lanes, weight_of
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.spool import Spool
@@ -37,7 +38,7 @@ def parallel_write(
     """Write to files from any number of threads; use it as a context manager, and call its `write`.
 
     All files are published when the block ends well. When it raises, or anything fails, none is, and those that were
-    there before stay. Columns get the least types that hold all of their values.
+    there before stay; only where the system refuses a name after others were given is an error that tells which stand. Columns get the least types that hold all of their values.
 
     Args:
         destinations: Paths, whose endings name the formats, such as a.parquet or b.csv.gz; or names and their paths.
@@ -49,6 +50,7 @@ def parallel_write(
 
     Raises:
         UsageError: A destination cannot be written to, or two are one.
+        SourceError: From the end of the block: a column's values have no common type, or no record has a field.
 
     """
     if isinstance(destinations, str | Path):
@@ -147,22 +149,29 @@ class ParallelWriter:
             thread.join()
         if self._error:
             raise self._error
-        with ExitStack() as stack:
-            written = [stack.enter_context(self._published(target)) for target in self._targets.values()]
-            for out in written:  # a full disk is noticed before the first has its name
-                out.flush()
-                os.fsync(out.fileno())
+        stand: list[str] = []
+        try:
+            with ExitStack() as stack:
+                written = [stack.enter_context(self._published(target, stand)) for target in self._targets.values()]
+                for out in written:  # a full disk is noticed before the first has its name
+                    out.flush()
+                    os.fsync(out.fileno())
+        except Exception as error:
+            if stand:
+                raise _half_done(error, stand, self._targets) from error
+            raise
 
     @contextmanager
-    def _published(self, target: _Target) -> Iterator[IO[bytes]]:
+    def _published(self, target: _Target, stand: list[str]) -> Iterator[IO[bytes]]:
+        """Write a destination; note in `stand` when it has its name."""
         target.path.parent.mkdir(parents=True, exist_ok=True)
         with published(target.path) as out:
             segments, schema = [self._work_path(target, target.to)], self._schemas[target.name]
             rows = join_segments(segments, out, target.to, schema, self._options)
             if rows != self.rows[target.name]:
-                reason = f"{rows} of {self.rows[target.name]} rows were written"
-                raise SourceError("rows-lost", reason, "This is a defect: please report it.", target.name)
+                raise accounting(f"{target.name}: {rows} of {self.rows[target.name]} rows were written")
             yield out
+        stand.append(target.name)
 
     def _stop(self) -> None:
         for lanes in self._lanes:
@@ -195,13 +204,16 @@ class ParallelWriter:
         """Write a destination's rows with the types that they turned out to need."""
         to = self._targets[name].to
         spool.end()
+        schema = spool.schema("" if self._options.flatten else to)
+        if spool.rows and not len(schema):
+            raise SourceError("no-columns", "none of its records has a field", "Leave it out.", name)
         path = self._work_path(self._targets[name], to)
-        with SegmentWriter(path, to, spool.schema, self._options) as writer, Blocks(writer.write) as blocks:
-            for table in spool.tables():
+        with SegmentWriter(path, to, schema, self._options) as writer, Blocks(writer.write) as blocks:
+            for table in spool.tables(schema):
                 if lanes.closed:
                     raise ClosedError
                 blocks.add(table, 0)
-        self.rows[name], self._schemas[name] = spool.rows, spool.schema
+        self.rows[name], self._schemas[name] = spool.rows, schema
 
     def _fail(self, error: BaseException, name: str) -> None:
         if isinstance(error, AnabranchError):
@@ -213,3 +225,9 @@ class ParallelWriter:
 
     def _work_path(self, target: _Target, ending: str) -> Path:
         return self._folder / f"{fingerprint(target.name)}.{ending}"
+
+
+def _half_done(error: Exception, stand: Sequence[str], targets: Iterable[str]) -> TemporaryError:
+    left = ", ".join(name for name in targets if name not in stand)
+    reason = f"{error}; {', '.join(stand)} stand as written, and not {left}"
+    return TemporaryError("partly-published", reason, "Mend the cause, and write again.")

@@ -36,10 +36,9 @@ class Spool:
     ) -> None:
         self._file.close()
 
-    @property
-    def schema(self) -> pa.Schema:
-        """Give the least types that hold all rows, after `end`; text where no row had a value."""
-        return settle(self._needed)
+    def schema(self, to: str) -> pa.Schema:
+        """Give the least types that hold all rows in a format, after `end`; text where no row had a value."""
+        return settle(self._needed, to)
 
     def add(self, item: Any) -> None:
         """Append a record, a batch or a table; ConflictError where a column needs types that no one type holds."""
@@ -57,9 +56,9 @@ class Spool:
         """Note that no more rows come."""
         self._flush()
 
-    def tables(self) -> Iterator[pa.Table]:
-        """Give all rows in the order in which they came, as tables of the schema, after `end`."""
-        end, wanted = self._file.tell(), self.schema
+    def tables(self, wanted: pa.Schema) -> Iterator[pa.Table]:
+        """Give all rows in the order in which they came, as tables of such a schema, after `end`."""
+        end = self._file.tell()
         self._file.seek(0)
         while self._file.tell() < end:
             item = pickle.load(self._file)  # noqa: S301  our own work file

@@ -1,12 +1,14 @@
 """Many threads write to several files, which appear together at the end, or not at all."""
 
 import datetime as dt
+import errno
 import gzip
 import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anabranch import parallel_write
-from anabranch.errors import SourceError, UsageError
+from anabranch.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.files.options import WriteOptions
 from anabranch.files.spool import Spool
 from tests.held import held, more_than
@@ -157,6 +159,51 @@ def test_nothing_is_published_when_the_last_file_cannot_be(tmp_path):
     with pytest.raises(OSError, match="sub"):
         write()
     assert {path.name for path in tmp_path.iterdir()} == {"sub", "work"}
+
+
+def test_a_failure_between_the_names_tells_which_files_stand(tmp_path, monkeypatch):
+    paths, rename = [tmp_path / name for name in ("a.csv", "b.csv", "c.csv")], Path.rename
+    paths[0].write_text("before")
+
+    def refused(path, target):
+        if target == paths[0]:
+            raise OSError(errno.EIO, "the disk is failing")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(TemporaryError, match=r"disk is failing.*c.csv, .*b.csv stand as written, and not .*a.csv"):
+        write_all({path: [{"a": 1}] for path in paths})
+
+    assert [path.read_text() for path in paths] == ["before", 'a\n"1"\n', 'a\n"1"\n']
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "b.csv", "c.csv", "work"}
+
+
+def test_a_row_that_is_lost_on_the_way_is_a_defect_and_nothing_is_published(tmp_path, monkeypatch):
+    tables = Spool.tables
+    monkeypatch.setattr(Spool, "tables", lambda spool, schema: (each.slice(1) for each in tables(spool, schema)))
+
+    with pytest.raises(AnabranchError, match=r"a.csv: 1 of 2 rows .*\[accounting\]") as caught:
+        write_all({tmp_path / "a.csv": [{"a": 1}, {"a": 2}]})
+
+    assert type(caught.value) is AnabranchError
+    assert {path.name for path in tmp_path.iterdir()} == {"work"}
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.jsonl"])
+def test_records_without_any_field_have_no_place_in_a_file(tmp_path, name):
+    with pytest.raises(SourceError, match="no-columns"):
+        write_all({tmp_path / name: [{}, {}]})
+
+    assert {path.name for path in tmp_path.iterdir()} == {"work"}
+
+
+def test_a_record_without_fields_in_a_column_stays_one_in_json(tmp_path):
+    rows = [{"a": {}, "b": [{}]}, {"a": None, "b": None}]
+    for name in ("a.jsonl", "a.parquet"):
+        write_all({tmp_path / name: rows})
+
+    assert lines(tmp_path / "a.jsonl") == rows
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist() == [{"a": "{}", "b": ["{}"]}, {"a": None, "b": None}]
 
 
 def test_a_failure_reaches_the_threads_that_write(tmp_path):

@@ -14,7 +14,7 @@ def test_a_slice_of_a_batch_takes_no_more_place_than_its_own_rows(tmp_path):
         for start in range(0, 1000, 10):
             spool.add(batch.slice(start, 10))
         spool.end()
-        kept = [row["a"] for table in spool.tables() for row in table.to_pylist()]
+        kept = [row["a"] for table in spool.tables(spool.schema("")) for row in table.to_pylist()]
 
     assert kept == list(range(1000))
     assert (tmp_path / "spool").stat().st_size < batch.nbytes
@@ -26,7 +26,7 @@ def test_an_integer_that_is_no_double_is_a_conflict_in_a_column_of_doubles(tmp_p
             spool.add(pa.record_batch({"a": [value]}))
         spool.end()
         with pytest.raises(ConflictError):
-            list(spool.tables())
+            list(spool.tables(spool.schema("")))
 
 
 def test_what_is_nested_in_a_record_has_weight():
