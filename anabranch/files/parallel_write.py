@@ -38,7 +38,8 @@ def parallel_write(
     """Write to files from any number of threads; use it as a context manager, and call its `write`.
 
     All files are published when the block ends well. When it raises, or anything fails, none is, and those that were
-    there before stay; only where the system refuses a name after others were given is an error that tells which stand. Columns get the least types that hold all of their values.
+    there before stay; where the system refuses one a name after others have theirs, the error tells which stand.
+    Columns get the least types that hold all of their values.
 
     Args:
         destinations: Paths, whose endings name the formats, such as a.parquet or b.csv.gz; or names and their paths.
