@@ -185,7 +185,7 @@ def detach(url, state, tmp_path):
     )
 
     def run(*arguments):
-        command = [sys.executable, "-c", code, "parse-logs", *map(str, arguments), "--detach", "--json"]
+        command = [sys.executable, "-c", code, *map(str, arguments), "--detach", "--json"]
         environment = {**os.environ, "ANABRANCH_STATE_DIR": str(state)}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True)
         return json.loads(done.stdout)["run_id"]
@@ -196,7 +196,7 @@ def detach(url, state, tmp_path):
 def test_a_detached_command_is_carried_out_with_the_callers_paths(detach, url, tmp_path):
     shutil.copy(LOGS / "s01_basic.tar.bz2", tmp_path / "unit.tar.bz2")
 
-    run = detach("unit.tar.bz2", "--output", "out/report.txt", "--work-dir", "work")
+    run = detach("parse-logs", "unit.tar.bz2", "--output", "out/report.txt", "--work-dir", "work")
 
     assert awaited(url, run, "COMPLETED")["type"] == "COMPLETED"
     expected = (LOGS / "expected" / "s01_basic.tar.bz2.known.UTC.txt").read_bytes()
@@ -204,10 +204,25 @@ def test_a_detached_command_is_carried_out_with_the_callers_paths(detach, url, t
     assert (tmp_path / "work" / "anabranch" / "results").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("flow", "options"), [("convert-files", ["--to", "jsonl"]), ("run-pipeline", ["--function", "builtins:dict"])]
+)
+def test_each_flow_that_reads_data_files_takes_its_options_from_a_detached_command(
+    detach, url, tmp_path, flow, options
+):
+    (tmp_path / "a.csv").write_text("n\n7\n")
+    (tmp_path / "types.json").write_text('{"n": "string"}')
+
+    run = detach(flow, "a.csv", "out", *options, "--schema", "types.json", "--work-dir", "work")
+
+    assert awaited(url, run, "COMPLETED")["type"] == "COMPLETED"
+    assert (tmp_path / "out" / "a.jsonl").read_text() == '{"n":"7"}\n'
+
+
 def test_a_deployed_run_that_is_cancelled_leaves_no_report(detach, url, tmp_path):
     busy = flow(1) * 500_000  # every line is looked at: seconds of work
     (tmp_path / "unit.tar").write_bytes(tar_of({"messages.log": busy}))
-    run = detach("unit.tar", "--mode", "bw,known,sessions", "--output", "reports/", "--work-dir", "work")
+    run = detach("parse-logs", "unit.tar", "--mode", "bw,known,sessions", "--output", "reports/", "--work-dir", "work")
     assert any(list((tmp_path / "work").glob("anabranch/logs/*/.*.part")) for _ in patiently(60))
 
     call(f"{url}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}, "force": True})
