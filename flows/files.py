@@ -29,6 +29,7 @@ def convert_files(
 
     Args:
         source: Files, folders, glob patterns (** for folders at any depth), or URLs.
+            A deployment takes relative paths from the folder of its prefect.yaml.
         output: Folder for the outputs; one file when they are combined.
         options: What to write, and how to read the sources.
         run: How the run is carried out.

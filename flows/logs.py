@@ -28,6 +28,7 @@ def parse_logs(
 
     Args:
         source: Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.
+            A deployment takes relative paths from the folder of its prefect.yaml.
         output: File for one report, or folder for several. Default: a file in the work folder.
         options: Which reports to make, in which time zone, for which time.
         run: How the run is carried out.

@@ -34,6 +34,7 @@ def run_pipeline(
 
     Args:
         source: Files, folders, glob patterns (** for folders at any depth), or URLs.
+            A deployment takes relative paths from the folder of its prefect.yaml.
         output: Folder for the outputs; one file when they are combined.
         options: The function, how the sources are read, and what is written.
         run: How the run is carried out.

@@ -89,3 +89,9 @@ def test_the_command_finds_a_module_of_the_current_folder_also_in_new_processes(
     assert read_lines(tmp_path / "out" / "r.jsonl") == [{"id": 2 * number, "here": False} for number in range(3000)]
     assert refused.returncode == 2
     assert b"[function-missing]" in refused.stderr
+
+
+def test_the_form_begins_with_the_function():
+    from flows.pipeline import run_pipeline
+
+    assert next(iter(run_pipeline.parameters.definitions["PipelineOptions"]["properties"])) == "function"

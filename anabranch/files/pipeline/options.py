@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from anabranch.files.options import ConvertOptions
 from anabranch.files.pipeline.functions import code_of
@@ -14,7 +14,7 @@ Mode = Literal["auto", "thread", "process", "inline"]
 _REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
 
-class PipelineOptions(ConvertOptions):
+class FunctionOptions(BaseModel):
     """Which function is called for every record, and how."""
 
     function: Annotated[
@@ -25,10 +25,6 @@ class PipelineOptions(ConvertOptions):
             "What it returns is written; None drops the record.",
         ),
     ]
-    to: Annotated[
-        str,
-        Field(description="Format to write: jsonl, json, parquet, csv, tsv, arrow or orc, also compressed: jsonl.gz."),
-    ] = "jsonl"
     on_error: Annotated[
         OnError,
         Field(description="What to do with a record for which the function raises: fail, skip, or set it aside."),
@@ -47,7 +43,9 @@ class PipelineOptions(ConvertOptions):
     ] = None
     trigger: Annotated[
         str | None,
-        Field(pattern=_REFERENCE, description="Function called with the counts and the state at every --trigger-on."),
+        Field(
+            pattern=_REFERENCE, description="Function called with the counts and the state at every so many records."
+        ),
     ] = None
     trigger_on: Annotated[int, Field(ge=1, description="Records between two calls of the trigger.")] = 1000
     final: Annotated[
@@ -59,6 +57,22 @@ class PipelineOptions(ConvertOptions):
         Field(description="Where the function runs; auto measures the first records, and chooses."),
     ] = "auto"
     chunk_size: Annotated[int, Field(ge=1, description="Records of a batch, and of a table of results.")] = 1000
+
+    @field_validator("function", "init", "merge", "trigger", "final")
+    @classmethod
+    def _not_main(cls, reference: str | None) -> str | None:
+        if reference and reference.startswith("__main__:"):
+            raise ValueError("workers cannot import __main__; put the function into a module")
+        return reference
+
+
+class PipelineOptions(ConvertOptions, FunctionOptions):  # fields of the last base come first, in forms and in help
+    """Which function is called for every record, how the sources are read, and what is written."""
+
+    to: Annotated[
+        str,
+        Field(description="Format to write: jsonl, json, parquet, csv, tsv, arrow or orc, also compressed: jsonl.gz."),
+    ] = "jsonl"
 
     @property
     def code(self) -> str:
@@ -73,10 +87,3 @@ class PipelineOptions(ConvertOptions):
     def for_format(self, name: str) -> Self:  # noqa: ARG002  a function wants numbers as numbers, whatever is written
         """Give the options as they are for a source of this format: unchanged."""
         return self
-
-    @field_validator("function", "init", "merge", "trigger", "final")
-    @classmethod
-    def _not_main(cls, reference: str | None) -> str | None:
-        if reference and reference.startswith("__main__:"):
-            raise ValueError("workers cannot import __main__; put the function into a module")
-        return reference
