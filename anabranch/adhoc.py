@@ -1,6 +1,5 @@
 """Run a flow in this process for a person or a script: server, progress, summary, exit code."""
 
-import gc
 import os
 import shutil
 import signal
@@ -33,7 +32,7 @@ def run_flow(request: "Request") -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     with terminal:
-        state = _run(_imported(request.workload.flow), request.parameters, terminal)
+        state = _run(load(request.workload.flow), request.parameters, terminal)
     report, error = _reported(request.workload.name, state)
     if "json" in request.flags:
         print(report.model_dump_json(indent=2))
@@ -45,16 +44,6 @@ def run_flow(request: "Request") -> int:
     if report.status == "nothing_to_do" and "error_on_empty" in request.flags:
         return NOTHING_TO_DO
     return as_ours(error).exit_code if error else EXIT_CODES[report.status]
-
-
-def _imported(flow: str) -> Any:
-    """Import the flow, and Prefect with it, without looking for garbage among what stays: a tenth of a small run."""
-    gc.disable()
-    try:
-        return load(flow)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _run(flow: Any, parameters: dict[str, Any], terminal: Terminal) -> Any:

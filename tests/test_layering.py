@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 WORKLOADS = ("logs", "tables", "photos", "uploads", "files")
 MACHINERY = ("prefect", "prefect_dask", "dask", "distributed")
-COMMAND = {"cli", "command", "adhoc", "dryrun", "operate", "terminal", "workloads"}
+COMMAND = {"cli", "app", "interrupts", "command", "adhoc", "dryrun", "operate", "terminal", "workloads"}
 SOURCES = [path for top in ("anabranch", "flows", "tasks") for path in sorted((ROOT / top).rglob("*.py"))]
 
 
@@ -97,7 +97,8 @@ def test_what_is_imported_is_declared(path):
 
 @pytest.mark.parametrize(("arguments", "left_out"), [
     ("--help", "prefect dask distributed pandas pydantic"),
-    ("parse-logs --help", "prefect dask distributed pandas"),
+    ("parse-logs --help", "prefect dask distributed pandas anabranch.files"),
+    ("convert-files --help", "prefect dask distributed pandas pyarrow anabranch.logs anabranch.files.pipeline"),
 ])  # fmt: skip
 def test_help_is_quick_since_it_imports_little(arguments, left_out):
     code = ("import sys\nfrom anabranch.cli import main\ntry:\n    main(sys.argv[2:])\nexcept SystemExit:\n"
