@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any
 
 import pyarrow as pa
@@ -78,9 +78,10 @@ def _least(records: Sequence[dict[str, Any]], options: ReadOptions) -> dict[str,
     on_conflict: OnConflict = "string" if options.on_conflict == "string" else "widen"
     widening = Widening(on_conflict, text=takes_nested(options), tolerant=True, untyped=options.infer == "none")
     tree: dict[str, Any] = {}
-    known = None
-    while tree is not known:  # a record that fitted at first may not fit what came later
-        known = tree
-        for record in records:
-            tree = widening.fit(tree, record)
+    fitting = 0  # records in a row
+    for record in cycle(records):  # a record that fitted at first may not fit what came later
+        known, tree = tree, widening.fit(tree, record)
+        fitting = fitting + 1 if tree is known else 0
+        if fitting == len(records):
+            break
     return tree
