@@ -215,8 +215,8 @@ def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
 
 def _set_aside(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
-        if entry.quarantine:
-            bad = sum(source.bad_rows for source in entry.sources)
+        bad = sum(source.bad_rows for source in entry.sources)
+        if entry.quarantine and bad:  # a pipeline's may hold failed records alone, and it tells of them itself
             yield f"{shown(Path(entry.output).name)}: {bad} rows were set aside, see {shown(entry.quarantine)}"
 
 

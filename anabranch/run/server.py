@@ -28,6 +28,7 @@ _SERVER_SETTINGS = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # else the pages ask port 4200, whatever the server's own is, and stay blank; a path holds through tunnels, too
     "PREFECT_SERVER_UI_API_URL": "/api",
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages call amplitude.com even where analytics are off
     **_QUIET,
 }
 

@@ -49,11 +49,12 @@ def _details(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     common = os.path.commonprefix(list(details))  # noqa: RUF071  names may be URLs; the next line cuts at a slash
     folder = common[: common.rfind("/") + 1]  # said once, since it would take the room that the names need
     things = {name.removeprefix(folder): figures for name, figures in details.items()}
-    heads = list(dict.fromkeys(head for figures in things.values() for head in figures if figures[head]))
+    known = dict.fromkeys(head for figures in things.values() for head in figures)
+    heads = [head for head in known if any(figures.get(head) for figures in things.values())]
     yield "\n## Details"
     for head, (title, shown) in DRAWN.items():
-        if head in heads:
-            yield from _picture(title, {name: numbers.get(head, 0) for name, numbers in things.items()}, shown)
+        found = {name: numbers[head] for name, numbers in things.items() if numbers.get(head)}
+        yield from _picture(title, found, shown)
     yield ""
     yield from _table(
         (f"in {_plain(folder)}" if folder else "", *map(_words, heads)),

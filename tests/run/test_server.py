@@ -139,10 +139,11 @@ def test_the_server_sends_no_telemetry_and_ignores_settings_for_another(home):
 
 
 @pytest.mark.server
-def test_the_pages_ask_the_server_that_they_come_from(home):
+def test_the_pages_ask_the_server_that_they_come_from_and_nobody_else(home):
     settings = call(f"{find_server(home).ui_url}/ui-settings")
 
     assert settings["api_url"] == "/api"
+    assert settings["default_ui"] == "v1"  # the other calls a stranger from the browser
 
 
 @pytest.mark.server

@@ -97,12 +97,15 @@ def test_one_file_alone_is_compared_with_nothing():
     assert "| 1.csv | 1 | 1,000 |" in summary(report)
 
 
-def test_a_column_of_noughts_is_left_out():
-    report = report_of(3)
-    for figures in report.details.values():
-        figures["rows_set_aside"] = 0
+def test_noughts_are_not_drawn_and_a_column_of_them_is_left_out():
+    report = report_of(4)
+    for index, figures in enumerate(report.details.values()):
+        figures |= {"rows_set_aside": 0, "failed_records": index // 2}
+    text = summary(report)
 
-    assert "| in /data/in/ | rows | bytes in |" in summary(report)
+    assert "| in /data/in/ | rows | bytes in | failed records |" in text
+    assert drawn(re.findall(r"!\[Failed records\]\((.*?)\)", text)[0])[1] == [340, 340]
+    assert "![Rows set aside]" not in text
 
 
 def test_two_thousand_files_fill_no_more_than_a_page():
