@@ -31,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "ANABRANCH_"))]:
         if name != "ANABRANCH_CASES":
             del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of some hundred programs would compile all modules anew
+    # a suite in the background of a script ignores Ctrl-C, and so would each program that a test interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.TemporaryDirectory(prefix="anabranch-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
     os.environ.update(
