@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anabranch import interrupts
 from anabranch.errors import PartlyFailed, as_ours
 from anabranch.parts import ErrorLine, Report
 from anabranch.run.server import ensure_server, prefect_environment
@@ -28,11 +29,8 @@ def run_flow(request: "Request") -> int:
     os.environ.update(prefect_environment(url))  # before anything imports Prefect
     if "debug" not in request.flags:  # errors are shown by us, once, without traceback; the run's page has them all
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-    for number in (signal.SIGTERM, signal.SIGHUP):  # stop as Ctrl-C does; nohup's choice to ignore stays
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
-    with terminal:
-        state = _run(load(request.workload.flow), request.parameters, terminal)
+    interrupts.handle(interrupts.interrupt, signal.SIGTERM, signal.SIGHUP)  # stop as Ctrl-C does
+    state = _run(request, terminal)
     report, error = _reported(request.workload.name, state)
     if "json" in request.flags:
         print(report.model_dump_json(indent=2))
@@ -46,12 +44,15 @@ def run_flow(request: "Request") -> int:
     return as_ours(error).exit_code if error else EXIT_CODES[report.status]
 
 
-def _run(flow: Any, parameters: dict[str, Any], terminal: Terminal) -> Any:
-    from anabranch.run.lean import call
-    from anabranch.run.progress import listening
-
-    with listening(terminal.show):
-        return call(flow, parameters)
+def _run(request: "Request", terminal: Terminal) -> Any:
+    if interrupts.seen():  # and lost on the way
+        raise KeyboardInterrupt
+    with interrupts.leaving():
+        flow = load(request.workload.flow)
+        from anabranch.run.lean import call
+        from anabranch.run.progress import listening
+    with terminal, listening(terminal.show):
+        return call(flow, request.parameters)
 
 
 def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
@@ -65,10 +66,10 @@ def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
         return result, None
     run_id = state.state_details.flow_run_id
     report = Report(flow=flow, run_id=str(run_id or ""), run_url=(run_id and url_for("flow-run", run_id)) or "")
-    if result is None:
+    if result is None or interrupts.seen():  # of which somebody may have made another error
         report.status, report.warnings = "cancelled", [state.message or ""]
-    else:
-        report.status, report.errors = "failed", [ErrorLine.of(as_ours(result))]
+        return report, None
+    report.status, report.errors = "failed", [ErrorLine.of(as_ours(result))]
     return report, result
 
 

@@ -71,7 +71,7 @@ def demo(workload: str = "parse-logs", /) -> int:
     workload
         What to show: parse-logs.
     """
-    from anabranch.cli import app
+    from anabranch.app import app
     from anabranch.errors import UsageError
     from anabranch.logs.options import Mode
 

@@ -149,6 +149,25 @@ class TestRun:
         assert resumed.status == "completed"
         assert 0 < resumed.parts.cached < resumed.parts.total
 
+    @pytest.mark.parametrize("module", ["attr", "pydantic", "pyarrow.lib", "prefect.settings", "prefect.flows"])
+    def test_ctrl_c_while_something_is_imported_stops_with_5_and_one_line(self, environment, tmp_path, module):
+        (tmp_path / "a.csv").write_text("a\n1\n")
+        words = [
+            "-X",
+            "importtime",
+            "-m",
+            "anabranch.cli",
+            "convert-files",
+            str(tmp_path / "a.csv"),
+            str(tmp_path / "out"),
+        ]
+        process = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, env=environment, text=True)
+        assert any(line.split("|")[-1].strip() == module for line in process.stderr)  # it was imported just now
+        process.send_signal(signal.SIGINT)
+        said = [line for line in process.stderr if not line.startswith("import time:")]
+
+        assert (process.wait(), said) == (5, ["stopped. Run the same command again to resume.\n"])
+
     def test_a_reader_that_has_seen_enough_is_no_error(self, environment):
         script = f"{' '.join(COMMAND)} parse-logs {BASIC} --mode bw | head -n 1; echo ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", script], capture_output=True, env=environment, check=True)

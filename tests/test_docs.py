@@ -12,7 +12,7 @@ import pytest
 from cyclopts import CycloptsError
 
 from anabranch.adhoc import EXIT_CODES, NOTHING_TO_DO
-from anabranch.cli import app
+from anabranch.app import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deployments").rglob("*.md")])
