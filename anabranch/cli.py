@@ -1,5 +1,6 @@
 """The `anabranch` command: from its words to its exit code, whatever happens on the way."""
 
+import atexit
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ USAGE = 2  # exit code
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 usage, 3 partly failed, 4 nothing to do, 5 stopped."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # last of all, for the end of the interpreter
     code = _run(sys.argv[1:] if arguments is None else arguments)
     interrupts.handle(lambda *_: os._exit(code), signal.SIGINT)  # who is in a hurry now changes nothing any more
     sys.exit(code)

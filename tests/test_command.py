@@ -224,6 +224,17 @@ def test_a_pattern_is_taken_from_the_folder_that_one_stands_in_whatever_its_name
     assert json.loads(done.stdout)["reads"][0]["path"] == str(folder / "a.tar")
 
 
+def test_ctrl_c_at_the_very_end_changes_nothing(environment):
+    """While the interpreter ends, which takes a while with Prefect's modules, the system's own way would kill it."""
+    code = (
+        "import os, sys\nfrom anabranch.cli import main\n"
+        "class Last:\n    def __del__(self, kill=os.kill, me=os.getpid()): kill(me, 2)\n"
+        "sys.last = Last()\nmain(['--version'])"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True).returncode == 0  # noqa: PLW1510
+
+
 def test_a_dry_run_prints_the_plan_and_touches_nothing(anabranch, tmp_path):
     done = anabranch("parse-logs", BASIC, "--dry-run", PREFECT_API_URL="http://127.0.0.1:1/api")
     as_json = anabranch("parse-logs", BASIC, "--dry-run", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
