@@ -1,6 +1,8 @@
 import json
 import math
 from decimal import Decimal
+from itertools import islice
+from unittest import mock
 
 import pyarrow as pa
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.files.json import examining as json_examining
+from anabranch.files.json import lines as json_lines
 from anabranch.files.json.lines import examine, look_json, parse
+from anabranch.files.json.types import type_of
 from anabranch.files.json.values import Integer, MalformedError, Number, decoded, text_of
 from anabranch.files.model import RAW, MisfitError
 from anabranch.files.options import ReadOptions
@@ -468,3 +472,12 @@ def test_without_types_a_column_that_the_head_does_not_have_is_text_whatever_its
 
     assert not seen.bad
     assert rows(parse(block, look, seen.schema, options)) == [{"a": "[false,0]"}, {"a": '{"b":1}'}, {"a": "7"}]
+
+
+@given(BLOCKS, st.integers(0, 4), OPTIONS)
+def test_the_first_records_have_the_types_that_they_get_one_by_one(lines, few, options):
+    with mock.patch.object(json_lines, "_FEW", few):  # as if the lines were those of a long file
+        quick = json_lines._least(b"\n".join(lines), True, options)
+    slow = json_lines._fitted(islice(json_lines._records(lines_of(b"\n".join(lines))), options.head), options)
+
+    assert pa.schema(type_of(quick)) == pa.schema(type_of(slow))

@@ -1,9 +1,9 @@
 """JSON lines: look at the first; then `parse` blocks of them, and `examine` a block in which something does not fit."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from typing import Any
 
 import pyarrow as pa
@@ -13,12 +13,13 @@ from anabranch.files.json.examining import examine
 from anabranch.files.json.parsing import BLANK, parse, takes_nested
 from anabranch.files.json.types import Widening, type_of
 from anabranch.files.json.values import MalformedError, decoded
-from anabranch.files.model import Look
+from anabranch.files.model import Look, MisfitError
 from anabranch.files.options import OnConflict, ReadOptions
 
 __all__ = ["examine", "look_json", "parse"]
 
 _BOM = b"\xef\xbb\xbf"
+_FEW = 20  # records, which mostly have all types
 
 
 def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
@@ -30,8 +31,7 @@ def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
     start = len(_BOM) if head.startswith(_BOM) else 0
     format_ = options.format if options.format in ("json", "jsonl") else _format(head[start:])
     lines = Flattener().feed(head) if format_ == "json" else head[start:]
-    records = list(islice(_records(lines, whole=whole), options.head))
-    tree = _least(records, options)
+    tree = _least(lines, whole, options)
     return Look(format_, data_start=start, names=tuple(tree), schema=pa.schema(type_of(tree)))
 
 
@@ -65,20 +65,31 @@ def _goes_on(text: str, line: int) -> bool:
     return isinstance(value, dict) and end > line
 
 
-def _records(lines: bytes, *, whole: bool) -> Iterator[dict[str, Any]]:
-    """Give the records of the lines that are complete and well-formed; the others show when they are parsed."""
-    *complete, last = lines.split(b"\n")
-    for line in [*complete, last] if whole else complete:
-        if line.strip(BLANK):
-            with suppress(MalformedError):
-                yield decoded(line)
+def _least(text: bytes, whole: bool, options: ReadOptions) -> dict[str, Any]:
+    """Give the least types of the first records: of a few, if the parser says that the others fit them, too."""
+    *lines, last = text.split(b"\n")  # a last line that is not complete is none
+    filled = (line for line in (*lines, *[last] * whole) if line.strip(BLANK))
+    first = list(islice(filled, options.head))
+    tree = _fitted(_records(first[:_FEW]), options)
+    with suppress(MisfitError):
+        schema = pa.schema(type_of(tree))
+        parse(b"\n".join(first), Look("jsonl", schema=schema), schema, options.model_copy(update={"schema_file": None}))
+        return tree
+    return _fitted(islice(_records(chain(first, filled)), options.head), options)
 
 
-def _least(records: Sequence[dict[str, Any]], options: ReadOptions) -> dict[str, Any]:
+def _records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Give the records of the lines that are well-formed; the others show when they are parsed."""
+    for line in lines:
+        with suppress(MalformedError):
+            yield decoded(line)
+
+
+def _fitted(found: Iterable[dict[str, Any]], options: ReadOptions) -> dict[str, Any]:
     on_conflict: OnConflict = "string" if options.on_conflict == "string" else "widen"
     widening = Widening(on_conflict, text=takes_nested(options), tolerant=True, untyped=options.infer == "none")
     tree: dict[str, Any] = {}
-    fitting = 0  # records in a row
+    records, fitting = list(found), 0  # in a row
     for record in cycle(records):  # a record that fitted at first may not fit what came later
         known, tree = tree, widening.fit(tree, record)
         fitting = fitting + 1 if tree is known else 0
