@@ -128,7 +128,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     start = {} if start_state is None else start_state
     stop = debug or atomic or on_error == "fail"
     target = destination_of(destination, batch_size, on_conflict)
-    step = Step(process_func, init, merge, start, "", stop, target.encode, keep_nulls=not skip_nulls)
+    step = Step(process_func, init, merge, start, None, stop, target.encode, keep_nulls=not skip_nulls)
     tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug)
     if several and not (start or trigger_func or progress or debug or on_error == "quarantine" or not skip_nulls):
         named = options_over_files(

@@ -8,7 +8,7 @@ from anabranch.files.options import ConvertOptions
 from anabranch.files.pipeline.functions import code_of
 
 OnError = Literal["fail", "skip", "quarantine"]
-Batch = Literal["", "arrow", "pandas"]
+Batch = Literal["arrow", "pandas"]
 Mode = Literal["auto", "thread", "process", "inline"]
 
 _REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
@@ -30,9 +30,9 @@ class FunctionOptions(BaseModel):
         Field(description="What to do with a record for which the function raises: fail, skip, or set it aside."),
     ] = "fail"
     batch: Annotated[
-        Batch,
+        Batch | None,
         Field(description="Give the function many records at once: a pyarrow table, or a pandas frame. Default: one."),
-    ] = ""
+    ] = None
     init: Annotated[
         str | None,
         Field(pattern=_REFERENCE, description="Function called once in each process; its dictionary begins the state."),

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from anabranch.errors import UsageError
 from anabranch.files.pipeline.functions import Function, load_function, takes_state
-from anabranch.files.pipeline.options import PipelineOptions
+from anabranch.files.pipeline.options import Batch, PipelineOptions
 
 Record = dict[str, Any]
 State = dict[str, Any]
@@ -88,7 +88,7 @@ class Step:
     init: Callable[[], State] | None = None
     merge: Callable[[State, State], State] | None = None
     start: Mapping[str, Any] = field(default_factory=dict)
-    batch: str = ""
+    batch: Batch | None = None
     stop_at_error: bool = False
     encode: Callable[[Any], Any] = identity  # of each result; one that raises makes a failed record
     keep_nulls: bool = False  # among the results
