@@ -53,10 +53,10 @@ docs: setup  ## Write docs/reference.md from the program
 lock: | $(UV)  ## Take the newest allowed versions into uv.lock
 	$(UV) lock --upgrade
 
-bench: setup | $(UV)  ## Run the benchmarks beside their alternatives, which it installs
-	.venv/bin/python -m benchmarks.runner
-	.venv/bin/python -m benchmarks.logs
-	$(UV) run --locked --group bench python -m benchmarks.files
+bench: setup | $(UV)  ## Run the benchmarks beside their alternatives, which it installs; ARGS=--write keeps their tables
+	.venv/bin/python -m benchmarks.runner $(ARGS)
+	.venv/bin/python -m benchmarks.logs $(ARGS)
+	$(UV) run --locked --group bench python -m benchmarks.files $(ARGS)
 
 down:  ## Stop the background server and worker
 	@[ ! -x .venv/bin/anabranch ] || .venv/bin/anabranch down

@@ -1,7 +1,4 @@
-"""Data files to convert, the same in every run, and what they hold: row counts and digests that any reader can check.
-
-A digest does not depend on the order of the rows, since not every program that is compared keeps it.
-"""
+"""Data files to convert, the same in every run, and what they hold, or what shall become of them."""
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
@@ -12,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import orjson
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv, json
 
+from benchmarks.files_check import NOTHING, Content, content_of
 from benchmarks.files_kinds import NESTED, ORDERS
+from benchmarks.files_pipeline import score
 
 CHUNK = 50_000  # rows made at once
 QUOTED = 100  # one comment in so many holds a comma, quotes and a line break
@@ -29,33 +26,32 @@ TAGS = pa.array([["new"], [], ["new", "big"], ["old", "red", "small"], ["blue"],
 ITEMS = pa.array([[{"sku": f"S{n:04}", "count": n % 9}, {"sku": "T1", "count": n % 5}][: n % 3] for n in range(60)])
 
 
-class Content(NamedTuple):
-    """What a file holds: how many rows, and a sum over the hashes of all rows."""
+class Written(NamedTuple):
+    """What shall be read from a file once it is converted, and how much text it has, in bytes."""
 
-    rows: int
-    digest: int
+    content: Content
+    size: int
 
-    def __add__(self, other: "Content") -> "Content":
-        return Content(self.rows + other.rows, (self.digest + other.digest) % 2**64)
-
-
-NOTHING = Content(0, 0)
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.content + other.content, self.size + other.size)
 
 
-def write(kind: str, path: Path, megabytes: float, seed: int = 0) -> Content:
-    """Write a file of that kind with that much text (of a Parquet file: as much as it would be in CSV)."""
-    render, content, written = RENDERED[kind], NOTHING, 0
+EMPTY = Written(NOTHING, 0)
+
+
+def write(kind: str, path: Path, megabytes: float, seed: int = 0) -> Written:
+    """Write a file of that kind with that much text or little more (of a Parquet file: as it would be in CSV)."""
+    render, written = RENDERED[kind], EMPTY
     chunk = min(CHUNK, max(int(megabytes * 1000), 1))  # a tenth of a small file, at about 100 bytes a row
     with _opened(kind, path) as put:
         for begin in count(0, chunk):
-            if written >= megabytes * 1e6:
+            if written.size >= megabytes * 1e6:
                 break
             rows = orders(begin, chunk, seed)
             text, shown = render(rows)
             put(rows, text)
-            written += len(text)
-            content += content_of(shown, shown.schema)
-    return content
+            written += Written(content_of(shown, shown.schema), len(text))
+    return written
 
 
 @contextmanager
@@ -104,6 +100,11 @@ def _flat(rows: pa.Table) -> tuple[bytes, pa.Table]:
     return _lines(_objects({name: _json(shown[name]) for name in shown.column_names}), ""), shown
 
 
+def _records(rows: pa.Table) -> tuple[bytes, pa.Table]:
+    text, shown = _flat(rows)
+    return text, shown.append_column("score", pa.array(score({"id": rows["id"].to_numpy()})["score"]))
+
+
 def _nested(rows: pa.Table) -> tuple[bytes, pa.Table]:
     number = rows["id"].to_numpy()
     tags, items = pa.array(number * 7 % len(TAGS)), pa.array(number * 11 % len(ITEMS))
@@ -128,7 +129,7 @@ RENDERED: dict[str, Callable[[pa.Table], tuple[bytes, pa.Table]]] = {
     "parquet": _csv,
     "flat": _flat,
     "nested": _nested,
-    "records": _flat,
+    "records": _records,
 }
 
 
@@ -161,54 +162,3 @@ def _objects(members: dict[str, pa.Array]) -> Iterator[pa.Array | str]:
 def _lines(cells: Iterable[pa.Array | str], between: str) -> bytes:
     lines = pc.binary_join_element_wise(*cells, between)
     return "\n".join([*lines.to_pylist(), ""]).encode()
-
-
-def content_of(rows: pa.Table, schema: pa.Schema | None) -> Content:
-    """Count and hash rows, or without a schema only count them; ValueError where their columns are not the schema's."""
-    if schema is None:
-        return Content(rows.num_rows, 0)
-    found = [(each.name, _kind(each.type)) for each in rows.schema]
-    wanted = [(each.name, _kind(each.type)) for each in schema]
-    if found != wanted:
-        raise ValueError(f"columns {found} instead of {wanted}")
-    frame = rows.cast(schema).to_pandas()
-    for name in (each.name for each in schema if pa.types.is_nested(each.type)):
-        frame[name] = [orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in rows[name].to_pylist()]
-    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return Content(rows.num_rows, int(hashes.sum(dtype=np.uint64)))
-
-
-def _kind(type_: pa.DataType) -> str:
-    """Name a type without what does not matter here: how its text is laid out, and the unit of a timestamp."""
-    if pa.types.is_timestamp(type_):
-        return "timestamp"
-    if pa.types.is_struct(type_):
-        return str({each.name: _kind(each.type) for each in type_})
-    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
-        return f"list of {_kind(type_.value_type)}"
-    return str(type_).replace("large_string", "string").replace("string_view", "string")
-
-
-def contained(path: Path, schema: pa.Schema | None) -> Content:
-    """Read the data files of a folder with pyarrow; without a schema count their rows."""
-    files = [each for each in sorted(path.rglob("*")) if each.suffix in READ]
-    return sum((content_of(table, schema) for file in files for table in READ[file.suffix](file, schema)), NOTHING)
-
-
-def _read_csv(path: Path, schema: pa.Schema | None) -> Iterator[pa.Table]:
-    parse = csv.ParseOptions(newlines_in_values=True)
-    with csv.open_csv(path, None, parse, csv.ConvertOptions(column_types=schema)) as reader:
-        yield from (pa.Table.from_batches([batch]) for batch in reader)
-
-
-def _read_lines(path: Path, schema: pa.Schema | None) -> Iterator[pa.Table]:
-    with json.open_json(path, parse_options=json.ParseOptions(explicit_schema=schema)) as reader:
-        yield from (pa.Table.from_batches([batch]) for batch in reader)
-
-
-def _read_parquet(path: Path, _: pa.Schema | None) -> Iterator[pa.Table]:
-    with pq.ParquetFile(path) as file:
-        yield from (file.read_row_group(group) for group in range(file.num_row_groups))
-
-
-READ = {".csv": _read_csv, ".jsonl": _read_lines, ".parquet": _read_parquet}

@@ -1,6 +1,10 @@
-"""The section of docs/performance.md about files: a table for each task, and how far it is from what we aim at."""
+"""The section of docs/performance.md about files: a table for each task, and how far it is from what we aim at.
 
-from collections.abc import Iterable, Mapping, Sequence
+Every task has a part of its own there, below a mark with its name, so that the tasks can be measured one by one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from benchmarks.measure import Usage, table
@@ -19,13 +23,23 @@ ONE, LOOP = "ours, engine only, one thread", "a plain loop"
 TITLES = {
     "csv.gz": "CSV.gz to Parquet",
     "csv": "one CSV to Parquet",
+    "csv-large": "one large CSV to Parquet",
     "csv-infer": "one CSV to Parquet, types from all rows",
     "flat": "flat JSON lines to Parquet",
     "nested": "nested JSON lines to Parquet",
     "parquet": "Parquet to CSV",
     "records": "a function of 20 µs over every record, JSON lines to JSON lines",
 }
-HEADS = ("work s", "wall s", "CPU s", "peak MB", "MB/s", "x ours")
+EVEN = "break-even"
+PARTS = (*TITLES, EVEN)  # in their order
+HEADS = ("work s", "wall s", "CPU s", "peak MB", "wrote MB", "MB/s", "x ours")
+HEADING = """## convert-files
+
+Every program writes the same values with the same types, Parquet with zstd of level 1 (iterabledata only text), and is
+told the types, unless the table says that it finds them. MB are of text. *Work* leaves out the start of the
+interpreter, imports and a first small file; *MB/s* and *x ours* go by it where it can be told. What takes minutes is
+measured with less and scaled, but for its peak. Peaks are of the largest process; the Prefect server was up.
+"""
 
 
 class Timing(NamedTuple):
@@ -34,6 +48,7 @@ class Timing(NamedTuple):
     usage: Usage
     inner: float | None  # seconds without the start of the interpreter and imports, where they can be told
     measured_with: float
+    written: float  # bytes
 
     @property
     def seconds(self) -> float:
@@ -53,26 +68,21 @@ class Task(NamedTuple):
 Timings = Mapping[str, Timing]  # by row
 
 
-def page(
-    found: Mapping[Task, Timings], even: Mapping[float, Timings], missing: Sequence[str], rounds: int, on: str
-) -> str:
-    """Write the section."""
-    absent = f" Not installed, so left out: {', '.join(missing)}." if missing else ""
-    heading = (
-        "## convert-files\n\nEvery program writes the same values with the same types, Parquet with zstd (iterabledata "
-        "only text), and is told the types, unless the table says that it finds them. MB are of text. *Work* leaves "
-        "out the start of the interpreter and imports; *MB/s* and *x ours* go by it where it can be told. Peaks are of "
-        f"the largest process; the Prefect server was up.{absent} Medians of {rounds} interleaved rounds; {on}.\n"
-    )
-    tables = (f"{_table(task, rows)}\n{_aims(rows)}" for task, rows in found.items())
-    return "\n".join([heading, *tables, *([_even(even)] if even else [])])
+def page(old: str, new: Mapping[str, str]) -> str:
+    """Write the section: of the old one all parts that are not new are kept."""
+    _, *marked = re.split(r"^<!-- (\S+) -->\n", old, flags=re.MULTILINE)
+    parts = {**dict(zip(marked[::2], marked[1::2], strict=True)), **new}
+    return "\n".join([HEADING, *(f"<!-- {name} -->\n{parts[name].rstrip()}\n" for name in PARTS if name in parts)])
 
 
-def _table(task: Task, rows: Timings) -> str:
+def part(task: Task, rows: Timings, conditions: str) -> str:
+    """Write the part of a task: its table, what it says of our aims, and how it was measured."""
     many = f"{task.files} files" if task.files > 1 else "one file"
     title = f"{TITLES[task.name]}: {many}, {task.megabytes:.0f} MB, {task.rows:,} rows"
     ours = rows[ENGINE].seconds
-    return table((title, *HEADS), (_cells(name, row, task.megabytes, ours) for name, row in rows.items()))
+    lines = (_cells(name, row, task.megabytes, ours) for name, row in rows.items())
+    aims = [*_times_faster(rows), *_times_as_long(rows), ""]
+    return "\n".join([table((title, *HEADS), lines), *aims, conditions, ""])
 
 
 def _cells(name: str, row: Timing, megabytes: float, ours: float) -> list[str]:
@@ -83,14 +93,10 @@ def _cells(name: str, row: Timing, megabytes: float, ours: float) -> list[str]:
         f"{row.usage.wall:.2f}",
         f"{row.usage.cpu:.2f}",
         f"{row.usage.peak / 1e6:.0f}",
+        f"{row.written / 1e6:.1f}",
         f"{megabytes / row.seconds:.1f}",
         f"{row.seconds / ours:.2f}",
     ]
-
-
-def _aims(rows: Timings) -> str:
-    """Say how we compare with the slowest and with the fastest of the others."""
-    return "\n".join([*_times_faster(rows), *_times_as_long(rows), ""])
 
 
 def _times_faster(rows: Timings) -> Iterable[str]:
@@ -108,8 +114,8 @@ def _times_as_long(rows: Timings) -> Iterable[str]:
         yield f"Times as long as the fastest of {', '.join(FASTEST)}: {', '.join(taken)}."
 
 
-def _even(even: Mapping[float, Timings]) -> str:
-    """Show from which size on a second thread, and a whole command, are worth while."""
+def even_part(even: Mapping[float, Timings], conditions: str) -> str:
+    """Write the part that shows from which size on a second thread, and a whole command, are worth while."""
     heads = ("one CSV to Parquet, MB", "one thread, s", "all threads, s", "times faster", "whole command, s")
     lines = (
         (
@@ -121,4 +127,4 @@ def _even(even: Mapping[float, Timings]) -> str:
         )
         for size, rows in even.items()
     )
-    return table(heads, lines)
+    return f"{table(heads, lines)}\n{conditions}\n"

@@ -32,11 +32,14 @@ class Usage:
 def run(command: Sequence[str], stdout: IO[bytes] | None = None, environment: Mapping[str, str] | None = None) -> Usage:
     """Run the command and measure it; raises CalledProcessError, noting its stderr, unless it exits 0.
 
-    A process begins with the memory of the one that starts it as its peak, so a caller must be small.
+    A process begins with the memory of the one that starts it as its peak, so a caller must be small. Every command may
+    keep the bytecode of its modules: where the environment forbids it, each would compile all of them anew.
     """
+    variables = {**os.environ, **(environment or {})}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.perf_counter()
     with subprocess.Popen(
-        command, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})}
+        command, stdout=stdout or subprocess.DEVNULL, stderr=subprocess.PIPE, env=variables
     ) as process:
         said = process.stderr.read() if process.stderr else b""
         _, status, used = os.wait4(process.pid, 0)
@@ -80,10 +83,20 @@ def machine(*packages: str) -> str:
     )
 
 
+def read_section(name: str, page: Path = PAGE) -> str:
+    """Give what a benchmark wrote between its two marks; nothing, where it has no section."""
+    begin, end = _marks(name)
+    return page.read_text("utf-8").partition(begin)[2].partition(end)[0]
+
+
 def write_section(name: str, text: str, page: Path = PAGE) -> None:
     """Replace the benchmark's own section of the page, between its two marks, or add it at the end."""
-    begin, end = f"<!-- written by python -m benchmarks.{name} --write -->\n", f"<!-- end of benchmarks.{name} -->\n"
+    begin, end = _marks(name)
     before, found, rest = page.read_text("utf-8").partition(begin)
     after = rest.partition(end)[2] if found else ""
     gap = "" if found else "\n"
     page.write_text(f"{before}{gap}{begin}{text}{end}{after}", "utf-8")
+
+
+def _marks(name: str) -> tuple[str, str]:
+    return f"<!-- written by python -m benchmarks.{name} --write -->\n", f"<!-- end of benchmarks.{name} -->\n"

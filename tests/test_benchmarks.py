@@ -13,7 +13,7 @@ from anabranch.config import cores
 from anabranch.logs.options import LogOptions, Mode
 from benchmarks.engine import parse_logs
 from benchmarks.logs import AGAIN, ENGINE, OUTER, PRECOMPILED, SLOW, WHOLE, Case, cases, page, require_equal
-from benchmarks.measure import Usage, median, one_after_the_other, run, write_section
+from benchmarks.measure import Usage, median, one_after_the_other, read_section, run, write_section
 from benchmarks.one_core import WAYS, write_report
 
 ARCHIVE = Path(__file__).parent / "data" / "logs" / "s03_dst_fall.tar.gz"
@@ -95,6 +95,15 @@ def test_a_command_that_fails_tells_why():
     assert raised.value.__notes__ == ["no such archive\n"]
 
 
+def test_every_command_may_keep_the_bytecode_of_its_modules(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "module.py").write_text("")
+
+    run([sys.executable, "-c", "import module"], environment={"PYTHONPATH": str(tmp_path)})
+
+    assert list((tmp_path / "__pycache__").glob("module.*.pyc"))
+
+
 def test_commands_in_turn_add_their_times_and_have_the_highest_peak():
     assert one_after_the_other([Usage(2, 1, 70), Usage(3, 5, 60)]) == Usage(5, 6, 70)
 
@@ -112,6 +121,7 @@ def test_a_benchmark_replaces_its_own_section_and_nothing_else(tmp_path):
     write_section("logs", "new\n", path)
 
     text = path.read_text()
+    assert [read_section(name, path) for name in ("logs", "runner", "files")] == ["new\n", "kept\n", ""]
     assert [line for line in text.splitlines() if line and not line.startswith("<!--")] == ["# Head", "new", "kept"]
 
 
