@@ -34,8 +34,9 @@ def listed(job: Job[ConvertOptions]) -> Listing:
     standing = {} if job.refresh else _standing(job)
     groups = [found.sources] if job.options.combine else [(source,) for source in found.sources]
     keys = {output_key(code_key(), group, job.options): group for group in groups}
-    fresh = tuple(source for key, group in keys.items() if key not in standing for source in group)
     folder = job.work_dir / "files" / fingerprint(code_key(), found.sources, job.output, job.options)
+    left = [source for key, group in keys.items() if key not in standing for source in group]
+    fresh = tuple(replace(source, work=str(folder)) for source in left)
     packed = [one for source in fresh for one in _slices(source, folder, job.threads)]
     return Listing(
         slice_parts(packed, job.threads),

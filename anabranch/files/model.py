@@ -24,6 +24,7 @@ class Source:
     parent: str = ""  # folder below the one that was named, for patterns
     spans: tuple[Span, ...] = ()  # where its decompressed bytes lie, once it was unpacked
     packed: str = ""  # the codec that was undone then
+    work: str = field(default="", compare=False, repr=False)  # folder for copies of it; no fact about the file
 
     @property
     def text_size(self) -> int:

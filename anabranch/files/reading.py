@@ -184,7 +184,7 @@ def _tables(source: Source, look: Look, options: ReadOptions, units: range) -> I
     """Give the tables of a file that is no text, each with its unit."""
     open_bytes = partial(opened, source, look.codec)
     if look.format in (*UNITS, *WHOLE):
-        for unit, batch in columnar.read_units(open_bytes, look, units):
+        for unit, batch in columnar.read_units(open_bytes, look, units, source.work):
             yield unit, pa.Table.from_batches([batch])
     else:
         for table in foreign.read_tables(open_bytes, look.format, options, _foreign_options(options)):

@@ -2,8 +2,6 @@
 
 import io
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -13,6 +11,7 @@ import fsspec
 from fsspec.registry import known_implementations
 
 from anabranch.errors import AnabranchError, SourceError, TemporaryError, UsageError
+from anabranch.files.scratch import copied
 from anabranch.storage import fingerprint
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
@@ -81,30 +80,22 @@ def listing(url: str) -> Iterator[File]:
                 yield _file(f"{folder.rstrip('/')}/{below}", info, below)
 
 
-def open_file(url: str, label: str) -> IO[bytes]:
-    """Open a remote file, seekable; one that its server gives only from begin to end is copied first."""
+def open_file(url: str, label: str, work: str = "") -> IO[bytes]:
+    """Open a remote file, seekable; one that its server gives only from begin to end is copied into `work` first."""
     with _reported(label):
         system, path = _system(url)
         file = system.open(path, "rb")
         if not file.seekable():
-            return _copied(file)
-        return io.BufferedReader(_Remote(file, label, lambda: system.open(path, "rb", block_size=0)), 1 << 20)
-
-
-def _copied(stream: IO[bytes]) -> IO[bytes]:
-    """Copy what can only be read from begin to end to a local file."""
-    spool = tempfile.TemporaryFile()  # noqa: SIM115  its reader closes it
-    with stream:
-        shutil.copyfileobj(stream, spool, 1 << 20)
-    spool.seek(0)
-    return spool
+            with file:
+                return copied(file, work)
+        return io.BufferedReader(_Remote(file, label, work, lambda: system.open(path, "rb", block_size=0)), 1 << 20)
 
 
 class _Remote(io.RawIOBase):
     """Name the file, and nothing secret, where reading fails; copy it where its server turns out to give no ranges."""
 
-    def __init__(self, file: IO[bytes], label: str, streamed: Callable[[], IO[bytes]]) -> None:
-        self._file, self._label, self._streamed = file, label, streamed
+    def __init__(self, file: IO[bytes], label: str, work: str, streamed: Callable[[], IO[bytes]]) -> None:
+        self._file, self._label, self._work, self._streamed = file, label, work, streamed
 
     def readable(self) -> bool:
         return True
@@ -129,8 +120,8 @@ class _Remote(io.RawIOBase):
         try:
             return self._file.read(size)
         except ValueError:  # which fsspec raises where it asked for a range and got the whole
-            with self._file:
-                self._file = _copied(self._streamed())
+            with self._file, self._streamed() as stream:
+                self._file = copied(stream, self._work)
             self._file.seek(place)
             return self._file.read(size)
 

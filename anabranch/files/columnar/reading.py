@@ -1,9 +1,7 @@
 """Read formats whose columns have types: parquet, arrow and orc piece by piece, avro and excel from begin to end."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO
 
 import pyarrow as pa
@@ -14,6 +12,7 @@ from anabranch.files.columnar.excel import ExcelFile
 from anabranch.files.columnar.typed_files import BATCH_ROWS, OrcFile, ParquetFile, TypedFile, arrow_file
 from anabranch.files.model import Dialect, Look
 from anabranch.files.options import ReadOptions
+from anabranch.files.scratch import copied
 from anabranch.files.types.names import unique_names
 from anabranch.files.types.plain import cast_columns, plain_schema
 
@@ -35,14 +34,19 @@ def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  
         )
 
 
-def read_units(open_file: Open, look: Look, units: range) -> Iterator[tuple[int, pa.RecordBatch]]:
+def read_units(open_file: Open, look: Look, units: range, work: str = "") -> Iterator[tuple[int, pa.RecordBatch]]:
     """Give the rows of some units in batches of at most BATCH_ROWS rows, each with the number of its unit.
 
-    A file without units is one. The types are those of the look, but for excel's: there each batch has its own.
+    A file without units is one. What is compressed is unpacked into the folder `work`, since going back in it would
+    begin anew each time. The types are those of the look, but for excel's: there each batch has its own.
     Raises SourceError where the file is damaged.
     """
     options = ReadOptions(header=look.dialect is None or look.dialect.header)
-    with _readable(look.format), open_file() as packed, _seekable(packed, look.codec) as file:
+    with (
+        _readable(look.format),
+        open_file() as lying,
+        copied(lying, work) if look.codec else nullcontext(lying) as file,
+    ):
         typed = _FORMATS[look.format](file, options)
         for unit in range(units.start, min(units.stop, len(look.units) or 1)):
             for batch in typed.batches(unit, look.schema):
@@ -66,18 +70,6 @@ def _plain(batch: pa.RecordBatch, names: tuple[str, ...]) -> pa.Table:
 
 def _renamed(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
     return pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
-
-
-@contextmanager
-def _seekable(file: IO[bytes], codec: str) -> Iterator[IO[bytes]]:
-    """Unpack what is compressed into a temporary file, since going back in it would begin anew each time."""
-    if not codec:
-        yield file
-        return
-    with tempfile.TemporaryFile() as unpacked:
-        shutil.copyfileobj(file, unpacked, 1 << 20)
-        unpacked.seek(0)
-        yield unpacked
 
 
 @contextmanager

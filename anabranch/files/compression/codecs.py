@@ -55,7 +55,7 @@ def open_source(source: Source) -> IO[bytes]:
     if source.spans:
         return io.BufferedReader(SpanFile(source.spans), _BUFFER)
     if remote.is_url(source.path):
-        return remote.open_file(source.path, source.label)
+        return remote.open_file(source.path, source.label, source.work)
     try:
         return Path(source.path).open("rb")
     except OSError as error:

@@ -1,14 +1,16 @@
 """Where the results of a pipeline in this process go: nowhere, to an object that takes records, or into a file."""
 
-import tempfile
+import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
+from uuid import uuid4
 
 import pyarrow as pa
 
+from anabranch.config import RunOptions, work_dir
 from anabranch.files.gathering import Blocks
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
@@ -100,9 +102,9 @@ class InFile:
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(
-            self._stack.enter_context(tempfile.TemporaryDirectory(prefix=".pipeline-", dir=self._path.parent))
-        )
+        self._folder = work_dir(RunOptions()) / "pipeline" / uuid4().hex
+        self._folder.mkdir(parents=True)
+        self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._results = Results(self._folder / "results", self._options)
         self._results.__enter__()
         return self
