@@ -235,6 +235,20 @@ def test_ctrl_c_at_the_very_end_changes_nothing(environment):
     assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True).returncode == 0  # noqa: PLW1510
 
 
+@pytest.mark.parametrize(("word", "code"), [("--version", 0), ("nonsense", 2)])
+def test_a_process_of_our_own_is_not_taken_apart_at_its_end_which_takes_long(environment, word, code):
+    script = (
+        "import atexit, sys\n"
+        "class Late:\n    def find_spec(self, *_): sys.meta_path.remove(self); atexit.register(print, 'called')\n"
+        "class Part:\n    def __del__(self): print('taken apart')\n"
+        "from anabranch.cli import main\nsys.meta_path.insert(0, Late())\nsys.part = Part()\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", script, word], env=environment, capture_output=True)  # noqa: PLW1510
+
+    assert done.returncode == code
+    assert done.stdout.endswith(b"called\n")  # what was registered after us
+
+
 def test_a_dry_run_prints_the_plan_and_touches_nothing(anabranch, tmp_path):
     done = anabranch("parse-logs", BASIC, "--dry-run", PREFECT_API_URL="http://127.0.0.1:1/api")
     as_json = anabranch("parse-logs", BASIC, "--dry-run", "--json", PREFECT_API_URL="http://127.0.0.1:1/api")
@@ -287,23 +301,6 @@ def test_plain_lines_come_every_ten_seconds_where_there_is_no_terminal(monkeypat
 
     assert early == ""
     assert capsys.readouterr().err == "parse: 0 of 9 parts, 0 %\n"
-
-
-@pytest.mark.server
-def test_a_run_of_the_command_has_no_heartbeat(prefect_server):
-    from prefect import flow
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    from anabranch.adhoc import _run
-    from anabranch.terminal import Terminal
-
-    @flow
-    def look():
-        return PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
-
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
-        assert look() == 30
-        assert _run(look, {}, Terminal(quiet=True)).result() is None
 
 
 @pytest.mark.server

@@ -35,6 +35,22 @@ def test_the_page_of_the_run_shows_the_parameters_as_prefect_itself_would(prefec
 
 
 @pytest.mark.server
+def test_a_call_has_no_heartbeat(prefect_server):
+    from prefect import flow
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from anabranch.run.lean import call
+
+    @flow
+    def look():
+        return PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 30}):
+        assert look() == 30
+        assert call(look, {}).result() is None
+
+
+@pytest.mark.server
 def test_a_call_leaves_the_flow_itself_as_it_was(prefect_server):
     from prefect import flow
     from prefect.exceptions import ParameterTypeError
