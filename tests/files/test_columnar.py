@@ -16,6 +16,7 @@ import pytest
 from pyarrow import orc
 
 from anabranch.errors import SourceError
+from anabranch.files.columnar.excel import ExcelFile
 from anabranch.files.columnar.reading import look_columnar, read_units
 from anabranch.files.columnar.typed_files import BATCH_ROWS
 from anabranch.files.compression.codecs import decoded
@@ -317,6 +318,20 @@ def test_of_a_workbook_the_first_sheet_that_holds_anything_is_read():
 
     assert table.to_pylist() == [{"a": 1}]
     assert look.warnings == ("only the sheet 'sheet 2' was read, not 'sheet 1', 'sheet 3'",)
+
+
+def test_a_workbook_on_disk_is_not_read_into_memory_beside_its_cells(tmp_path):
+    class Unread(io.FileIO):
+        def read(self, size=-1):
+            raise AssertionError("the bytes need not come here")
+
+        readall = read
+
+    (tmp_path / "some.xlsx").write_bytes(workbook([["a"], [1]]))
+    with Unread(tmp_path / "some.xlsx") as file:
+        sheet = ExcelFile(file, ReadOptions())
+
+        assert [batch.to_pylist() for batch in sheet.batches(0, sheet.schema)] == [[{"a": 1}]]
 
 
 def test_an_excel_sheet_without_a_header_names_columns_by_place():

@@ -33,7 +33,7 @@ class ExcelFile:
     """
 
     def __init__(self, file: IO[bytes], options: ReadOptions) -> None:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
+        book = _opened(file)
         name, first, rows = _filled(book)
         others = ", ".join(repr(other) for other in book.sheet_names if other != name)
         self.warnings: tuple[str, ...] = (f"only the sheet {name!r} was read, not {others}",) if others else ()
@@ -57,6 +57,14 @@ class ExcelFile:
     def _batch(self, rows: Sequence[Row], texts: Sequence[bool]) -> pa.RecordBatch:
         columns = [_column([row[place] for row in rows], text) for place, text in enumerate(texts)]
         return pa.RecordBatch.from_arrays(columns, names=self._names)
+
+
+def _opened(file: IO[bytes]) -> CalamineWorkbook:
+    """Open a workbook where it lies, so that only its cells are held and not its bytes, too; else from memory."""
+    try:
+        return CalamineWorkbook.from_path(f"/proc/self/fd/{file.fileno()}")
+    except io.UnsupportedOperation:  # it lies behind a URL, or is unpacked on the way
+        return CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
 
 
 def _filled(book: CalamineWorkbook) -> tuple[str, Row, Iterator[Row]]:
