@@ -1,6 +1,6 @@
 """The data's way through every workload: a plan of parts, one outcome for each, one report."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -18,6 +18,12 @@ class Part:
     label: str  # what a person would call it
     cost: float  # estimated seconds of one core
     key: str  # fingerprint of everything that its result depends on
+
+
+def first_to_last(names: Iterable[str]) -> str:
+    """Name a part by what it works on, in its order: the one thing, or the first and the last."""
+    known = list(dict.fromkeys(names))
+    return f"{known[0]} to {known[-1]}" if len(known) > 1 else known[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from anabranch.batches import contiguous, part_count
 from anabranch.errors import Stopped
-from anabranch.parts import Part
+from anabranch.parts import Part, first_to_last
 from anabranch.storage import fingerprint, published
 
 
@@ -61,7 +61,6 @@ def write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> No
 
 
 def _part(index: int, slices: Sequence[S_co]) -> SlicePart[S_co]:
-    labels = list(dict.fromkeys(one.label for one in slices))
-    label = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+    label = first_to_last(one.label for one in slices)
     key = fingerprint(*(Path(one.target).name for one in slices))
     return SlicePart(index, f"{label}, slice {index + 1}", sum(one.seconds for one in slices), key, tuple(slices))

@@ -20,7 +20,7 @@ from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
 from anabranch.files.types.schema import load_schema, settle, unify
 from anabranch.files.versions import code_key
-from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile
+from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile, first_to_last
 from anabranch.storage import fingerprint
 
 # Bytes of input that one core reads and writes as Parquet in a second: measured with eight columns.
@@ -225,10 +225,9 @@ def _seconds(file: File) -> float:
 
 def _part(plan: Conversion, index: int, pieces: Sequence[Piece], cost: float) -> ConvertPart:
     files = plan.catalogue.files
-    first, last = files[pieces[0].file], files[pieces[-1].file]
-    label = f"{first.source.label} to {last.source.label}" if first is not last else first.source.label
-    if first is last and first.units > 1:
-        label = f"{label}, {pieces[0].first + 1} to {pieces[0].stop} of {first.units} blocks"
+    label, units = first_to_last(files[piece.file].source.label for piece in pieces), files[pieces[0].file].units
+    if len(pieces) == 1 and units > 1:
+        label = f"{label}, {pieces[0].first + 1} to {pieces[0].stop} of {units} blocks"
     used = [(files[piece.file].key, piece) for piece in pieces]
     key = fingerprint("convert", code_key(), plan.folder, used, plan.catalogue.options)
     return ConvertPart(index, label, cost, key, str(plan.catalogue.path(plan.folder)), plan.folder, tuple(pieces))

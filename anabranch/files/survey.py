@@ -14,7 +14,7 @@ from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.files.reading import cuttable, look_at
 from anabranch.files.sources import require_unchanged
 from anabranch.files.versions import code_key
-from anabranch.parts import Job, Manifest, Outcome, Part, Plan
+from anabranch.parts import Job, Manifest, Outcome, Part, Plan, first_to_last
 from anabranch.storage import fingerprint
 
 _LOOK_SECONDS = 0.01  # per file
@@ -156,8 +156,7 @@ def _line_end(raw: IO[bytes], before: int, at: int) -> int:
 
 
 def _part(index: int, glances: Sequence[Glance], options: ReadOptions) -> LookPart:
-    labels = list(dict.fromkeys(glance.source.label for glance in glances))
-    label = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
+    label = first_to_last(glance.source.label for glance in glances)
     if len(glances) == 1 and glances[0].start:
         label = f"{label} from {glances[0].start >> 20} MiB"
     key = fingerprint("look", code_key(), glances, options)

@@ -15,7 +15,7 @@ from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.spans import Applied, ApplyPart, Span
 from anabranch.files.plan import Conversion
 from anabranch.files.versions import code_key
-from anabranch.parts import Outcome
+from anabranch.parts import Outcome, first_to_last
 from anabranch.storage import code_version, fingerprint
 
 START_SECONDS = 3.7  # that a run takes longer on new processes: docs/decisions/0001
@@ -155,9 +155,9 @@ def _code() -> str:
 
 def _label(files: Sequence[File], spans: Sequence[Span]) -> str:
     first, last = spans[0], spans[-1]
-    label, end, units = files[first.file].source.label, files[last.file].source.label, files[first.file].units
+    label, units = first_to_last(files[span.file].source.label for span in spans), files[first.file].units
     if first.file != last.file:
-        return f"{label} to {end}"
+        return label
     if first.limit:
         return f"{label}, the first records"
     many = first.first + 1 < last.stop
