@@ -14,7 +14,7 @@ UNABLE = {
     "datafusion": {"csv-infer"},  # its inference stops at a quoted line break
     "dask": {"csv-infer", "nested"},  # it infers from the first 256 kB, and writes nested values as text
 }
-# a minute and more for a task: measured with less, and scaled
+# a minute and more for a task: measured with less, and scaled, since twice as much takes them twice as long
 SLOW = {"iterabledata": set(TITLES), "polars": {"csv-infer"}}
 # what iterabledata writes without types, and the columns of CSV in the order of the alphabet: only rows are compared
 UNTYPED = {"csv.gz", "csv", "csv-large", "csv-infer", "parquet"}
