@@ -4,11 +4,11 @@
     uv run --group bench python -m benchmarks.files --tasks csv-large --large-mb 1000 --write
 
 Every row is a process measured from start to end, which also says how long it worked once everything was imported. All
-convert to equal types, with the same codec and level. What they wrote in the first round is read back by pyarrow: rows or values
-that differ from those of the sources end the benchmark. What they write in later rounds must have as many rows (text:
-lines) and, within a hundredth, as many bytes. The rounds are interleaved, so that what else the machine does disturbs
-all rows alike; before them every program runs once on a small file, so that none is measured while its modules are
-compiled or read from the disk. Each task's table is printed, and with --write kept, as soon as it is there.
+convert to equal types, with the same codec and level. What they wrote in the first round is read back by pyarrow: rows
+or values that differ from those of the sources end the benchmark. What they write in later rounds must have as many
+rows (text: lines) and, within a hundredth, as many bytes. The rounds are interleaved, so that what else the machine
+does disturbs all rows alike; before them every program runs once on a small file, so that none is measured while its
+modules are compiled or read from the disk. Each task's table is printed, and with --write kept, as soon as it is there.
 """
 
 import argparse
