@@ -10,10 +10,10 @@ import pyarrow as pa
 from fastavro.schema import expand_schema
 
 from anabranch.errors import SourceError
+from anabranch.files.types.lattice import decimal
 from anabranch.files.types.records import as_text
 
 _ROWS = 8 << 10  # of a batch
-_DIGITS = 38  # of a decimal128
 
 _PLAIN = {
     "null": pa.null(), "boolean": pa.bool_(), "int": pa.int32(), "long": pa.int64(), "float": pa.float32(),
@@ -60,8 +60,7 @@ def _type(written: Any) -> pa.DataType:
         return _PLAIN.get(written) or _within_itself(written)
     logical = written.get("logicalType")
     if logical == "decimal":
-        digits, scale = written["precision"], written.get("scale", 0)
-        return (pa.decimal128 if digits <= _DIGITS else pa.decimal256)(digits, scale)
+        return decimal(written["precision"], written.get("scale", 0))
     return _LOGICAL.get(logical) or _complex(written)
 
 

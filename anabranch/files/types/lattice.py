@@ -7,6 +7,9 @@ from pyarrow import types
 
 Join = Callable[[pa.DataType, pa.DataType], pa.DataType | None]
 
+DIGITS = 38  # of a decimal128
+MOST_DIGITS = 76  # of a decimal256
+
 _TEXTS = (pa.string(), pa.string_view(), pa.large_string())
 _BYTES = (pa.binary(), pa.binary_view(), pa.large_binary())
 _CHAINS = (  # each holds all that stands before it
@@ -22,9 +25,12 @@ _UNITS = ("s", "ms", "us", "ns")
 _SIGNED = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
 _UNSIGNED = (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
 _LISTS = ("list", "list_view", "large_list", "large_list_view")
-_DIGITS = 38  # of a decimal128
-_MOST_DIGITS = 76  # of a decimal256
 _LONG_DIGITS = 19  # of an int64
+
+
+def decimal(digits: int, scale: int = 0) -> pa.DataType:
+    """Give the narrowest decimal type of so many digits, at most MOST_DIGITS, `scale` of them behind the point."""
+    return (pa.decimal128 if digits <= DIGITS else pa.decimal256)(digits, scale)
 
 
 def joined(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
@@ -92,10 +98,10 @@ def _integer(one: pa.DataType, two: pa.DataType) -> pa.DataType:
 def _decimal(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
     scale = max(_scale(one), _scale(two))
     digits = max(_whole_digits(one), _whole_digits(two)) + scale
-    if digits > _MOST_DIGITS:
+    if digits > MOST_DIGITS:
         return None
-    wide = digits > _DIGITS or types.is_decimal256(one) or types.is_decimal256(two)
-    return (pa.decimal256 if wide else pa.decimal128)(digits, scale)
+    wide = types.is_decimal256(one) or types.is_decimal256(two)
+    return pa.decimal256(digits, scale) if wide else decimal(digits, scale)
 
 
 def _scale(type_: pa.DataType) -> int:

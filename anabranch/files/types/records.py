@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from anabranch.errors import SourceError
 from anabranch.files.options import OnConflict
+from anabranch.files.types.lattice import DIGITS, MOST_DIGITS, decimal
 from anabranch.files.types.schema import ConflictError, wider
 
 Record = Mapping[str, Any]
@@ -176,15 +177,13 @@ def _integer_type(value: int) -> pa.DataType:
     if -(1 << 63) <= value < 1 << 63:
         return pa.int64()
     digits = len(str(abs(value)))
-    if digits > 76:  # noqa: PLR2004  the most that decimal256 has
+    if digits > MOST_DIGITS:
         return pa.string()
-    return pa.decimal128(38, 0) if digits <= 38 else pa.decimal256(76, 0)  # noqa: PLR2004
+    return decimal(DIGITS if digits <= DIGITS else MOST_DIGITS, 0)
 
 
 def _decimal_type(value: Decimal) -> pa.DataType:
     _, digits, exponent = value.as_tuple()
     scale = max(-int(exponent), 0)
     precision = max(len(digits) + max(int(exponent), 0), scale, 1)
-    if precision > 76:  # noqa: PLR2004
-        return pa.string()
-    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)  # noqa: PLR2004
+    return pa.string() if precision > MOST_DIGITS else decimal(precision, scale)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from anabranch.files.types.lattice import decimal
+
 _PLAIN: dict[str, pa.DataType] = {
     "null": pa.null(),
     "bool": pa.bool_(),
@@ -56,7 +58,7 @@ def _shown_timestamp(type_: pa.DataType) -> str:
 
 
 def _shown_decimal(type_: pa.DataType) -> str:
-    name = "decimal" if type_ == _decimal(type_.precision, type_.scale) else f"decimal{type_.bit_width}"
+    name = "decimal" if type_ == decimal(type_.precision, type_.scale) else f"decimal{type_.bit_width}"
     return f"{name}({type_.precision}, {type_.scale})"
 
 
@@ -115,10 +117,6 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in parts] if text.strip() else []
 
 
-def _decimal(precision: int, scale: int = 0) -> pa.DataType:
-    return (pa.decimal128 if precision <= 38 else pa.decimal256)(precision, scale)  # noqa: PLR2004  its digits
-
-
 def _list(inner: Sequence[str], options: Sequence[str]) -> pa.DataType:
     (item,) = inner
     return pa.list_(parsed_type(item), *map(int, options))
@@ -150,7 +148,7 @@ _BUILD: dict[str, _Build] = {
     "time64": _timed(pa.time64, "us"),
     "time": _timed(pa.time64, "us"),
     "duration": _timed(pa.duration, "us"),
-    "decimal": lambda _, options: _decimal(*map(int, options)),
+    "decimal": lambda _, options: decimal(*map(int, options)),
     "decimal128": lambda _, options: pa.decimal128(*map(int, options)),
     "decimal256": lambda _, options: pa.decimal256(*map(int, options)),
     "binary": lambda _, options: pa.binary(*map(int, options)),
