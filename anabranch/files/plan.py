@@ -18,7 +18,7 @@ from anabranch.files.options import ConvertOptions
 from anabranch.files.reading import rows_before, with_types
 from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
-from anabranch.files.types.schema import load_schema, settle, unify
+from anabranch.files.types.schema import load_schema, unify, writable
 from anabranch.files.versions import code_key
 from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile, first_to_last
 from anabranch.storage import fingerprint
@@ -208,11 +208,11 @@ def _agreed(catalogue: Catalogue) -> Catalogue:
     """Give each output its types: combined, those that all files need together."""
     to = "" if catalogue.options.flatten else catalogue.options.to
     if not catalogue.options.combine:
-        files = [replace(file, output=settle(file.schema, to)) for file in catalogue.files]
+        files = [replace(file, output=writable(file.schema, to)) for file in catalogue.files]
         return replace(catalogue, files=tuple(files))
     every = unify([file.schema for file in catalogue.files], catalogue.options.on_conflict)
     files = [
-        replace(file, schema=pa.schema([every.field(name) for name in file.schema.names]), output=settle(every, to))
+        replace(file, schema=pa.schema([every.field(name) for name in file.schema.names]), output=writable(every, to))
         for file in catalogue.files
     ]
     return replace(catalogue, files=tuple(files))

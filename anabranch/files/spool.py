@@ -11,7 +11,7 @@ import pyarrow as pa
 from anabranch.files.lanes import weight_of
 from anabranch.files.options import OnConflict
 from anabranch.files.types import records, tables
-from anabranch.files.types.schema import ConflictError, settle, unify
+from anabranch.files.types.schema import ConflictError, unify, writable
 
 ROWS = 8192  # records that are kept in memory
 WEIGHT = 4 << 20  # bytes of them
@@ -38,7 +38,7 @@ class Spool:
 
     def schema(self, to: str) -> pa.Schema:
         """Give the least types that hold all rows in a format, after `end`; text where no row had a value."""
-        return settle(self._needed, to)
+        return writable(self._needed, to)
 
     def add(self, item: Any) -> None:
         """Append a record, a batch or a table; ConflictError where a column needs types that no one type holds."""

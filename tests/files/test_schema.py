@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import UsageError
-from anabranch.files.types.schema import ConflictError, dump_schema, load_schema, settle, shown_type, unify, wider
+from anabranch.files.types.schema import ConflictError, dump_schema, load_schema, shown_type, unify, wider, writable
 
 MODES = ("fail", "widen", "string")
 FLAT = [
@@ -165,10 +165,10 @@ def test_a_schema_unified_with_itself_is_itself(schema, mode):
 def test_columns_without_a_value_are_settled_as_text():
     schema = pa.schema([("a", pa.null()), ("b", pa.list_(pa.null())), ("c", pa.struct([("d", pa.struct([]))]))])
 
-    settled = settle(schema)
+    settled = writable(schema)
 
     assert settled.types == [pa.string(), pa.list_(pa.string()), pa.struct([("d", pa.string())])]
-    assert settle(settled) == settled
+    assert writable(settled) == settled
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=5), TYPES, min_size=1, max_size=3), st.booleans())

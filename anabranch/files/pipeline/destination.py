@@ -15,7 +15,7 @@ from anabranch.files.gathering import Blocks
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
 from anabranch.files.pipeline.step import identity
-from anabranch.files.types.schema import settle
+from anabranch.files.types.schema import writable
 from anabranch.files.types.tables import fitted, folded
 from anabranch.files.writing import SegmentWriter, join_segments, named_format
 from anabranch.storage import published
@@ -127,7 +127,7 @@ class InFile:
 
     def _publish(self) -> None:
         made, options = self._folder / "results", self._options
-        schema = settle(folded(pa.schema([]), self._results.schemas, self._on_conflict))
+        schema = writable(folded(pa.schema([]), self._results.schemas, self._on_conflict))
         if not options.lines:
             with (
                 SegmentWriter(self._folder / "segment", options.to, schema, options) as segment,

@@ -14,7 +14,7 @@ from anabranch.files.options import OnConflict
 from anabranch.files.types.lattice import is_bytes, is_text, joined, list_of
 from anabranch.files.types.type_names import parsed_type, shown_type
 
-__all__ = ["ConflictError", "dump_schema", "is_nested", "load_schema", "settle", "shown_type", "unify", "wider"]
+__all__ = ["ConflictError", "dump_schema", "is_nested", "load_schema", "shown_type", "unify", "wider", "writable"]
 
 
 class ConflictError(SourceError):
@@ -51,22 +51,22 @@ def is_nested(type_: pa.DataType) -> bool:
     return types.is_nested(type_) and not types.is_run_end_encoded(type_)
 
 
-def settle(schema: pa.Schema, to: str = "") -> pa.Schema:
+def writable(schema: pa.Schema, to: str = "") -> pa.Schema:
     """Give every column a type that the format can write: one that never held a value becomes string.
 
     So does a record that never held a field, {}, except in JSON. Without `to` the types are for any format.
     """
     empty = pa.struct([]) if to.startswith("json") else pa.string()
-    return pa.schema([field.with_type(_settled(field.type, empty)) for field in schema])
+    return pa.schema([field.with_type(_writable(field.type, empty)) for field in schema])
 
 
-def _settled(type_: pa.DataType, empty: pa.DataType) -> pa.DataType:
+def _writable(type_: pa.DataType, empty: pa.DataType) -> pa.DataType:
     if types.is_struct(type_):
-        return pa.struct([field.with_type(_settled(field.type, empty)) for field in type_]) if len(type_) else empty
+        return pa.struct([field.with_type(_writable(field.type, empty)) for field in type_]) if len(type_) else empty
     if _is_list(type_):
-        return list_of(type_, type_, _settled(type_.value_type, empty))
+        return list_of(type_, type_, _writable(type_.value_type, empty))
     if types.is_map(type_):
-        return pa.map_(_settled(type_.key_type, empty), _settled(type_.item_type, empty))
+        return pa.map_(_writable(type_.key_type, empty), _writable(type_.item_type, empty))
     return pa.string() if types.is_null(type_) else type_
 
 
