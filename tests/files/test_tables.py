@@ -8,6 +8,7 @@ import pytest
 
 from anabranch.files.model import MisfitError
 from anabranch.files.options import ReadOptions
+from anabranch.files.types.exact import cast_column, misfits
 from anabranch.files.types.tables import cast, examine
 
 STAMP = dt.datetime(2024, 1, 1, 5)  # noqa: DTZ001  of no zone
@@ -78,3 +79,11 @@ def test_sampled_types_do_not_grow_but_where_the_sample_had_no_value():
 
     wanted, seen = pa.schema([("a", pa.null())]), pa.table({"a": [1.5]})
     assert examine(seen, wanted, ReadOptions(infer="sample:5")).schema == seen.schema
+
+
+def test_a_slice_is_cast_whatever_lies_beside_it():
+    column = pa.chunked_array([pa.array([["1"], ["x"], ["2"]])])
+    wanted = pa.large_list(pa.int64())
+
+    assert cast_column(column.slice(0, 1), wanted).to_pylist() == [[1]]
+    assert misfits(column, wanted).tolist() == [False, True, False]

@@ -35,7 +35,7 @@ def cast_column(
     try:
         if manner != "given" and wider(type_, column.type, on_conflict) != type_:
             raise MisfitError
-        found = pa.array(column.to_pylist(), type_) if _holds_null(type_) else column.cast(type_)
+        found = pa.array(column.to_pylist(), type_) if _holds_null(type_) else _alone(column).cast(type_)
         if _is_lossy(column.type, type_) and found.cast(column.type) != column:
             raise MisfitError
     except (ConflictError, pa.ArrowException) as error:
@@ -61,6 +61,11 @@ def misfits(
     marks = np.zeros(len(column), np.bool_)
     marks[list(places(len(column), hold))] = True
     return marks
+
+
+def _alone(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Copy nested values, since pyarrow casts also the items that lie beside a slice."""
+    return column.take(np.arange(len(column))) if is_nested(column.type) else column
 
 
 def _is_lossy(one: pa.DataType, two: pa.DataType) -> bool:
