@@ -14,12 +14,6 @@ class _NoPandas(MetaPathFinder):
             raise ModuleNotFoundError("pandas is not looked for now", name=fullname)
 
 
-def set_up() -> None:
-    """Prepare pyarrow before its first array."""
-    without_pandas()
-    hold_less()
-
-
 def hold_less() -> None:
     """Take memory from jemalloc where pyarrow has it, unless the environment says from where.
 

@@ -67,7 +67,7 @@ CONVERT_FILES = Workload(
     check="anabranch.files.preview:check",
     preview="anabranch.files.preview:preview",
     example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
-    prepare="anabranch.arrow:set_up",
+    prepare="anabranch.arrow:without_pandas",
 )
 RUN_PIPELINE = Workload(
     name="run-pipeline",

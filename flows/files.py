@@ -2,6 +2,7 @@
 
 from prefect import flow
 
+from anabranch.arrow import hold_less
 from anabranch.config import RunOptions
 from anabranch.files.join import join
 from anabranch.files.listing import listed
@@ -35,6 +36,7 @@ def convert_files(
         run: How the run is carried out.
 
     """
+    hold_less()
     check(source, output, options)
     job = job_of(source, output, options, run)
     listing = listed(job)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from prefect import flow
 
+from anabranch.arrow import hold_less
 from anabranch.config import RunOptions, cluster_address
 from anabranch.files.listing import listed
 from anabranch.files.pipeline.agree import agreed, agreeing
@@ -40,6 +41,7 @@ def run_pipeline(
         run: How the run is carried out.
 
     """
+    hold_less()
     check(source, output, options)
     job = job_of(source, output, options, run)
     listing = listed(replace(job, refresh=job.refresh or options.stateful))

@@ -32,7 +32,7 @@ def test_pandas_can_be_imported_afterwards():
     ({"ARROW_DEFAULT_MEMORY_POOL": "system"}, "system"),
 ])  # fmt: skip
 def test_memory_comes_from_where_it_is_given_back_unless_the_environment_chose(environment, pool):
-    program = "from anabranch.arrow import pa, set_up; set_up(); print(pa.default_memory_pool().backend_name)"
+    program = "from anabranch.arrow import hold_less, pa; hold_less(); print(pa.default_memory_pool().backend_name)"
 
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={**os.environ, **environment}
