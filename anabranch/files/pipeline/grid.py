@@ -21,10 +21,10 @@ def bounds(rows: int, chunk_size: int, *, batch: bool) -> list[tuple[int, int]]:
     return list(zip([0, *ends], ends, strict=False)) if rows else []
 
 
-def share_of(chunks: Sequence[S], share: int, shares: int, skip: int) -> Sequence[S]:
-    """Take one of so many equal shares of the chunks, of which the first ones are done already."""
+def shares_of(chunks: Sequence[S], share: int, taken: int, shares: int, skip: int) -> Sequence[S]:
+    """Take some of so many equal shares of the chunks, of which the first ones are done already."""
     left = chunks[skip:]
-    return left[len(left) * share // shares : len(left) * (share + 1) // shares]
+    return left[len(left) * share // shares : len(left) * (share + taken) // shares]
 
 
 def cut(pieces: Iterable[S], wanted: Iterable[tuple[int, int]]) -> Iterator[list[S]]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ _ASSUMED = Measured(0, cpu=20e-6, wall=20e-6)  # where nothing is measured
 _DENSITY = 0.01  # records per byte of text: the same
 _CODEC_RATIO = 4  # bytes of text for each compressed one
 _READING = 2e-6  # seconds for a record, to read it and to write what becomes of it
+_FINER = 4  # shares of a unit for each part that it fills, so that parts become equal
 _OF_WRITING = {"pattern", "combine", "compression", "trigger", "trigger_on", "final", "mode", "to"}
 
 
@@ -115,18 +117,23 @@ def _spans(
 ) -> Iterator[tuple[Span, float]]:
     """Cut a file at its units, and those that would keep one worker too long into shares; each with its seconds."""
     divisible = bool(file.cuts or file.look.units)
-    for unit in range(file.units):
+    sizes = file.look.units or [stop - start for start, stop in pairwise(file.cuts)] or [1]  # rows, or bytes of text
+    for unit, size in enumerate(sizes):
+        own = cost * size / (sum(sizes) or 1)
         skip = max([max(one.chunks, 1) for one in probed if (one.piece.file, one.piece.first) == (index, unit)] or [0])
-        shares = max(1, round(cost / file.units / target)) if divisible else 1
+        parts = round(own / target) if divisible and own else 1
+        shares = parts * _FINER if parts > 1 else 1
         for share in range(shares):
-            yield Span(index, unit, unit + 1, share, shares, skip), cost / file.units / shares
+            yield Span(index, unit, unit + 1, share, 1, shares, skip), own / shares
 
 
 def _joined(spans: Iterable[Span]) -> Iterator[Span]:
-    """Join the spans that follow each other in a file, and are whole."""
+    """Join the spans that follow each other: whole units of a file, or shares of one unit."""
     run: Span | None = None
     for span in spans:
-        if run and run.file == span.file and not any((run.skip, span.skip, run.shares > 1, span.shares > 1)):
+        if run and (run.file, run.first, span.shares) == (span.file, span.first, run.shares):
+            run = replace(run, taken=run.taken + 1)
+        elif run and run.file == span.file and not any((run.skip, span.skip, run.shares > 1, span.shares > 1)):
             run = replace(run, stop=span.stop)
         else:
             if run:
@@ -163,5 +170,6 @@ def _label(files: Sequence[File], spans: Sequence[Span]) -> str:
     many = first.first + 1 < last.stop
     numbers = f"blocks {first.first + 1} to {last.stop}" if many else f"block {last.stop}"
     blocks = f", {numbers} of {units}" if units > 1 else ""
-    shares = f", share {first.share + 1} of {first.shares}" if first.shares > 1 and not many else ""
+    taken = f"shares {first.share + 1} to {first.share + first.taken} of {first.shares}"
+    shares = f", {taken}" if first.taken < first.shares and not many else ""
     return f"{label}{blocks}{shares}"

@@ -11,7 +11,7 @@ import pyarrow as pa
 from anabranch.files.catalogue import File
 from anabranch.files.model import BadRow
 from anabranch.files.options import ReadOptions
-from anabranch.files.pipeline.grid import bounds, cut, share_of
+from anabranch.files.pipeline.grid import bounds, cut, shares_of
 from anabranch.files.pipeline.spans import Span
 from anabranch.files.reading import Chunk, TextChunk
 from anabranch.files.work import parsed, placed
@@ -40,7 +40,7 @@ class Group:
     def chunks(self, span: Span, chunk_size: int, *, batch: bool = False) -> Iterator["Rows"]:
         """Cut the group into chunks, and give those that are the span's."""
         every = bounds(self.rows, chunk_size, batch=batch)
-        chosen = share_of(every, span.share, span.shares, span.skip)[: span.limit or None]
+        chosen = shares_of(every, span.share, span.taken, span.shares, span.skip)[: span.limit or None]
         for (first, _), pieces in zip(chosen, cut(self.pieces, chosen), strict=True):
             yield Rows(self, first, pieces)
 

@@ -11,9 +11,10 @@ from anabranch.parts import WorkFile
 
 @dataclass(frozen=True, slots=True)
 class Span(Piece):
-    """Consecutive units of a file, or a share of the chunks of one unit."""
+    """Consecutive units of a file, or some of the equal shares of the chunks of one unit."""
 
-    share: int = 0
+    share: int = 0  # the first one
+    taken: int = 1  # from that one on
     shares: int = 1
     skip: int = 0  # chunks at the begin of the unit that are done already
     limit: int = 0  # chunks at most; 0 for all

@@ -10,7 +10,7 @@ from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
-from anabranch.files.pipeline.plan import applying, probing
+from anabranch.files.pipeline.plan import Applying, applying, probing
 from anabranch.files.pipeline.preview import check
 from anabranch.files.pipeline.work import work
 from anabranch.files.plan import gathered
@@ -27,6 +27,18 @@ def run(
     source: Path, output: Path, function: str, *, threads: int = 1, order: random.Random | None = None, **options
 ) -> Report:
     """Run every step with `function` of steps.py; `order` shuffles the parts and their outcomes."""
+    plan = planned(source, output, function, threads=threads, order=order, **options)
+    plan = results(plan, outcomes(work, plan.parts, order), threads)
+    while plan.parts:
+        plan.save()
+        plan = settle(plan, outcomes(convert, plan.parts, order), threads)
+    return join(plan)
+
+
+def planned(
+    source: Path, output: Path, function: str, *, threads: int = 1, order: random.Random | None = None, **options
+) -> Applying:
+    """Run the steps before the parts of the function, and give these."""
     named = {name: f"{STEPS}:{options.pop(name)}" for name in ("merge", "init", "final", "trigger") if name in options}
     chosen = PipelineOptions(function=f"{STEPS}:{function}", **named, **options)
     check([str(source)], str(output), chosen)
@@ -37,12 +49,7 @@ def run(
     types.save()
     probe = probing(agreed(known, outcomes(agree, types.parts, order)))
     probe.save()
-    plan = applying(probe, outcomes(work, probe.parts), threads)
-    plan = results(plan, outcomes(work, plan.parts, order), threads)
-    while plan.parts:
-        plan.save()
-        plan = settle(plan, outcomes(convert, plan.parts, order), threads)
-    return join(plan)
+    return applying(probe, outcomes(work, probe.parts), threads)
 
 
 def write_lines(path: Path, rows: int) -> list[dict]:

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.files.pipeline.grid import bounds, cut, share_of
+from anabranch.files.pipeline.grid import bounds, cut, shares_of
 
 rows = st.integers(0, 5000)
 sizes = st.integers(1, 1500)
@@ -18,13 +18,14 @@ def test_chunks_follow_each_other_and_cover_all_rows(rows, size, batch):
     assert all(0 < stop - start <= size for start, stop in found)
 
 
-@given(rows, sizes, st.integers(1, 7), st.integers(0, 2))
-def test_shares_and_what_was_skipped_are_all_chunks_once(rows, size, shares, skip):
+@given(rows, sizes, st.integers(1, 7), st.integers(1, 3), st.integers(0, 2))
+def test_shares_and_what_was_skipped_are_all_chunks_once(rows, size, shares, taken, skip):
     every = bounds(rows, size, batch=False)
 
-    taken = [chunk for share in range(shares) for chunk in share_of(every, share, shares, skip)]
+    runs = [(first, min(taken, shares - first)) for first in range(0, shares, taken)]
+    found = [chunk for first, count in runs for chunk in shares_of(every, first, count, shares, skip)]
 
-    assert [*every[:skip], *taken] == every
+    assert [*every[:skip], *found] == every
 
 
 @given(st.lists(st.integers(0, 40), max_size=8), sizes, st.booleans())

@@ -13,7 +13,7 @@ from pyarrow import orc
 
 from anabranch.errors import UsageError
 from tests.files.converting import cut_small
-from tests.files.pipeline.running import read_lines, run, write_lines
+from tests.files.pipeline.running import planned, read_lines, run, write_lines
 
 ROWS = 1000
 
@@ -57,6 +57,20 @@ def test_parts_are_shares_of_blocks_where_blocks_take_long(lines, tmp_path, monk
     report = run(lines, tmp_path / "out", "nap", threads=2, mode="process")
 
     assert report.parts.total > 4 > lines.stat().st_size / 20_000
+
+
+def test_parts_hold_about_as_much_as_each_other_though_the_last_block_is_short(lines, tmp_path, monkeypatch):
+    cut_small(monkeypatch, lines.stat().st_size * 4 // 9, part_seconds=0.001)  # two blocks and a quarter of one
+
+    plan = planned(lines, tmp_path / "out", "nap", threads=2, mode="process")
+
+    cuts = plan.catalogue.files[0].cuts
+    sizes = [
+        sum((cuts[span.stop] - cuts[span.first]) * span.taken / span.shares for span in part.pieces)
+        for part in plan.parts
+    ]
+    assert sum(sizes) == pytest.approx(lines.stat().st_size)
+    assert max(sizes) < 1.2 * sum(sizes) / len(sizes)
 
 
 @pytest.mark.parametrize("to", ["jsonl", "parquet"])
@@ -241,6 +255,16 @@ def test_a_file_without_rows_gives_one_without_rows(tmp_path, to):
 
     assert report.errors == []
     assert (tmp_path / "out" / f"r.{to}").exists()
+
+
+@pytest.mark.parametrize("mode", ["auto", "process"])
+def test_a_row_group_without_rows_is_no_trouble(tmp_path, mode):
+    pq.write_table(pa.table({"id": pa.array([], pa.int64())}), tmp_path / "r.parquet")
+
+    report = run(tmp_path / "r.parquet", tmp_path / "out", "score", mode=mode, threads=2)
+
+    assert report.errors == []
+    assert read_lines(tmp_path / "out" / "r.jsonl") == []
 
 
 @pytest.mark.parametrize("to", ["jsonl", "parquet"])
