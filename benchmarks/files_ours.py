@@ -54,9 +54,10 @@ def _converted(sources: list[str], output: Path, work: Path, arguments: argparse
 
 
 def _pipeline(arguments: argparse.Namespace) -> float:
-    """The few records also start the processes, which stay."""
+    """The few records also start the processes, which stay; left to itself, it would not start any for so few."""
     [source] = arguments.sources
-    anabranch.pipeline(arguments.few, str(arguments.output.parent / "few.jsonl"), score, parallel=True)
+    few = str(arguments.output.parent / "few.jsonl")
+    anabranch.pipeline(arguments.few, few, score, parallel=True, parallel_mode="process")
     start = time.perf_counter()
     anabranch.pipeline(source, str(arguments.output / "orders.jsonl"), score, parallel=True)
     return time.perf_counter() - start

@@ -11,7 +11,7 @@ from pyarrow import types
 
 from anabranch.files.model import MisfitError
 
-_TRUTHS = pa.array(["true", "True", "TRUE", "false", "False", "FALSE"])
+_TRUTHS = ("true", "True", "TRUE", "false", "False", "FALSE")  # no array: pyarrow imports pandas at its first one
 _FIRST_YEAR, _LAST_YEAR = np.datetime64("0001-01-01T00:00"), np.datetime64("9999-12-31T23:59:59.999999")
 _COLON = 13  # its place in 2024-01-31T12:30
 _DATE = 10  # characters
@@ -123,7 +123,7 @@ def _truths(cells: pa.StringArray) -> pa.Array:
     size = len("false") * (len(cells) - cells.null_count) - values.true_count
     _require(offsets[-1] - offsets[0] == size)  # else there is a 0 or a 1
     if (text[offsets[0] : offsets[-1]] < ord("a")).any():
-        _require(pc.index_in(cells, _TRUTHS).null_count == cells.null_count)
+        _require(pc.index_in(cells, pa.array(_TRUTHS)).null_count == cells.null_count)
     return values
 
 
