@@ -107,7 +107,7 @@ def _times_faster(rows: Timings) -> Iterable[str]:
             limit = f", {fastest} {rows[name].seconds / rows[fastest].seconds:.1f} times" if fastest else ""
             yield f"Beside {name} the engine is {engine:.1f} times as fast, the whole command {whole:.1f} times{limit}."
     more = rows[WHOLE].usage.wall - rows[ENGINE].seconds
-    yield f"The command takes {more:.2f} s more than the engine, to import Prefect and Dask, and to start what it needs."
+    yield f"The command takes {more:.2f} s more than the engine, to import Prefect and Dask and start its workers."
 
 
 def _times_as_long(rows: Timings) -> Iterable[str]:
