@@ -20,6 +20,7 @@ from anabranch.errors import AnabranchError, SourceError, UsageError
 from anabranch.files import reading
 from anabranch.files.lanes import ClosedError, Lanes, Taken, weight_of
 from anabranch.files.options import ReadOptions
+from anabranch.files.quarantine import require_none
 from anabranch.files.sources import find
 from anabranch.files.types import records
 
@@ -77,9 +78,10 @@ def parallel_read(
     for name, value in {"workers": workers, "batch_size": batch_size, "buffer_bytes": buffer_bytes}.items():
         if value is not None and value < 1:
             raise UsageError("bad-argument", f"{name} is {value}", "Give a number of at least 1.")
+    form = _Form(batches, batch_size, options or ReadOptions())
+    require_none(form.options)
     threads = workers or Defaults().workers or cores()
     lanes = Lanes(buffer_bytes, threads, ordered=ordered)
-    form = _Form(batches, batch_size, options or ReadOptions())
     return ParallelReader(_each(sources), threads, lanes, form, close_seconds)
 
 

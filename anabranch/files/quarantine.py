@@ -9,9 +9,21 @@ from typing import IO, Any, Self
 
 import orjson
 
+from anabranch.errors import UsageError
 from anabranch.files.model import BadRow
+from anabranch.files.options import ReadOptions
 from anabranch.parts import WorkFile
 from anabranch.storage import published, work_file
+
+
+def require_none(options: ReadOptions) -> None:
+    """Raise UsageError where bad rows shall be set aside while records are handed out one by one."""
+    if options.on_bad_row == "quarantine":
+        raise UsageError(
+            "no-quarantine",
+            "on_bad_row is quarantine, and there is no place beside records that come through this process",
+            "Convert the files first, or for pipeline name parallel=True, a file, and functions that can be imported.",
+        )
 
 
 class Quarantine:

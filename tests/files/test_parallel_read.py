@@ -266,3 +266,8 @@ def test_arguments_that_cannot_be_are_refused(wrong):
 def test_a_reader_is_used_in_a_block():
     with pytest.raises(UsageError, match="`with` block"):
         next(iter(parallel_read([[1]])))
+
+
+def test_bad_rows_cannot_be_set_aside_and_that_is_said_before_anything_is_read(files):
+    with pytest.raises(UsageError, match="on_bad_row"):
+        parallel_read(files[0], options=ReadOptions(on_bad_row="quarantine"))

@@ -16,6 +16,7 @@ from anabranch.files.model import Source
 from anabranch.files.options import ReadOptions
 from anabranch.files.pipeline.rows import Group, groups
 from anabranch.files.pipeline.spans import Span
+from anabranch.files.quarantine import require_none
 from anabranch.files.reading import look_at, with_types
 from anabranch.files.rounds import bad_row_error
 from anabranch.files.sources import find
@@ -41,6 +42,9 @@ class Origin:
     options: ReadOptions
     reset: bool
     _files: list[tuple[int, str]] = field(default_factory=list)  # that were begun: records before it, its label
+
+    def __post_init__(self) -> None:
+        require_none(self.options)
 
     def __iter__(self) -> Iterator[Any]:
         paths = paths_of(self.source)

@@ -300,3 +300,16 @@ def test_an_empty_file_is_left_out_however_the_records_come(tmp_path, parallel):
     result = anabranch.pipeline(tmp_path, tmp_path / "made" / "out.jsonl", steps.same, parallel=parallel)
 
     assert result.rec_count == 2
+
+
+def test_bad_rows_are_set_aside_in_parallel_and_else_refused_not_ignored(tmp_path):
+    (tmp_path / "a.csv").write_text("id,n\n1,2\n3\n5,6\n")
+    how = {"source": str(tmp_path / "a.csv"), "destination": tmp_path / "out.jsonl", "process_func": steps.same}
+
+    with pytest.raises(UsageError, match="on_bad_row"):
+        anabranch.pipeline(**how, on_bad_row="quarantine")
+    assert not (tmp_path / "out.jsonl").exists()
+
+    anabranch.pipeline(**how, on_bad_row="quarantine", parallel=True, parallel_mode="thread")
+    assert [row["id"] for row in read_lines(tmp_path / "out.jsonl")] == [1, 5]
+    assert [row["row"] for row in read_lines(tmp_path / "out.jsonl.quarantine.jsonl")] == [2]
