@@ -68,6 +68,7 @@ def test_a_run_through_prefect_and_dask_leaves_nothing_open(prefect_server, arch
     assert not more_than(before)
 
 
+@pytest.mark.soak  # three runs of each, and what Prefect keeps settles slowly
 @pytest.mark.server
 @pytest.mark.parametrize(("end", "state"), [("partly failed", "PartlyFailed"), ("stopped", "Cancelled")])
 def test_what_a_run_holds_does_not_grow_with_every_run_however_it_ends(prefect_server, tmp_path, end, state):

@@ -192,7 +192,7 @@ def fresh(name: str, content: str, options: str):
         )
 
 
-@pytest.mark.parametrize("examples", [100, pytest.param(SOAK, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [40, pytest.param(SOAK, marks=pytest.mark.soak)])
 def test_any_sequence_of_events_ends_in_the_report_of_a_fresh_run(examples):
     run_state_machine_as_test(
         Sequences, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None)
