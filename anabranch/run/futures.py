@@ -79,7 +79,7 @@ class Collector:
 
     def __init__(self, client: distributed.Client) -> None:
         self._client = client
-        self._open: set[WarmFuture[Any]] = set()
+        self._open: dict[WarmFuture[Any], None] = {}  # in order of submission
         self._arrived: SimpleQueue[tuple[WarmFuture[Any], bytes | BaseException] | None] = SimpleQueue()
         # the context of the flow: its settings and its API client
         self._thread = threading.Thread(target=copy_context().run, args=(self._collect,), name="collector", daemon=True)
@@ -87,12 +87,14 @@ class Collector:
 
     def watch(self, future: WarmFuture[Any]) -> None:
         """Settle this future as soon as its task is over."""
-        self._open.add(future)
+        self._open[future] = None
         self._client.loop.add_callback(self._fetch, future)  # type: ignore[union-attr]  # a started client has one
 
     def close(self, state: State[Any]) -> list[Key]:
         """Settle what is still open with `state`, end the thread, and return the Dask keys of the former."""
-        dropped = [future.wrapped_future.key for future in tuple(self._open) if future.settle(state)]
+        # the last first: a slot that a running task leaves would else go to a waiting one that is dropped next
+        still_open = reversed(tuple(self._open))
+        dropped = [future.wrapped_future.key for future in still_open if future.settle(state)]
         self._arrived.put(None)
         self._thread.join()
         return dropped
@@ -109,7 +111,7 @@ class Collector:
             state, crashed = _final_state(outcome)
             if future.settle(state) and crashed:
                 future.origin.report(future.task_run_id, state)
-            self._open.discard(future)
+            self._open.pop(future, None)
 
 
 def _final_state(outcome: bytes | BaseException) -> tuple[State[Any], bool]:

@@ -220,5 +220,5 @@ def work_until_stopped(folder: str, name: str, seconds: float) -> bool:
         if stop_requested():
             note(folder, f"stopped-{name}")
             return False
-        time.sleep(0.02)
+        time.sleep(0.001)
     return True

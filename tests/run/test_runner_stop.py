@@ -40,7 +40,7 @@ def test_parts_in_flight_stop_and_the_others_never_begin_when_the_block_raises(m
     @flow
     def fail_in_block():
         with using(make_runner()):
-            for number in range(6):
+            for number in range(100):
                 tasks.work_until_stopped.submit(str(tmp_path), str(number), LONG)
             while len(list(tmp_path.glob("begun-*"))) < 2:
                 time.sleep(0.02)
