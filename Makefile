@@ -29,14 +29,14 @@ setup: .venv/locked  ## Make .venv with the locked dependencies (installs uv asi
 demo: setup  ## Write a sample log archive and parse it in every mode, through Prefect and Dask
 	.venv/bin/anabranch demo
 
-test: setup  ## Run the whole suite once
-	.venv/bin/pytest $(ARGS)
+test: setup  ## Run the whole suite once, on two to four cores
+	.venv/bin/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 cases: setup  ## Run the recorded cases of $ANABRANCH_CASES (default: tests/data)
 	.venv/bin/pytest -m cases $(ARGS)
 
-soak: setup  ## Run the long campaigns; SOAK_EXAMPLES sets their length
-	.venv/bin/pytest -m soak --timeout 3600 $(ARGS)
+soak: setup  ## Run the long campaigns, and all properties, on new examples; SOAK_EXAMPLES sets the length of the campaigns
+	.venv/bin/pytest -m "soak or properties" --hypothesis-profile random --timeout 3600 $(ARGS)
 
 lint: setup  ## Check form and types
 	.venv/bin/ruff check .

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
-# No test asserts a time, and on a busy machine a deadline would.
-settings.register_profile("anabranch", deadline=None)
-settings.load_profile("anabranch")
+# The suite says the same of the same code each time; the soak draws new examples. No test asserts a time, and on a busy
+# machine a deadline would.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("random", deadline=None)
+settings.load_profile("suite")
 
 START_SECONDS = 180
 ATTEMPTS = 3  # a port that was free may be taken before the server binds it
@@ -43,6 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
         PREFECT_SERVER_ANALYTICS_ENABLED="false",
         DO_NOT_TRACK="1",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the properties, which the soak tries on new examples."""
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker("properties")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

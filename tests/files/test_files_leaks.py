@@ -23,7 +23,8 @@ from anabranch.parts import Job
 from tests.files.small import small_scale, write_sources
 from tests.held import held, more_than
 
-POOL = Counter({"thread pytest": pa.cpu_count()})  # pyarrow's own pool grows up to its bound, call by call
+OWN_NAME = Path("/proc/self/comm").read_text().strip()
+POOL = Counter({f"thread {OWN_NAME}": pa.cpu_count()})  # pyarrow's own pool grows up to its bound, call by call
 TO = ["parquet", "csv.gz", "json", "arrow", "orc.zst"]
 
 

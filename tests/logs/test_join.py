@@ -169,14 +169,14 @@ def test_an_archive_that_cannot_be_opened_does_not_stop_the_others(tmp_path):
     assert (report.parts.total, report.parts.failed) == (2, 1)
 
 
-NAMES = st.text(st.characters(exclude_characters="/\0"), max_size=20)
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), max_size=20)
 
 
 @given(NAMES, NAMES, st.binary(max_size=5).map(os.fsdecode).filter(lambda name: "/" not in name and "\0" not in name))
 def test_members_and_archives_may_bear_any_name(tmp_path_factory, stem, rotation, odd):
     folder = tmp_path_factory.mktemp("names")
     members = [("messages.log", flow(1)), (f"messages.log.{rotation}{odd}", gzip.compress(flow(2))[:-1])]
-    archive = folder / f"{stem.encode(errors='ignore').decode()}{odd}.tar"
+    archive = folder / f"{stem}{odd}.tar"
     archive.write_bytes(tar_with([(entry(name, len(data)), data) for name, data in members]))
 
     report = parse_logs([str(folder)], folder / "out/", BW, folder / "work")
