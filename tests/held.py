@@ -1,16 +1,22 @@
 """What this process holds of the system: open files, sockets, threads, child processes."""
 
 import gc
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+
+import pyarrow as pa
+
+from anabranch import apart
 
 SETTLE_SECONDS = 15  # a thread that was told to end may take that long; one that leaks never ends
 
 
 def held() -> Counter[str]:
     """Count what is held, by name: files by path, sockets and pipes by kind, threads and children by their command."""
+    apart._idle.clear()  # they wait for a next call on purpose, and end soon
     gc.collect()  # what nobody can reach is not held, only not yet given back
     return Counter([*_files(), *_threads(), *_children()])
 
@@ -51,9 +57,19 @@ def _files():
 
 
 def _threads():
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(FileNotFoundError):
-            yield f"thread {(task / 'comm').read_text().strip()}"
+    yield from ["thread of Python"] * threading.active_count()
+    ours = Path("/proc/self/comm").read_text()
+    named = Counter(filter(None, (_read(task / "comm") for task in Path("/proc/self/task").iterdir())))
+    # those of pyarrow's pools, which come one by one as they are needed, bear the name of the process, too
+    pools = pa.cpu_count() + pa.io_thread_count()
+    named[ours] = max(0, named[ours] - threading.active_count() - pools)
+    for name in named.elements():
+        yield f"thread {name.strip()}"
+
+
+def _read(path):
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return path.read_text()
 
 
 def _children():

@@ -242,5 +242,13 @@ BAD_INPUTS = [
         says=("bytes expand to more than",),
         bounds={"anabranch.files.compression.codecs.MOST_BYTES": 1 << 20},
     ),
+    BadInput(
+        "ORC on which Arrow's reader crashes",
+        several(stored("crash.orc"), text(PLAIN)),
+        code="source-damaged",
+        says=("crashed",),
+        rows=2,
+        values=TWO,
+    ),
     BadInput("26 blank lines", text("id,name\n\n1,a\n\n\n2,b\n\n"), rows=2, values=TWO),
 ]

@@ -7,6 +7,7 @@ import random
 import uuid
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import fastavro
 import openpyxl
@@ -77,12 +78,12 @@ def avro(fields, records):
 
 
 def look_at(data, kind, **options):
-    return look_columnar(lambda: io.BytesIO(data), kind, ReadOptions(**options))
+    return look_columnar(partial(io.BytesIO, data), kind, ReadOptions(**options))
 
 
 def batches(data, look, units=None):
     first, stop = units or (0, max(len(look.units), 1))
-    return [batch for _, batch in read_units(lambda: io.BytesIO(data), look, range(first, stop))]
+    return [batch for _, batch in read_units(partial(io.BytesIO, data), look, range(first, stop))]
 
 
 def read(data, kind, **options):
@@ -170,14 +171,15 @@ def test_batches_of_wide_rows_have_fewer(monkeypatch):
     assert max(sizes) < 200
 
 
+def unpacked(packed, codec):
+    return decoded(io.BytesIO(packed), codec)
+
+
 @pytest.mark.parametrize("codec", PACK)
 @pytest.mark.parametrize("name", ["parquet", "arrow", "arrow stream", "orc"])
 def test_compressed_files_are_cut_like_others(codec, name):
     data, kind, units = UNITS[name]
-    packed = PACK[codec](data)
-
-    def opened():
-        return decoded(io.BytesIO(packed), codec)
+    opened = partial(unpacked, PACK[codec](data), codec)
 
     look = replace(look_columnar(opened, kind, ReadOptions()), codec=codec)
     last = [batch for _, batch in read_units(opened, look, range(max(len(units) - 1, 0), max(len(units), 1)))]

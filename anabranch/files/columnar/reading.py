@@ -6,6 +6,7 @@ from typing import IO
 
 import pyarrow as pa
 
+from anabranch import apart
 from anabranch.errors import AnabranchError, SourceError
 from anabranch.files.columnar.avro import AvroFile
 from anabranch.files.columnar.excel import ExcelFile
@@ -19,9 +20,23 @@ from anabranch.files.types.plain import cast_columns, plain_schema
 Open = Callable[[], IO[bytes]]
 
 
+CRASHING = ("orc",)
+"""Formats that Arrow's reader may crash on, and that are so read in a process of their own; `open_file` is pickled.
+
+One of 7,500 orc files with some bytes changed, and none of 7,000 parquet and arrow files, did so (pyarrow 26.0.1).
+"""
+
+
 def look_columnar(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: A002
     """Read a file's schema and the rows of its units; SourceError where it is damaged or has columns of one name."""
-    with _readable(format), open_file() as file:
+    with _readable(format):
+        return (
+            apart.call(_look, open_file, format, options) if format in CRASHING else _look(open_file, format, options)
+        )
+
+
+def _look(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: A002
+    with open_file() as file:
         typed = _FORMATS[format](file, options)
         names, nameless = unique_names(typed.schema.names, rename=options.duplicate_columns == "rename")
         return Look(
@@ -41,9 +56,25 @@ def read_units(open_file: Open, look: Look, units: range, work: str = "") -> Ite
     begin anew each time. The types are those of the look, but for excel's: there each batch has its own.
     Raises SourceError where the file is damaged.
     """
+    with _readable(look.format):
+        if look.format in CRASHING:
+            for unit, stream in apart.iterate(_read_streams, open_file, look, units, work):
+                yield unit, pa.ipc.open_stream(stream).read_next_batch()
+        else:
+            yield from _read_units(open_file, look, units, work)
+
+
+def _read_streams(open_file: Open, look: Look, units: range, work: str) -> Iterator[tuple[int, pa.Buffer]]:
+    for unit, batch in _read_units(open_file, look, units, work):  # each is part of a stripe, and would pickle with all
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        yield unit, sink.getvalue()
+
+
+def _read_units(open_file: Open, look: Look, units: range, work: str) -> Iterator[tuple[int, pa.RecordBatch]]:
     options = ReadOptions(header=look.dialect is None or look.dialect.header)
     with (
-        _readable(look.format),
         open_file() as lying,
         copied(lying, work) if look.codec else nullcontext(lying) as file,
     ):
