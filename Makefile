@@ -36,7 +36,7 @@ cases: setup  ## Run the recorded cases of $ANABRANCH_CASES (default: tests/data
 	.venv/bin/pytest -m cases $(ARGS)
 
 soak: setup  ## Run the long campaigns, and all properties, on new examples; SOAK_EXAMPLES sets the length of the campaigns
-	.venv/bin/pytest -m "soak or properties" --hypothesis-profile random --timeout 3600 $(ARGS)
+	.venv/bin/pytest -m "soak or properties" --hypothesis-profile soak --timeout 3600 $(ARGS)
 
 lint: setup  ## Check form and types
 	.venv/bin/ruff check .

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
-# The suite says the same of the same code each time; the soak draws new examples. No test asserts a time, and on a busy
-# machine a deadline would.
-settings.register_profile("suite", deadline=None, derandomize=True)
-settings.register_profile("random", deadline=None)
+from tests.examples import SOAK_EXAMPLES
+
+# The suite says the same of the same code each time; the soak draws new examples, and more. No test asserts a time, and
+# on a busy machine a deadline would; folders of fixtures are shared by the examples of a test.
+HABITS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+settings.register_profile("suite", derandomize=True, **HABITS)
+settings.register_profile("soak", max_examples=SOAK_EXAMPLES, **HABITS)
 settings.load_profile("suite")
 
 START_SECONDS = 180

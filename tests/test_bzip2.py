@@ -1,10 +1,11 @@
 import bz2
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from anabranch import bzip2
+from tests.examples import examples
 
 TEXTS = st.one_of(st.binary(max_size=3000), st.binary(min_size=1, max_size=50).map(lambda piece: piece * 9000))
 
@@ -39,7 +40,7 @@ def test_one_stream_has_several_blocks_at_any_bit():
     assert {block.start % 8 for block in blocks} - {0}
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.data())
 def test_a_changed_byte_is_noticed(data):
     whole = bz2.compress(long_text(size=150_000), 1)

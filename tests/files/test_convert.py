@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import TemporaryError
@@ -20,10 +20,11 @@ from anabranch.files.options import ConvertOptions
 from anabranch.files.preview import check, preview
 from anabranch.files.work import work
 from anabranch.parts import Job
+from tests.examples import examples
 from tests.files.converting import convert, cut_small
 
 CELLS = st.text(st.sampled_from('ab"\n\r,; é0'), max_size=6)
-SOME = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = examples(25)
 
 
 def csv_text(rows) -> bytes:

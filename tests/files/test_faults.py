@@ -1,6 +1,5 @@
 """Whatever system call of a conversion fails or kills it, each output is the old one, the new one or not there."""
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from signal import SIGKILL
 import pytest
 
 from anabranch.files.manifest import NAME, read_record
+from tests.examples import SOAK_EXAMPLES
 from tests.faults import BROKEN, FULL, KILL
 from tests.files.small import run, write_sources
 from tests.forks import LASTING, forking, injected_forks
@@ -22,7 +22,7 @@ LIE = "retval=3"  # the call says that it wrote three bytes, and wrote none
 WRITING = ("write", "fsync", "rename")
 READING = ("openat", "read", "preadv2")
 # a program opens and reads more files than it writes: minutes for each fault, which a short soak leaves out
-LONG = int(os.environ.get("SOAK_EXAMPLES", "2000")) >= 1000
+LONG = SOAK_EXAMPLES >= 1000
 ONCE = [("rename", KILL), ("write", FULL)]  # between any two steps, and within them
 DENSE = [
     *((call, KILL) for call in ("write", "fsync")),

@@ -116,6 +116,29 @@ def one(value, type_):
     return written(pa.table({"a": pa.array([value], type_)}))[0][len('{"a":') : -1]
 
 
+def test_a_map_of_lists_without_values():
+    entries = [[("", [None, None])], None, [("a", [None]), ("b", [])], [], [("z", None)]]
+    table = pa.table({"m": pa.array(entries, pa.map_(pa.string(), pa.list_(pa.null())))})
+    expected = [{"": [None, None]}, None, {"a": [None], "b": []}, {}, {"z": None}]
+
+    assert [json.loads(line)["m"] for line in written(table)] == expected
+    assert [json.loads(line)["m"] for line in written(table.slice(2, 2))] == expected[2:4]
+    assert written(table.slice(1, 1)) == ['{"m":null}']
+
+
+@pytest.mark.parametrize("type_", [pa.float64(), pa.float32()], ids=str)
+def test_whole_numbers_of_any_size_are_written_as_floating_ones(type_):
+    powers = [float(factor * 10**place) for place in range(38) for factor in (1, -1, 2, 9, 1.5)]
+    values = pa.array([*powers, *(power - 1 for power in powers), *(2.0**place for place in range(127))], pa.float64())
+    values = values.cast(type_, safe=False)
+
+    lines = written(pa.table({"a": values}))
+
+    found = [json.loads(line, parse_int=int, parse_float=float)["a"] for line in lines]
+    assert {type(value) for value in found} == {float}
+    assert pa.array(found, pa.float64()).cast(type_, safe=False).equals(values)
+
+
 @given(st.data())
 def test_what_is_written_is_read_again_as_the_same_values(data):
     type_, values = data.draw(COLUMNS)

@@ -6,16 +6,17 @@ import warnings
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch import parallel_read
 from anabranch.errors import SourceError, UsageError
 from anabranch.files.options import ReadOptions
+from tests.examples import examples
 from tests.held import held, more_than
 
 SOURCES = st.lists(st.lists(st.integers(), max_size=30), max_size=6)
-EXAMPLES = settings(max_examples=40, deadline=None)
+EXAMPLES = examples(40)
 
 
 def rows(sources):

@@ -13,13 +13,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch import parallel_write
 from anabranch.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.files.options import WriteOptions
 from anabranch.files.spool import Spool
+from tests.examples import examples
 from tests.held import held, more_than
 
 DAY = dt.date(2020, 2, 29)
@@ -47,7 +48,7 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25)
 @given(st.lists(WRITES, min_size=1, max_size=3), st.integers(1, 4), st.sampled_from([1, 2000, 1 << 20]))
 def test_every_record_arrives_once_and_each_threads_in_its_order(tmp_path, threads, workers, buffer):
     names = ["a.jsonl", "b.jsonl", "c.jsonl"]

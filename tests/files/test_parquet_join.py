@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import AnabranchError
 from anabranch.files.columnar import thrift
 from anabranch.files.columnar.parquet_join import join_parquet
+from tests.examples import examples
 
 SCHEMA = pa.schema(
     [
@@ -67,7 +68,7 @@ def read(data: bytes) -> pa.Table:
     return pq.ParquetFile(io.BytesIO(data)).read()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(25)
 @given(
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=5),
     group=st.integers(1, 30),
@@ -137,7 +138,7 @@ def test_a_cut_file_is_refused(tmp_path, keep):
         joined([part])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(150)
 @given(place=st.integers(0, 1 << 30), value=st.integers(0, 255))
 def test_a_damaged_footer_is_refused_or_says_as_many_rows_as_before(tmp_path, place, value):
     part = written(tmp_path / "part", pa.table({"a": [1, 2, 3], "b": ["x", "y", None]}), row_group_size=2)

@@ -5,11 +5,12 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
 from anabranch.files.types import records
+from tests.examples import examples
 
 SCALARS = {
     "int": st.integers(-(10**30), 10**30),
@@ -39,7 +40,7 @@ def like(value, type_):
     return value
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(RECORD, max_size=6))
 def test_a_table_holds_every_value_exactly(rows):
     table = records.table(rows)
@@ -47,7 +48,7 @@ def test_a_table_holds_every_value_exactly(rows):
     assert table.to_pylist() == ([like(row, pa.struct(table.schema)) for row in rows] if table.num_columns else [])
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(st.one_of(*(values for name, values in SCALARS.items() if name != "bytes")), min_size=1))
 def test_a_column_of_several_kinds_holds_texts_and_json(values):
     column = records.table([{"a": value} for value in values]).column(0)

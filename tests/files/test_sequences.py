@@ -22,10 +22,10 @@ from anabranch.files.catalogue import load
 from anabranch.files.manifest import NAME, begin_record, read_record
 from anabranch.files.options import ConvertOptions
 from anabranch.parts import Job
+from tests.examples import SOAK_EXAMPLES
 from tests.files.commands import Cache, Command, run
 from tests.files.small import rows, small_scale
 
-SOAK = int(os.environ.get("SOAK_EXAMPLES", "2000"))
 OPTIONS = [
     ConvertOptions(),
     ConvertOptions(to="csv.gz", on_bad_row="quarantine"),
@@ -224,11 +224,9 @@ def _output(label: str, options: ConvertOptions) -> str:
     return f"{label.partition('.')[0]}.{options.to}"
 
 
-@pytest.mark.parametrize("examples", [25, pytest.param(SOAK, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [25, pytest.param(SOAK_EXAMPLES, marks=pytest.mark.soak)])
 def test_any_sequence_of_events_ends_in_the_outputs_of_a_fresh_run(examples):
-    run_state_machine_as_test(
-        Sequences, settings=settings(max_examples=examples, stateful_step_count=20, deadline=None)
-    )
+    run_state_machine_as_test(Sequences, settings=settings(max_examples=examples, stateful_step_count=20))
 
 
 def test_the_same_file_named_by_another_folder_has_another_output(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.decoding import DamageError
@@ -21,6 +21,7 @@ from anabranch.files.sources import find
 from anabranch.files.unpack import slice_parts, slices, spans, unpack
 from anabranch.parts import Outcome
 from anabranch.spans import SpanFile
+from tests.examples import examples
 from tests.files.packing import PACK, SKIPPABLE
 
 TEXT = b"".join(b"%d,%d\n" % (number, number * 7919 % 1_000_003) for number in range(60_000))
@@ -57,7 +58,7 @@ CODECS = {name: "gz" if name == "bgzf" else name for name in WHOLE}
 
 
 @pytest.mark.parametrize("name", WHOLE)
-@settings(max_examples=20)
+@examples(20)
 @given(count=st.integers(1, 12))
 def test_ranges_cover_the_file_and_decode_each_on_its_own(name, count, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / name

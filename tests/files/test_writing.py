@@ -13,7 +13,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import orc
 
@@ -22,6 +22,7 @@ from anabranch.files.delimited.dialect import look_delimited
 from anabranch.files.delimited.parsing import parse
 from anabranch.files.options import ReadOptions, WriteOptions
 from anabranch.files.writing import SegmentWriter, join_segments
+from tests.examples import examples
 
 KINDS = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")
 UNPACK = {
@@ -79,7 +80,7 @@ READ = {
 
 
 @pytest.mark.parametrize("to", [*KINDS, "csv.gz", "json.zst", "parquet.xz", "arrow.lz4"])
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(6)
 @given(cuts=st.lists(st.integers(0, 100), max_size=4), seams=st.sets(st.integers(0, 5)))
 def test_any_grouping_of_blocks_into_segments_gives_the_same_bytes(tmp_path, to, cuts, seams):
     edges = [0, *sorted(cuts), 100]
@@ -134,7 +135,7 @@ CELLS = {
 
 
 @pytest.mark.parametrize("to", ["csv", "tsv"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60)
 @given(data=st.data(), count=st.integers(1, 5))
 def test_delimited_text_is_read_as_what_was_written(tmp_path, to, data, count):
     columns = [

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import Stopped
@@ -20,6 +20,7 @@ from anabranch.logs.sample import write_sample
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
 from anabranch.parts import Outcome
+from tests.examples import examples
 from tests.logs.archives import START, flow, line, tar_of, write
 from tests.logs.pipeline import outcomes, parse_logs
 
@@ -57,7 +58,7 @@ def expected(archives, tmp_path_factory):
     return reports(folder / "out")
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     seed=st.integers(),
     threads=st.integers(1, 9),

@@ -19,12 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from anabranch.errors import Stopped, TemporaryError
 from anabranch.logs.catalogue import load
 from anabranch.logs.options import LogOptions
+from tests.examples import SOAK_EXAMPLES
 from tests.logs.archives import START, STOP, flow, line, tar_of
 from tests.logs.commands import Cache, Command
 from tests.logs.pipeline import parse_logs
 from tests.logs.small import small_scale
 
-SOAK = int(os.environ.get("SOAK_EXAMPLES", "2000"))
 PACK = {"unit.tar": bytes, "unit.tar.gz": gzip.compress, "unit.tar.bz2": lambda data: bz2.compress(data, 1)}
 SCALE = {"seconds": 1e-6, "piece": 400}  # a log in some ten pieces, and as many parts as the threads call for
 OPTIONS = [
@@ -192,11 +192,9 @@ def fresh(name: str, content: str, options: str):
         )
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(SOAK, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("examples", [40, pytest.param(SOAK_EXAMPLES, marks=pytest.mark.soak)])
 def test_any_sequence_of_events_ends_in_the_report_of_a_fresh_run(examples):
-    run_state_machine_as_test(
-        Sequences, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None)
-    )
+    run_state_machine_as_test(Sequences, settings=settings(max_examples=examples, stateful_step_count=25))
 
 
 def test_writers_of_the_same_plan_at_the_same_moment_all_get_the_whole_report(tmp_path):

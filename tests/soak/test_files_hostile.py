@@ -4,7 +4,6 @@ import bz2
 import csv
 import gzip
 import io
-import os
 import random
 import shutil
 
@@ -18,12 +17,12 @@ from pyarrow import orc
 
 from anabranch.files.manifest import read_record
 from tests.bounded import bounded
+from tests.examples import SOAK_EXAMPLES
 from tests.files.converting import convert
 from tests.files.small import small_scale
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "2000"))
 RECORDS = [{"id": n, "name": f'n"{n % 7}"\n,' if n % 5 else "é", "amount": n / 4} for n in range(300)]
 TABLE = pa.Table.from_pylist(RECORDS)
 TARGETS = ("parquet", "csv.gz", "jsonl", "json", "arrow", "orc")
@@ -81,7 +80,7 @@ WHOLE = {
 @pytest.mark.parametrize("suffix", WHOLE)
 def test_a_damaged_file_ends_in_a_report_that_accounts_for_every_row(tmp_path, suffix):
     source = tmp_path / f"some.{suffix}"
-    for seed in range(EXAMPLES):
+    for seed in range(SOAK_EXAMPLES):
         generator = random.Random(seed)
         source.write_bytes(_damaged(WHOLE[suffix], generator))
         options = {

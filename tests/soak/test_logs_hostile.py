@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import os
 import random
 from contextlib import suppress
 from itertools import count
@@ -12,13 +11,13 @@ import pytest
 from anabranch.errors import AnabranchError
 from anabranch.logs.options import LogOptions
 from tests.bounded import bounded
+from tests.examples import SOAK_EXAMPLES
 from tests.logs.archives import START, STOP, flow, line, tar_of
 from tests.logs.pipeline import parse_logs
 from tests.logs.small import small_scale, write_archive
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
-EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "2000"))
 ALL = LogOptions(mode=["known", "sessions", "bw", "md", "grading", "memory"])
 PACK = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": lambda data: bz2.compress(data, 1)}
 
@@ -29,7 +28,7 @@ def test_a_damaged_archive_ends_in_a_report_or_a_clear_error(tmp_path, suffix):
     whole = PACK[suffix](bz2.decompress((tmp_path / "whole").read_bytes()))
     source = tmp_path / f"unit.{suffix}"
 
-    for seed in range(EXAMPLES):
+    for seed in range(SOAK_EXAMPLES):
         source.write_bytes(_damaged(whole, random.Random(seed)))
 
         def parse(seed=seed):
@@ -41,7 +40,7 @@ def test_a_damaged_archive_ends_in_a_report_or_a_clear_error(tmp_path, suffix):
 
 
 def test_any_cutting_of_any_archive_gives_the_bytes_of_the_whole(tmp_path):
-    for seed in range(EXAMPLES // 4):
+    for seed in range(SOAK_EXAMPLES // 4):
         generator = random.Random(seed)
         suffix = generator.choice(sorted(PACK))
         source = tmp_path / f"unit.{suffix}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import types
 
 from anabranch.errors import SourceError
@@ -15,7 +16,7 @@ from anabranch.files.types.plain import in_coarsest_unit
 
 _TEXT = pa.large_string()  # a block of texts may be longer than 2 GiB
 _ROWS = 1 << 16  # at a time: what they need stays near the processor
-_FIRST_EXPONENT = 1e15  # from here on Arrow writes floating numbers with an exponent
+_FIRST_EXPONENT = 1e10  # from here on Arrow writes floating numbers with an exponent
 _PRINTABLE = 0x20
 _ESCAPES = {"\\": "\\\\", '"': '\\"'} | {chr(code): json.dumps(chr(code))[1:-1] for code in range(_PRINTABLE)}
 
@@ -147,23 +148,27 @@ def _struct(array: pa.Array, path: str) -> pa.Array:
 
 def _list(array: pa.Array, path: str) -> pa.Array:
     items = _texts(array.flatten(), f"{path}[]")
-    return _joined(_scalar("["), _listed(pc.list_value_length(array), items), _scalar("]"))
+    lengths = pc.list_value_length(array).fill_null(0).to_numpy()
+    return _joined(_scalar("["), _listed(lengths, items), _scalar("]"))
 
 
 def _map(array: pa.Array, path: str) -> pa.Array:
     """Write a map as an object; keys that are no text are written as they are, within quotes."""
-    entry = pa.struct([("key", array.type.key_type), ("value", array.type.item_type)])
-    lists = array.cast(pa.large_list(entry))
-    keys, values = lists.flatten().flatten()
+    # not cast to a list, which flattens: pyarrow 26 makes invalid lists of lists of nulls
+    present = array.drop_null()  # behind a null there may lie entries, too
+    offsets = present.offsets.to_numpy()
+    lengths = np.zeros(len(array), np.int64)
+    lengths[array.is_valid().to_numpy(zero_copy_only=False)] = np.diff(offsets)
+    keys, values = (every.slice(offsets[0], offsets[-1] - offsets[0]) for every in (present.keys, present.items))
     names = _texts(keys, path)
     names = names if is_text(keys.type) else _text(names, path)
     entries = _joined(names, _scalar(":"), _texts(values, f"{path}{{}}"))
-    return _joined(_scalar("{"), _listed(pc.list_value_length(lists), entries), _scalar("}"))
+    return _joined(_scalar("{"), _listed(lengths, entries), _scalar("}"))
 
 
-def _listed(lengths: pa.Array, items: pa.Array) -> pa.Array:
+def _listed(lengths: NDArray[np.int64], items: pa.Array) -> pa.Array:
     """Join so many items to each text, with commas."""
-    ends = np.cumsum(lengths.fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    ends = np.cumsum(lengths, dtype=np.int64)
     lists = pa.LargeListArray.from_arrays(pa.array(np.concatenate([[0], ends])), items)
     return pc.binary_join(lists, _scalar(","))
 

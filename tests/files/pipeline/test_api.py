@@ -7,11 +7,12 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import anabranch
 from anabranch.errors import AnabranchError, SourceError, UsageError
+from tests.examples import examples
 from tests.files.pipeline import steps
 from tests.files.pipeline.running import read_lines, write_blocks, write_lines
 
@@ -89,7 +90,7 @@ def test_nulls_reach_an_object_that_asks_for_them():
     assert target.records == [{"id": 0}, None, {"id": 2}, None]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15)
 @given(
     st.lists(st.fixed_dictionaries({"id": st.integers(0, 50)}), max_size=400),
     st.sampled_from(["auto", "thread", "inline"]),

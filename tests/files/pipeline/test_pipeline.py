@@ -7,11 +7,12 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import orc
 
 from anabranch.errors import UsageError
+from tests.examples import examples
 from tests.files.converting import cut_small
 from tests.files.pipeline.running import planned, read_lines, run, write_lines
 
@@ -26,7 +27,7 @@ def lines(tmp_path, monkeypatch):
     return tmp_path / "r.jsonl"
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12)
 @given(
     st.sampled_from(["jsonl", "json.gz", "parquet", "csv"]),
     st.integers(1, 6),
