@@ -75,7 +75,7 @@ class _Process:
         with theirs:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(IDLE_SECONDS)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
                 pass_fds=[theirs.fileno()],
                 process_group=0,  # Ctrl-C is for the process that waits for this one
                 stdin=subprocess.DEVNULL,
