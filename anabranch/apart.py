@@ -123,11 +123,6 @@ class _Process:
             "Look for lack of memory, and run the same command again.",
         )
 
-    def _end(self) -> None:
-        self._pipe.close()
-        self._popen.kill()
-        self._popen.wait()
-
 
 def _serve(pipe: Connection, idle_seconds: float) -> None:
     with suppress(EOFError, ConnectionError):  # nobody waits any more
