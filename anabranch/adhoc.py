@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from anabranch import interrupts
 from anabranch.errors import PartlyFailed, as_ours
 from anabranch.parts import ErrorLine, Report
+from anabranch.run.orphans import end_orphans
 from anabranch.run.server import ensure_server, prefect_environment
 from anabranch.terminal import Terminal
 from anabranch.workloads import load
@@ -26,6 +27,7 @@ def run_flow(request: "Request") -> int:
     terminal = Terminal(quiet="quiet" in request.flags)
     own_server = not os.environ.get("PREFECT_API_URL")
     url = ensure_server(waiting=terminal.say)
+    end_orphans(url)
     os.environ.update(prefect_environment(url))  # before anything imports Prefect
     if "debug" not in request.flags:  # errors are shown by us, once, without traceback; the run's page has them all
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"

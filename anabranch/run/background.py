@@ -43,6 +43,11 @@ class Program:
     started: int  # clock ticks since boot
     url: str
 
+    @classmethod
+    def this(cls, url: str) -> "Program":
+        """Return this process, which works for that server."""
+        return cls(os.getpid(), _started(os.getpid()) or 0, url)
+
 
 def launch(arguments: Sequence[str], note: Path, log: Path, url: str, environment: Mapping[str, str]) -> Program:
     """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C here does not reach it, and note it."""
@@ -61,21 +66,31 @@ def launch(arguments: Sequence[str], note: Path, log: Path, url: str, environmen
     _children[process.pid] = process
     program = Program(process.pid, _started(process.pid) or 0, url)
     try:
-        with published(note) as file:
-            file.write(json.dumps(asdict(program)).encode())
+        note_down(note, program)
     except BaseException:
         process.kill()  # without a note nobody would ever find it
         raise
     return program
 
 
-def running(note: Path) -> Program | None:
-    """Return the noted program if it still runs; a note that is missing, stale or damaged counts as none."""
+def note_down(note: Path, program: Program) -> None:
+    """Write the note of a program."""
+    with published(note) as file:
+        file.write(json.dumps(asdict(program)).encode())
+
+
+def noted(note: Path) -> Program | None:
+    """Return the noted program, which may be over; a note that is missing or damaged counts as none."""
     try:
-        program = Program(**json.loads(note.read_bytes()))
+        return Program(**json.loads(note.read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-    return program if alive(program) else None
+
+
+def running(note: Path) -> Program | None:
+    """Return the noted program if it still runs."""
+    program = noted(note)
+    return program if program and alive(program) else None
 
 
 def alive(program: Program) -> bool:

@@ -1,5 +1,6 @@
 """Call a flow from a command, without what Prefect would do for others: a tenth of a small run."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,15 @@ from prefect.context import SettingsContext, get_settings_context
 from prefect.flows import Flow
 from pydantic import TypeAdapter
 
+from anabranch.run.orphans import noting
+
 
 def call(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
     """Run the flow in this process, with parameters that are valid already; return its final state."""
     lean: Any = flow.with_options(validate_parameters=False)  # to check the parameters, it imports pydantic's version 1
     lean.serialize_parameters = _plain  # to show them on the run's page, it imports FastAPI
-    with _without_heartbeat():
+    with _without_heartbeat(), noting(os.environ["PREFECT_API_URL"]) as note:
+        lean.on_running_hooks = [*lean.on_running_hooks, note]
         state: State[Any] = lean(**parameters, return_state=True)
     return state
 

@@ -1,0 +1,62 @@
+"""Runs whose command was killed: Prefect hears nothing of that and would show them as running for ever.
+
+Each run of a command is noted in a file while it lasts. The next command finds the notes whose process is gone.
+"""
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from anabranch.config import state_dir
+from anabranch.errors import SetupError
+from anabranch.run.api import NOT_FOUND, RefusedError, call
+from anabranch.run.background import Program, alive, note_down, noted
+
+_OPEN = ("PENDING", "RUNNING", "CANCELLING")
+_CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "The process of this run was killed."}
+
+
+@contextmanager
+def noting(url: str) -> Iterator[Callable[..., None]]:
+    """Give a hook for a flow that begins to run, which notes this process; the note is gone when the block ends."""
+    notes: list[Path] = []
+
+    def note(_flow: Any, flow_run: Any, _state: Any) -> None:
+        notes.append(_folder() / f"{flow_run.id}.json")
+        with suppress(OSError):  # who names a server needs no folder of ours
+            notes[-1].parent.mkdir(parents=True, exist_ok=True)
+            note_down(notes[-1], Program.this(url))
+
+    try:
+        yield note
+    finally:
+        for path in notes:
+            with suppress(OSError):
+                path.unlink()
+
+
+def end_orphans(url: str) -> None:
+    """Tell the server at `url` which runs of this machine have crashed; what it does not hear is told the next time."""
+    for note in _folder().glob("*.json"):
+        program = noted(note)
+        if program and (program.url != url or alive(program)):
+            continue
+        with suppress(SetupError, OSError):
+            if program:
+                _crash(f"{url}/flow_runs/{note.stem}")
+            note.unlink(missing_ok=True)
+
+
+def _crash(run: str) -> None:
+    try:
+        if call(run)["state_type"] in _OPEN:
+            call(f"{run}/set_state", {"state": _CRASHED, "force": True})
+    except RefusedError as error:
+        if error.status != NOT_FOUND:
+            raise
+
+
+def _folder() -> Path:
+    return state_dir() / "runs" / platform.node()  # a home may be shared by machines
