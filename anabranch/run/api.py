@@ -85,8 +85,11 @@ def unreachable(url: str, why: str) -> SetupError:
 
 
 def ui_url(url: str) -> str:
-    """Return the address of the pages that belong to an API's address: $PREFECT_UI_URL, or beside the API."""
-    return os.environ.get("PREFECT_UI_URL") or url.rstrip("/").removesuffix("/api")
+    """Return the address of the pages that belong to an API's address: $PREFECT_UI_URL, or what Prefect makes of it."""
+    if named := os.environ.get("PREFECT_UI_URL"):
+        return named
+    pages = url.rstrip("/").removesuffix("/api").replace("https://api.prefect.cloud/api/", "https://app.prefect.cloud/")
+    return pages.replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/")
 
 
 def _refused(url: str, error: HTTPError) -> RefusedError:

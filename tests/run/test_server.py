@@ -15,7 +15,7 @@ import pytest
 
 from anabranch.errors import SetupError
 from anabranch.run import api
-from anabranch.run.api import call
+from anabranch.run.api import call, ui_url
 from anabranch.run.background import patiently
 from anabranch.run.server import _free_port, ensure_server, find_server, prefect_environment, stop_server
 
@@ -332,3 +332,18 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
     assert {"prefect", "prefect_dask", "dask", "distributed", "httpx"}.isdisjoint(json.loads(output))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:4200/api",
+        "https://prefect.example/api",
+        "https://api.prefect.cloud/api/accounts/a/workspaces/w",
+    ],
+)
+def test_the_address_of_the_pages_is_the_one_that_prefect_gives(url):
+    from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url}, restore_defaults={PREFECT_UI_URL}):
+        assert ui_url(url) == PREFECT_UI_URL.value()
