@@ -80,7 +80,7 @@ def _groups(plan: Conversion) -> list[list[int]]:
 
 def _require_there(plan: Conversion) -> None:
     """Raise TemporaryError where other runs, or people, took away or changed what this one relies on."""
-    changed = [Path(entry.output).name for entry in plan.unchanged if not entry.stands]
+    changed = [shown(Path(entry.output).name) for entry in plan.unchanged if not entry.stands]
     changed += [
         plan.catalogue.files[segment.piece.file].source.label
         for segment in plan.segments

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions
@@ -78,8 +78,8 @@ def record_path(options: ConvertOptions, output: str) -> Path:
 
 def read_record(path: Path) -> Record:
     """Read the record of an earlier run; an empty one where there is none that we wrote."""
-    with suppress(OSError, ValidationError):
-        return Record.model_validate_json(path.read_bytes())
+    with suppress(OSError, ValueError):
+        return Record.model_validate(json.loads(path.read_bytes()))
     return Record()
 
 
@@ -119,8 +119,9 @@ def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], 
 
 def _publish(path: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with published(path) as file:
-        file.write(json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False).encode() + b"\n")
+    text = json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    with published(path) as file:  # what stands for a name's bytes that are no UTF-8 is escaped, as JSON does it
+        file.write(text.encode(errors="backslashreplace") + b"\n")
 
 
 def output_key(code: str, sources: Iterable[Source], options: ConvertOptions) -> str:

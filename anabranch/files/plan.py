@@ -21,7 +21,7 @@ from anabranch.files.targets import targets
 from anabranch.files.types.schema import load_schema, unify, writable
 from anabranch.files.versions import code_key
 from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile, first_to_last
-from anabranch.storage import fingerprint
+from anabranch.storage import fingerprint, shown
 
 # Bytes of input that one core reads and writes as Parquet in a second: measured with eight columns.
 _RATES = {"csv": 80e6, "tsv": 80e6, "jsonl": 40e6, "json": 25e6, "parquet": 30e6, "arrow": 150e6, "orc": 40e6}
@@ -107,7 +107,7 @@ class Conversion(Plan[ConvertPart]):
         for file in self.catalogue.files:
             yield "read as", f"{file.source.label}: {file.how}"
         for entry in self.unchanged:
-            yield "unchanged", entry.output
+            yield "unchanged", shown(entry.output)
         for error in self.all_errors:
             yield "fails", str(error)
         for source in self.skipped:
@@ -145,7 +145,7 @@ def gathered(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOption
                 skipped.append(source)
             else:
                 errors.append(_of(error, source))
-    warnings = [warning for file in files for warning in file.look.warnings]
+    warnings = [f"{file.source.label}: {warning}" for file in files for warning in file.look.warnings]
     warnings += [f"{source.label} is empty, and was left out" for source in skipped]
     named = targets([file.source for file in files], job.options, job.output or "")
     return Conversion(

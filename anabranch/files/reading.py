@@ -254,4 +254,4 @@ def _misnamed(source: Source, codec: str) -> tuple[str, ...]:
     codec = codec or source.packed
     if named == codec:
         return ()
-    return (f"{source.label}: its name says {named or 'not compressed'}, its content {codec or 'not compressed'}",)
+    return (f"its name says {named or 'not compressed'}, its content {codec or 'not compressed'}",)

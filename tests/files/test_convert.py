@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import random
 from pathlib import Path
 
@@ -278,6 +279,25 @@ def test_the_record_says_what_each_output_was_made_of(tmp_path, numbers):
     assert (entry.rows, entry.size) == (2000, (tmp_path / "out/numbers.parquet").stat().st_size)
     assert [column["name"] for column in entry.columns] == ["id", "name", "amount"]
     assert entry.sources[0].dialect["delimiter"] == ","
+
+
+def test_a_name_that_is_no_utf8_stops_nothing_and_its_output_is_known_again(tmp_path, numbers):
+    odd = numbers.with_name(os.fsdecode(b"od\xffd\n.csv"))
+    odd.write_bytes(numbers.read_bytes())
+    first, second = (convert([numbers, odd], tmp_path / "out", work_dir=tmp_path / "w") for _ in range(2))
+
+    assert first.items["converted"] == second.items["unchanged"] == 2
+    assert (tmp_path / "out" / os.fsdecode(b"od\xffd\n.parquet")).read_bytes().startswith(b"PAR1")
+    job = Job([str(numbers), str(odd)], str(tmp_path / "out"), ConvertOptions(), tmp_path / "w", 1)
+    assert f"{tmp_path}/out/od\\xffd\\n.parquet" in [text for _, text in preview(job).notes()]
+
+
+def test_a_warning_names_its_file(tmp_path):
+    for name in ("a.csv", "b.csv.gz"):
+        (tmp_path / name).write_text("a,\n1,2\n")
+    report = convert([tmp_path / "a.csv", tmp_path / "b.csv.gz"], tmp_path / "out", work_dir=tmp_path / "w")
+
+    assert [warning.partition(": ")[0] for warning in report.warnings] == ["a.csv", "b.csv.gz", "b.csv.gz"]
 
 
 def test_work_files_of_what_is_published_are_gone(tmp_path, numbers):
