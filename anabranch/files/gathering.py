@@ -16,6 +16,7 @@ class Blocks:
     def __init__(self, write: Callable[[pa.Table], None]) -> None:
         self._write = write
         self._tables: list[pa.Table] = []
+        self._rows = self._bytes = 0  # of them
         self._unit = -1
 
     def __enter__(self) -> Self:
@@ -31,10 +32,12 @@ class Blocks:
             self._flush()
             self._unit = unit
         self._tables.append(table)
-        if sum(one.num_rows for one in self._tables) >= ROWS or sum(one.nbytes for one in self._tables) >= BLOCK:
+        self._rows += table.num_rows
+        self._bytes += table.nbytes
+        if self._rows >= ROWS or self._bytes >= BLOCK:
             self._flush()
 
     def _flush(self) -> None:
         if self._tables:
             self._write(pa.concat_tables(self._tables))
-            self._tables = []
+            self._tables, self._rows, self._bytes = [], 0, 0

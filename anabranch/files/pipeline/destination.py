@@ -12,13 +12,17 @@ import pyarrow as pa
 
 from anabranch.config import RunOptions, work_dir
 from anabranch.files.gathering import Blocks
+from anabranch.files.lanes import weight_of
 from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
 from anabranch.files.pipeline.step import identity
+from anabranch.files.types.records import ROWS
 from anabranch.files.types.schema import writable
 from anabranch.files.types.tables import fitted, folded
 from anabranch.files.writing import SegmentWriter, join_segments, named_format
 from anabranch.storage import published
+
+WEIGHT = 4 << 20  # bytes of results that are held back for one table
 
 
 class Destination(Protocol):
@@ -97,6 +101,8 @@ class InFile:
 
     def __init__(self, path: Path, options: WriteOptions, on_conflict: OnConflict) -> None:
         self._path, self._options, self._on_conflict = path, options, on_conflict
+        self._held: list[Any] = []
+        self._weight = 0
         self.encode = as_line if options.lines else as_record
         self._stack = ExitStack()
 
@@ -105,7 +111,7 @@ class InFile:
         self._folder = work_dir(RunOptions()) / "pipeline" / uuid4().hex
         self._folder.mkdir(parents=True)
         self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
-        self._results = Results(self._folder / "results", self._options)
+        self._results = Results(self._folder / "results", self._options, self._on_conflict)
         self._results.__enter__()
         return self
 
@@ -113,17 +119,28 @@ class InFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         with self._stack:
-            self._results.__exit__(kind, error, trace)
+            try:
+                if kind is None:
+                    self._pass_on()
+            finally:
+                self._results.__exit__(kind, error, trace)
             if kind is None:
                 self._publish()
         return None
 
     def write(self, results: Sequence[Any]) -> None:
         """See Destination."""
-        self._results.add([result for result in results if result is not None], 0)
+        self._held += [result for result in results if result is not None]
+        self._weight += sum(map(weight_of, results))
+        if len(self._held) >= ROWS or self._weight >= WEIGHT:
+            self._pass_on()
 
     def flush(self) -> None:
         """See Destination."""
+
+    def _pass_on(self) -> None:
+        held, self._held, self._weight = self._held, [], 0
+        self._results.add(held, 0)
 
     def _publish(self) -> None:
         made, options = self._folder / "results", self._options

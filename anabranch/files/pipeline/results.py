@@ -1,5 +1,6 @@
 """What a function returned, on disk: lines of the output itself, or tables whose types are agreed on later."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -9,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
 from anabranch.errors import SourceError
 from anabranch.files.catalogue import File
-from anabranch.files.options import ReadOptions, WriteOptions
+from anabranch.files.options import OnConflict, ReadOptions, WriteOptions
 from anabranch.files.reading import Chunk, TableChunk
 from anabranch.files.text_writing import TextSegment
 from anabranch.files.types import records
@@ -22,15 +24,17 @@ from anabranch.parts import WorkFile
 from anabranch.storage import fingerprint, published
 
 _UNIT = b"unit"  # key in a table's metadata
+_HELD = frozenset({type(None), bool, int, float, str, bytes, dt.date, dt.time, dt.datetime})
+_NUMBERS = "biufU"  # kinds of numpy whose items are Python's own: truth values, numbers, texts
 
 
 class Results:
     """Write the results of a span, chunk by chunk: a context manager that publishes the file when all went well."""
 
-    def __init__(self, path: Path, options: WriteOptions) -> None:
+    def __init__(self, path: Path, options: WriteOptions, on_conflict: OnConflict) -> None:
         self.rows = 0
         self.schemas: dict[pa.Schema, None] = {}
-        self._path, self._options = path, options
+        self._path, self._options, self._on_conflict = path, options, on_conflict
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -52,7 +56,7 @@ class Results:
         if self._lines and results:
             self._lines.write_records(results)
         elif results:
-            table = records.table(results)
+            table = records.fitted(results, records.schema_of(results, self._on_conflict))
             if table.num_rows != len(results):  # since no column says so
                 raise SourceError("result-empty", "the function returned {}", "Return None to drop a record.")
             self._add(table, unit)
@@ -102,10 +106,27 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
 
 
 def as_record(result: Any) -> Any:
-    """Require that a result is a record."""
+    """Require that a result is a record that a table can hold; give a copy, which the function cannot change later."""
     if not isinstance(result, dict):
         raise TypeError(f"the function returned {type(result).__name__}, and a record is a dictionary")
-    return result
+    return _held(result)
+
+
+def _held(value: Any) -> Any:
+    """Copy a value as Python's own types; TypeError where a table has no type for it."""
+    if type(value) in _HELD or (type(value) is Decimal and value.is_finite()):
+        return value
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise TypeError("the name of a field is a text")
+        return {name: _held(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_held(item) for item in value]
+    if isinstance(value, np.ndarray) and value.dtype.kind in _NUMBERS:
+        return value.tolist()
+    if isinstance(value, np.generic) and value.dtype.kind in _NUMBERS:
+        return value.item()
+    raise TypeError(f"a table cannot hold {value!r}, a {type(value).__name__}")
 
 
 def as_line(result: Any) -> bytes:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 from anabranch.errors import SourceError, Stopped
 from anabranch.files.catalogue import File, load
@@ -26,7 +27,7 @@ from anabranch.storage import fingerprint, published, work_file
 
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by
 
-_alone = threading.Lock()
+_alone: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()  # of each run, by its catalogue
 
 
 def work(part: ApplyPart, stop: Stop = lambda: False) -> ConvertManifest:
@@ -67,7 +68,8 @@ class Caller:
 
 @contextmanager
 def _threads(part: ApplyPart) -> Iterator[Caller]:
-    lock = _alone if part.alone else nullcontext()
+    # of this run only: its function may itself run a pipeline, which would wait for it for ever
+    lock = _alone.setdefault(part.catalogue, threading.Lock()) if part.alone else nullcontext()
     if part.threads == 1:
         yield Caller(1, None, lock)
         return
@@ -108,7 +110,10 @@ class _Span:
     def write(self, path: Path) -> Applied:
         """Write the results, what is set aside, and the state."""
         total, span = Ran(), self.span
-        with Quarantine(path.with_suffix(".quarantine")) as aside, Results(path, self.options) as out:
+        with (
+            Quarantine(path.with_suffix(".quarantine")) as aside,
+            Results(path, self.options, self.options.on_conflict) as out,
+        ):
             try:
                 for group in groups(self.file, self.span, self.options, batch=bool(self.options.batch)):
                     self._group(group, total, out, aside)

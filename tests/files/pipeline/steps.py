@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+import anabranch
+
 calls: list[int] = []  # of `prepare`, in this process
 
 
@@ -118,3 +120,14 @@ def noted(record):
 
 def finish(stats, state):
     Path(os.environ["NOTED"]).write_text(f"{stats['rec_count']} {stats['nulls']} {len(state.get('seen', []))}")
+
+
+def running_total(record, state):
+    """Return the same dictionary each time."""
+    state["row"]["total"] = state["row"].get("total", 0) + record["id"]
+    return state["row"]
+
+
+def pipeline_of(record):
+    result = anabranch.pipeline(record["path"], f"{record['path']}.out.jsonl", same, parallel=True)
+    return {"records": result.rec_count}

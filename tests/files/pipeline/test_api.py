@@ -1,9 +1,12 @@
 """anabranch.pipeline: one by one as users know it, or in chunks on threads and processes, with the same results."""
 
 import functools
+import itertools
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -314,3 +317,51 @@ def test_bad_rows_are_set_aside_in_parallel_and_else_refused_not_ignored(tmp_pat
     anabranch.pipeline(**how, on_bad_row="quarantine", parallel=True, parallel_mode="thread")
     assert [row["id"] for row in read_lines(tmp_path / "out.jsonl")] == [1, 5]
     assert [row["row"] for row in read_lines(tmp_path / "out.jsonl.quarantine.jsonl")] == [2]
+
+
+def test_the_chunks_of_a_table_decide_nothing_about_its_types(tmp_path):
+    """Values of two kinds are a conflict, also where they come side by side."""
+    mixed = [{"value": 1}, {"value": "text"}] * 700
+
+    for parallel in (False, True):
+        with pytest.raises(SourceError, match="type-conflict"):
+            anabranch.pipeline(mixed, tmp_path / "failed.parquet", steps.same, parallel=parallel)
+        anabranch.pipeline(mixed, tmp_path / f"{parallel}.parquet", steps.same, parallel=parallel, on_conflict="string")
+
+    assert not (tmp_path / "failed.parquet").exists()
+    assert pq.read_table(tmp_path / "False.parquet")["value"].to_pylist() == ["1", "text"] * 700
+    assert (tmp_path / "False.parquet").read_bytes() == (tmp_path / "True.parquet").read_bytes()
+
+
+def test_a_result_that_no_table_can_hold_is_a_failed_record(tmp_path):
+    values = [np.int64(1), np.float32(0.5), {2}, 3j, (4, 5), np.arange(2)]
+
+    result = anabranch.pipeline(
+        [{"id": number} for number in range(6)],
+        tmp_path / "r.parquet",
+        lambda record: {f"c{record['id']}": values[record["id"]]},
+        on_error="quarantine",
+    )
+
+    assert [(one["row"], one["error"]) for one in result.failed] == [(3, "TypeError"), (4, "TypeError")]
+    rows = pq.read_table(tmp_path / "r.parquet").to_pylist()
+    assert [next(value for value in row.values() if value is not None) for row in rows] == [1, 0.5, [4, 5], [0, 1]]
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.parquet"])
+def test_a_function_may_go_on_with_what_it_returned(tmp_path, name):
+    anabranch.pipeline(RECORDS, tmp_path / name, steps.running_total, start_state={"row": {}})
+
+    table = pq.read_table(tmp_path / name).to_pylist() if name == "r.parquet" else read_lines(tmp_path / name)
+    assert [row["total"] for row in table] == list(itertools.accumulate(range(300)))
+
+
+@pytest.mark.timeout(60)
+def test_a_function_may_itself_run_a_pipeline(tmp_path):
+    write_lines(tmp_path / "inner.jsonl", 20)
+    (tmp_path / "outer.jsonl").write_text(json.dumps({"path": str(tmp_path / "inner.jsonl")}) + "\n")
+
+    result = anabranch.pipeline(tmp_path / "outer.jsonl", tmp_path / "out.jsonl", steps.pipeline_of, parallel=True)
+
+    assert result.exceptions == 0
+    assert read_lines(tmp_path / "out.jsonl") == [{"records": 20}]
