@@ -63,9 +63,8 @@ def flow_command(workload: Workload) -> Callable[..., int]:
         flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
         run.work_dir = run.work_dir and _absolute(run.work_dir)
-        request = Request(
-            workload, [_absolute(path) for path in source], output and _absolute(output), options, run, flags
-        )
+        places = [_absolute(path) for path in source], None if output is None else _absolute(output)
+        request = Request(workload, *places, options, run, flags)
         return _carry_out(request)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -89,7 +88,8 @@ def _carry_out(request: Request) -> int:
     if "detach" in request.flags:
         if request.output is None:
             raise UsageError("output-missing", "a detached run has no standard output", "Name one with --output.")
-        return _hand_over(request)  # whose worker may see other folders than we do
+        if "dry_run" not in request.flags:
+            return _hand_over(request)  # whose worker may see other folders than we do
     if request.workload.prepare:
         load(request.workload.prepare)()
     writes: list[Path] = load(request.workload.check)(request.source, request.output, request.options)
@@ -159,18 +159,22 @@ def _flag(name: str, text: str, group: Group, *, default: bool = False) -> inspe
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
     """Take the model's fields from the command's values; what was not given keeps its default."""
-    names = [spoken(name, field) for name, field in model.model_fields.items()]
-    given = {name: values[name] for name in names if values.get(name) is not None}
+    fields = {spoken(name, field): field for name, field in model.model_fields.items()}
+    given = {name: values[name] for name in fields if values.get(name) is not None}
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        field, reason = first_fault(error)
-        option = "--" + field.replace("_", "-") if field else "the options"
-        raise UsageError("bad-option", reason, "See --help.", option) from error
+        name, reason = first_fault(error)
+        option, meaning = (
+            (f"--{name.replace('_', '-')}", f"{fields[name].description} ") if name else ("the options", "")
+        )
+        raise UsageError("bad-option", reason, f"{meaning}See --help.", option) from error
 
 
 def _absolute(path: str) -> str:
     """Make a local path or pattern absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
+    if not path:  # an unset variable of a script, and no name for the folder one stands in
+        raise UsageError("bad-option", "a path is empty", "Name a file or a folder; . is this one.")
     if "://" in path:
         return path
     folder = str(Path.cwd())

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 T = TypeVar("T")
+_REASONS = {"missing": "is needed", "string_pattern_mismatch": "is not of the form described"}  # in words of people
 CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2, as a container sees its own: QUOTA PERIOD
 
 
@@ -55,8 +56,11 @@ class RunOptions(BaseModel):
 def first_fault(error: ValidationError) -> tuple[str, str]:
     """Name the first field that is wrong, and say why; nothing for the field where several do not go together."""
     first = error.errors()[0]
-    reason = f"{first['msg'].removeprefix('Value error, ')} (given: {first['input']!r})"
-    return (str(first["loc"][0]) if first["loc"] else ""), reason
+    if not first["loc"]:
+        return "", first["msg"].removeprefix("Value error, ")
+    reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+    return str(first["loc"][0]), f"{reason}{given}"
 
 
 def cores(cpu_max: Path = CPU_MAX) -> int:

@@ -202,6 +202,13 @@ def _read(descriptor):
     (["parse-logs", BASIC, "--mode", "known,bw"], b"--output"),
     (["parse-logs"], b"SOURCE"),
     (["parse-logs", "a\nb.tar"], b"control characters"),
+    (["parse-logs", "", "--output", "x/"], b"a path is empty"),
+    (["parse-logs", BASIC, "--output", ""], b"a path is empty"),
+    (["convert-files", BASIC, ""], b"a path is empty"),
+    (["convert-files", BASIC, "x/", "--infer", "some"], b"all, sample:N (the first N), or none"),
+    (["convert-files", BASIC, "x/", "--encoding", "rot13"], b"no encoding 'rot13' of text"),
+    (["run-pipeline", BASIC, "x/"], b"--function: is needed. Function that gets each record"),
+    (["run-pipeline", BASIC, "x/", "--function", "score"], b"package.module:name"),
     (["parse-logs", "missing/*.tar"], b"there is no such file"),
     (["parse-logs", BASIC, "--nonsense"], b"--nonsense"),
     (["nonsense"], b"nonsense"),
@@ -257,6 +264,14 @@ def test_a_dry_run_prints_the_plan_and_touches_nothing(anabranch, tmp_path):
     assert BASIC.name.encode() in done.stdout
     assert json.loads(as_json.stdout)["parts"][0]["label"].startswith(BASIC.name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_hands_nothing_over(anabranch, tmp_path):
+    words = ("parse-logs", BASIC, "--output", tmp_path / "report", "--dry-run", "--detach")
+    done = anabranch(*words, PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert done.returncode == 0
+    assert b"The first step has 1 parts" in done.stdout
 
 
 def test_an_unreachable_server_is_a_clear_error(anabranch):

@@ -1,6 +1,7 @@
 """What a user may choose for a conversion: the form, the command's options and the reference come from here."""
 
 import codecs
+import io
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -98,11 +99,11 @@ class ReadOptions(BaseModel):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, name: str | None) -> str | None:
-
         try:
+            io.TextIOWrapper(io.BytesIO(), encoding=name or None)  # refuses what is none of text, such as hex and rot13
             return name and codecs.lookup(name).name
-        except LookupError as error:
-            raise ValueError(f"there is no encoding {name!r}") from error
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"there is no encoding {name!r} of text") from error
 
 
 class WriteOptions(BaseModel):

@@ -20,7 +20,7 @@ from anabranch.parts import Job
 
 def check(source: Sequence[str], output: str | None, options: ConvertOptions) -> list[Path]:
     """Say which files will be written; UsageError for what can be told before anything is read."""
-    if output is None:
+    if not output:
         raise UsageError("output-missing", "no output is named", "Name a folder, or with --combine a file.")
     require_possible(options.to, options)
     if options.schema_file:
