@@ -3,6 +3,7 @@
 Each table that is written is a block, with its own row groups, record batch, or compressed member.
 """
 
+import io
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,6 +81,8 @@ class SegmentWriter:
             if kind == "parquet":
                 return ParquetSegment(out, self._schema, self._options.compression)
             if kind in ("arrow", "orc"):
+                if kind == "orc":
+                    join_orc([], io.BytesIO(), self._schema, "none")  # finds now what it has no type for
                 compression = self._options.compression if kind == "arrow" else _WORK_COMPRESSION
                 return ArrowSegment(out, self._schema, compression)
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:

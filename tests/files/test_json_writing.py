@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.errors import SourceError
+from anabranch.files.delimited.writing import csv_rows
 from anabranch.files.json.writing import json_lines
 
 DAYS = st.dates()
@@ -182,6 +183,10 @@ def test_what_is_written_is_read_again_as_the_same_values(data):
         ('\\"\n\t\x00\x1f\x7f', pa.string(), '"\\\\\\"\\n\\t\\u0000\\u001f\x7f"'),
         ([[("k", 1)]], pa.list_(pa.map_(pa.string(), pa.int64())), '[{"k":1}]'),
         ([(1, None)], pa.map_(pa.int64(), pa.int64()), '{"1":null}'),
+        ([(dt.date(2024, 2, 29), 1)], pa.map_(pa.date32(), pa.int64()), '{"2024-02-29":1}'),
+        ([(b"\xff", 1)], pa.map_(pa.binary(), pa.int64()), '{"/w==":1}'),
+        ([([1], 1)], pa.map_(pa.list_(pa.int64()), pa.int64()), '{"[1]":1}'),
+        ([(["a"], 1)], pa.map_(pa.list_(pa.string()), pa.int64()), '{"[\\"a\\"]":1}'),
         ({}, pa.struct([]), "{}"),
         ([1, 2], pa.list_(pa.int8(), 2), "[1,2]"),
         ([], pa.list_view(pa.int8()), "[]"),
@@ -221,3 +226,34 @@ def test_a_batch_is_written_like_a_table_and_a_long_one_like_its_pieces():
     table = pa.table({"a": range(150_000), "b": ["x"] * 150_000})
 
     assert json_lines(table) == b"".join(json_lines(batch) for batch in table.to_batches(max_chunksize=1000))
+
+
+@pytest.mark.parametrize(
+    ("type_", "per_day"),
+    [
+        (pa.date32(), 1), (pa.date64(), 86_400_000), (pa.timestamp("s"), 86_400), (pa.timestamp("us"), 86_400_000_000),
+        (pa.timestamp("ms", "Asia/Tokyo"), 86_400_000),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("write", [json_lines, lambda table: csv_rows(table, ",")], ids=["json", "csv"])
+def test_a_date_has_a_text_or_is_refused_with_its_column(type_, per_day, write):
+    first, last = -12_687_428, 11_248_737  # days of the years -32767 and 32767
+    whole = pa.int32() if type_ == pa.date32() else pa.int64()
+
+    def text(day):
+        dates = pa.array([None, day * per_day], whole).cast(type_)
+        return bytes(write(pa.table({"id": [1, 2], "nested": [{"d": None}, {"d": None}], "d": dates}))).decode()
+
+    assert "-32767-01-01" in text(first)
+    assert "32767-12-31" in text(last)
+    for day in (first - 1, last + 1):
+        with pytest.raises(SourceError) as caught:
+            text(day)
+        assert (caught.value.code, caught.value.item) == ("type-not-written", "d")
+
+
+def test_what_a_nested_column_cannot_say_in_csv_is_refused_with_its_name():
+    with pytest.raises(SourceError) as caught:
+        csv_rows(pa.table({"a": [[1.5], [float("nan")]]}), ",")
+    assert caught.value.item == "a[]"

@@ -23,7 +23,8 @@ KINDS = {
     pa.time64("us"): ("12:30", "00:00:00", "23:59:59.999999"),
     pa.string(): (
         "00123", "+5", "-0", "-00.5", "007.5", "+1.5", " 5", "5 ", "\t5", "0x1F", "0x9999999999", "1_000", "1,5",
-        "9" * 77, "1e999", "nan", "NaN", "inf", "-Infinity", ".", "-", "e5", "1e", "tRuE", "yes", "t", "2024-02-30",
+        "9" * 77, "1" * 78, "1" * 80, "9" * 400, "1" + "0" * 400,
+        "1e999", "nan", "NaN", "inf", "-Infinity", ".", "-", "e5", "1e", "tRuE", "yes", "t", "2024-02-30",
         "0000-01-01", "2024-1-1", " 2024-01-01", "2024-01-01T12", "2024-01-01T24:00:00", "2024-01-01T12:30:60",
         "2024-01-01T12:30:00,5", "2024-01-01t12:30", "2024-01-01T12:30:00.", "2024-01-01T12:30:00 Z", "2024-01-01Z",
         "1500-01-01T00:00:00.1234567", "24:00:00", "1:30", "12:30:00.1234567", "٣", "text", "NA", '"', "\0",
@@ -130,6 +131,26 @@ def test_an_integer_is_a_double_only_where_the_double_is_the_integer(number):
     exact = int(float(number)) == number
     for manner in ("strict", "given"):
         assert fits(pa.array([str(number)]), pa.float64(), manner).tolist() == [exact]
+
+
+@st.composite
+def numerals(draw):
+    digits = st.sampled_from("159").flatmap(lambda digit: st.integers(0, 90).map(lambda count: digit * count))
+    exponent = draw(st.just("") | st.integers(-90, 90).map("e{}".format))
+    return f"{draw(st.sampled_from(['', '-']))}{draw(digits) or 0}.{draw(digits) or 0}{exponent}"
+
+
+@given(
+    numerals(),
+    st.sampled_from([pa.decimal128(38, 2), pa.decimal128(38, 38), pa.decimal256(76, 10), pa.decimal256(76, 40)]),
+)
+@example("1e-77", pa.decimal128(38, 2))
+@example("1" * 72, pa.decimal256(76, 40))
+def test_a_decimal_is_the_number_that_is_written_or_none(numeral, kind):
+    fit = fits(pa.array([numeral]), kind, "given").tolist() == [True]
+
+    values = cast(pa.array([numeral]), kind, "given").to_pylist() if fit else []
+    assert [Decimal(numeral)] * fit == values
 
 
 @pytest.mark.parametrize(

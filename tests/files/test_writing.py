@@ -312,11 +312,29 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path, to):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_type_without_a_place_is_an_error_of_the_source(tmp_path):
+def test_a_decimal_that_counts_thousands_is_written_as_the_number_that_it_is(tmp_path):
+    """Parquet refuses such a scale, and pyarrow's writer of orc ended the process."""
+    numbers = pa.array([Decimal("12E+3"), None, Decimal("-9E+11")], pa.decimal128(9, -3))
+    table = pa.table({"n": numbers, "in": [[number.as_py()] for number in numbers]})
+    huge = pa.table({"n": pa.array([Decimal("12E+40"), None], pa.decimal256(60, -40))})
+
+    for to, read in (("parquet", pq.read_table), ("orc", orc.read_table)):
+        found = read(io.BytesIO(output(tmp_path, to, [table])))
+        assert found.column("n").to_pylist() == [12000, None, -900000000000]
+        assert read(io.BytesIO(output(tmp_path, to, [huge]))).column("n").to_pylist() == ["1.2E+41", None]
+    assert output(tmp_path, "jsonl", [table.select(["n"])]) == b'{"n":12000}\n{"n":null}\n{"n":-900000000000}\n'
+    assert output(tmp_path, "csv", [table.select(["n"])]) == b'n\n"12000"\n""\n"-900000000000"\n'
+
+
+@pytest.mark.parametrize("to", [kind for kind in KINDS if kind != "arrow"])
+def test_a_type_without_a_place_is_an_error_of_the_source(tmp_path, to):
     intervals = pa.table({"i": pa.array([pa.MonthDayNano([1, 2, 3])])})
 
-    with pytest.raises(SourceError) as caught:
-        output(tmp_path, "parquet", [intervals])
+    with (
+        pytest.raises(SourceError) as caught,
+        SegmentWriter(tmp_path / "segment", to, intervals.schema, WriteOptions(to=to)) as writer,
+    ):
+        writer.write(intervals)
 
     assert caught.value.code == "type-not-written"
     assert not list(tmp_path.iterdir())

@@ -3,6 +3,8 @@
 All raise MisfitError or pyarrow's ArrowInvalid where a cell cannot be held exactly. No cell is empty, but null.
 """
 
+from decimal import Decimal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 from anabranch.files.model import MisfitError
+from anabranch.files.types.lattice import MOST_DIGITS
 
 _TRUTHS = ("true", "True", "TRUE", "false", "False", "FALSE")  # no array: pyarrow imports pandas at its first one
 _FIRST_YEAR, _LAST_YEAR = np.datetime64("0001-01-01T00:00"), np.datetime64("9999-12-31T23:59:59.999999")
@@ -43,7 +46,9 @@ def cast_given(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
 
 def _cast(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
     if types.is_decimal(kind):  # decimal128 overflows in silence
-        return cells.cast(pa.decimal256(76, kind.scale)).cast(kind)
+        values = cells.cast(pa.decimal256(MOST_DIGITS, kind.scale)).cast(kind)
+        _require_decimals(cells, values)
+        return values
     if types.is_time(kind):
         return _times(cells, kind)
     values = cells.cast(kind)
@@ -114,6 +119,13 @@ def _require_exact(cells: pa.StringArray, numbers: NDArray[np.float64], limit: f
             _require(np.isfinite(number) and int(number) == int(cell))
         else:
             _require(np.isfinite(number) or cell.lstrip("+-").isalpha())  # 1e999 is not inf
+
+
+def _require_decimals(cells: pa.StringArray, values: pa.Array) -> None:
+    """Refuse what pyarrow lets overflow, or rounds to 0: more digits than fit before the point, and exponents."""
+    doubtful = pc.match_substring_regex(cells, f"[eE]|.{{{MOST_DIGITS - values.type.scale}}}")
+    pairs = zip(cells.filter(doubtful).to_pylist(), values.filter(doubtful).to_pylist(), strict=True)
+    _require(all(Decimal(cell) == value for cell, value in pairs))
 
 
 def _truths(cells: pa.StringArray) -> pa.Array:

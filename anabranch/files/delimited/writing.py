@@ -1,6 +1,7 @@
 """Write tables as delimited text: null is an empty cell, every text is quoted, nested values are JSON."""
 
 import base64
+import json
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,7 +9,7 @@ import pyarrow.csv
 import pyarrow.types as kinds
 
 from anabranch.files.json.writing import json_lines
-from anabranch.files.types.plain import in_coarsest_unit
+from anabranch.files.types.plain import in_coarsest_unit, require_sayable
 
 _ROWS_AT_ONCE = 4 << 10  # a tenth faster than pyarrow's own 1 Ki
 _LONGEST_CELL = 64  # characters of a value that is no text, with all that is put around it
@@ -26,7 +27,9 @@ def csv_rows(table: pa.Table, delimiter: str) -> memoryview:
     block's values. Binary values are base64. In a table of one column null is written as "", too, since an empty
     line would be no row.
     """
-    plain = pa.table([_plain(column) for column in table.columns], names=table.column_names)
+    plain = pa.table(
+        [_plain(*pair) for pair in zip(table.columns, table.column_names, strict=True)], names=table.column_names
+    )
     if plain.num_columns == 1:
         plain = pa.table([pc.fill_null(plain.column(0).cast(pa.string()), "")], names=plain.column_names)
     return _written(
@@ -51,11 +54,13 @@ def _quoted(name: str, delimiter: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """Give a column that pyarrow writes as we want it read."""
     kind = column.type
+    if kinds.is_date(kind) or kinds.is_timestamp(kind):
+        require_sayable(column, name)
     if kinds.is_nested(kind):
-        return _as_json(column)
+        return _as_json(column, name)
     if kinds.is_timestamp(kind) or kinds.is_time(kind):
         return in_coarsest_unit(column)
     if kinds.is_decimal(kind):
@@ -68,9 +73,9 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _as_json(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    lines = bytes(json_lines(pa.table({"": column}))).splitlines()
-    before, behind = len(b'{"":'), len(b"}")
+def _as_json(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    lines = bytes(json_lines(pa.table({name: column}))).splitlines()
+    before, behind = len(f"{{{json.dumps(name, ensure_ascii=False)}:".encode()), len(b"}")
     texts = pa.array([line[before:-behind] for line in lines], pa.string())
     return pa.chunked_array([pc.if_else(column.is_valid().combine_chunks(), texts, None)])
 

@@ -12,7 +12,7 @@ from pyarrow import types
 
 from anabranch.errors import SourceError
 from anabranch.files.types.lattice import is_bytes, is_text
-from anabranch.files.types.plain import in_coarsest_unit
+from anabranch.files.types.plain import in_coarsest_unit, require_sayable
 
 _TEXT = pa.large_string()  # a block of texts may be longer than 2 GiB
 _ROWS = 1 << 16  # at a time: what they need stays near the processor
@@ -123,7 +123,8 @@ def _quoted(texts: pa.Array) -> pa.Array:
     return _joined(_scalar('"'), texts, _scalar('"'))
 
 
-def _date(array: pa.Array, _: str) -> pa.Array:
+def _date(array: pa.Array, path: str) -> pa.Array:
+    require_sayable(array, path)
     return _quoted(array.cast(_TEXT))
 
 
@@ -131,7 +132,8 @@ def _time(array: pa.Array, _: str) -> pa.Array:
     return _quoted(in_coarsest_unit(array).cast(_TEXT))
 
 
-def _timestamp(array: pa.Array, _: str) -> pa.Array:
+def _timestamp(array: pa.Array, path: str) -> pa.Array:
+    require_sayable(array, path)
     return _quoted(pc.replace_substring(in_coarsest_unit(array).cast(_TEXT), " ", "T", max_replacements=1))
 
 
@@ -153,7 +155,7 @@ def _list(array: pa.Array, path: str) -> pa.Array:
 
 
 def _map(array: pa.Array, path: str) -> pa.Array:
-    """Write a map as an object; keys that are no text are written as they are, within quotes."""
+    """Write a map as an object; of keys that are no text, their JSON is the name, unless it is text itself."""
     # not cast to a list, which flattens: pyarrow 26 makes invalid lists of lists of nulls
     present = array.drop_null()  # behind a null there may lie entries, too
     offsets = present.offsets.to_numpy()
@@ -161,7 +163,7 @@ def _map(array: pa.Array, path: str) -> pa.Array:
     lengths[array.is_valid().to_numpy(zero_copy_only=False)] = np.diff(offsets)
     keys, values = (every.slice(offsets[0], offsets[-1] - offsets[0]) for every in (present.keys, present.items))
     names = _texts(keys, path)
-    names = names if is_text(keys.type) else _text(names, path)
+    names = pc.if_else(pc.starts_with(names, '"'), names, _text(names, path))
     entries = _joined(names, _scalar(":"), _texts(values, f"{path}{{}}"))
     return _joined(_scalar("{"), _listed(lengths, entries), _scalar("}"))
 

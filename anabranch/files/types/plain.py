@@ -9,10 +9,15 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.errors import SourceError
+from anabranch.files.types.lattice import MOST_DIGITS, decimal
 
 Leaf = Callable[[pa.DataType], pa.DataType]
 
 _UNITS = ("s", "ms", "us", "ns")
+_PER_DAY = {pa.date32(): 1, pa.date64(): 86_400_000} | {
+    pa.timestamp(unit): 86_400 * 1000**place for place, unit in enumerate(_UNITS)
+}
+_FIRST_DAY, _LAST_DAY = -12_687_428, 11_248_737  # of the years -32767 and 32767, counted from 1970
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
@@ -26,6 +31,9 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         return mapped(kind.storage_type, plain_type)
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
         return mapped(kind.value_type, plain_type)
+    if types.is_decimal(kind) and kind.scale < 0:  # parquet knows none, and on one pyarrow's writer of orc ends us
+        digits = kind.precision - kind.scale
+        return decimal(digits) if digits <= MOST_DIGITS else pa.string()
     if types.is_decimal32(kind) or types.is_decimal64(kind):
         return pa.decimal128(kind.precision, kind.scale)
     return {pa.string_view(): pa.string(), pa.binary_view(): pa.binary(), pa.float16(): pa.float32()}.get(kind, kind)
@@ -64,6 +72,19 @@ def in_coarsest_unit(times: Any) -> Any:
         with suppress(pa.ArrowInvalid):
             return times.cast(_in_unit(kind, unit))
     return times.cast(_in_unit(kind, kind.unit))
+
+
+def require_sayable(dates: Any, path: str) -> None:
+    """Raise SourceError for dates and timestamps of years beyond 32767, as whose text Arrow gives an error message."""
+    kind = pa.timestamp(dates.type.unit) if types.is_timestamp(dates.type) else dates.type
+    ends = [end.value // _PER_DAY[kind] for end in pc.min_max(dates).values() if end.is_valid]
+    if any(not _FIRST_DAY <= day <= _LAST_DAY for day in ends):
+        raise SourceError(
+            "type-not-written",
+            f"column {path!r} holds a date beyond the year 32767, which has no text",
+            "Write parquet or arrow instead, or replace these values in the source.",
+            item=path,
+        )
 
 
 def flat_schema(schema: pa.Schema) -> pa.Schema:
