@@ -28,7 +28,7 @@ def test_each_table_is_measured_once_however_many_wait():
             return 8
 
     tables = [Table() for _ in range(50)]
-    with pytest.raises(RuntimeError), Blocks(lambda _: None) as blocks:
+    with pytest.raises(RuntimeError), Blocks(lambda _: None) as blocks:  # noqa: PT012
         for table in tables:
             blocks.add(table, 0)
         raise RuntimeError  # so that nobody writes them

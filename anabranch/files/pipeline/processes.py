@@ -1,10 +1,15 @@
 """A pool of processes that outlives the death of one of them, and gives results in order."""
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +23,33 @@ class WorkerDiedError(Exception):
 
     def __str__(self) -> str:
         return "the process that called the function died, twice"
+
+
+class _Processes(ProcessPoolExecutor):
+    """Processes that end with this one, whatever ends it, or at once where `end` says so."""
+
+    def __init__(self, workers: int) -> None:
+        # not forked: a fork of a process with threads, of pyarrow for one, may hang
+        context = get_context("spawn")
+        ends, self._lifeline = context.Pipe(duplex=False)
+        super().__init__(workers, context, _end_with, (ends,))
+
+    def end(self) -> None:
+        """End them in the midst of what they do."""
+        self._lifeline.close()
+        self.shutdown(cancel_futures=True)
+
+
+def _end_with(lifeline: Connection) -> None:
+    """Leave Ctrl-C to the parent, and end with it: nobody has the other end of the lifeline then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_watch, args=(lifeline,), daemon=True).start()
+
+
+def _watch(lifeline: Connection) -> None:
+    with suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(1)
 
 
 _Key = tuple[int, str]
@@ -43,10 +75,13 @@ class Workers:
 
     What is handed out is bounded, and results come in the order of the arguments. Where a process dies, the calls that
     were handed out are made once more, each alone, so that only the one that kills its process is lost.
+
+    Where the block ends with an exception, processes are ended; what runs on threads should ask `stopping`.
     """
 
     def __init__(self, workers: int, *, processes: bool, code: str = "") -> None:
         self.workers, self._processes, self._key = workers, processes, (workers, code)
+        self.stopping = Event()
         kept = _kept.pop(self._key, None) if processes and code else None
         self._pool = kept or self._new()
 
@@ -58,7 +93,11 @@ class Workers:
     ) -> None:
         if kind is None and self._processes and self._key[1]:
             _keep(self._key, self._pool)
+        elif kind and isinstance(self._pool, _Processes):
+            self._pool.end()
         else:
+            if kind:
+                self.stopping.set()
             self._pool.shutdown(cancel_futures=True)
 
     def map(self, call: Callable[[Any], Any], arguments: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
@@ -72,10 +111,7 @@ class Workers:
             yield self._next(call, out)
 
     def _new(self) -> Executor:
-        if not self._processes:
-            return ThreadPoolExecutor(self.workers)
-        # not forked: a fork of a process with threads, of pyarrow for one, may hang
-        return ProcessPoolExecutor(self.workers, get_context("spawn"))
+        return _Processes(self.workers) if self._processes else ThreadPoolExecutor(self.workers)
 
     def _submit(self, call: Callable[[Any], Any], argument: Any) -> Future[Any]:
         try:

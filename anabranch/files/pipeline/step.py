@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from anabranch.errors import UsageError
+from anabranch.errors import Stopped, UsageError
 from anabranch.files.pipeline.functions import Function, load_function, takes_state
 from anabranch.files.pipeline.options import Batch, PipelineOptions
 
@@ -104,11 +104,14 @@ class Step:
         function, stop = load_function(options.function), options.on_error == "fail"
         return cls(function, init or None, merge or None, {}, options.batch, stop, encode)
 
-    def run(self, records: Sequence[Record]) -> Ran:
-        """Call the function for each record, in order; raises FunctionError where the first failure shall end it."""
+    def run(self, records: Sequence[Record], stop: Callable[[], bool] | None = None) -> Ran:
+        """Call the function for each record, in order; raises FunctionError where the first failure shall end it.
+
+        Raises Stopped when `stop` says so before a record.
+        """
         state, ran = self.begin(), Ran(len(records))
         with timed(ran):
-            self.call(records, state, ran)
+            self.call(_until(stop, records) if stop else records, state, ran)
         ran.state = self.end(state)
         return ran
 
@@ -134,7 +137,7 @@ class Step:
         start.update(prepared(self.init))
         return start
 
-    def call(self, records: Sequence[Record], state: State, ran: Ran) -> None:
+    def call(self, records: Iterable[Record], state: State, ran: Ran) -> None:
         """Call the function for each record, and note in `ran` what came of it."""
         function, encode, keep = self._bound(state), self.encode, ran.results.append
         for index, record in enumerate(records):
@@ -202,6 +205,13 @@ def as_table(made: Any) -> pa.Table | None:
     if isinstance(made, pa.RecordBatch):
         return pa.Table.from_batches([made])
     return pa.Table.from_pandas(made, preserve_index=False).replace_schema_metadata()
+
+
+def _until(stop: Callable[[], bool], records: Iterable[Record]) -> Iterator[Record]:
+    for record in records:
+        if stop():
+            raise Stopped
+        yield record
 
 
 @contextmanager

@@ -33,12 +33,12 @@ _alone: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()  # of e
 def work(part: ApplyPart, stop: Stop = lambda: False) -> ConvertManifest:
     """Call the function for the records of the part's spans; a span that cannot be done tells why.
 
-    Raises Stopped when `stop` says so before a chunk, and UsageError where a state would be lost.
+    Raises Stopped when `stop` says so before a record or a table, and UsageError where a state would be lost.
     """
     catalogue = load(part.catalogue)
     options = cast(PipelineOptions, catalogue.options)
     step = Step.of(options, as_line if options.lines else as_record)
-    with _threads(part) as caller:
+    with _threads(part, stop) as caller:
         works = [_Span(catalogue.files[span.file], span, step, options, caller, stop) for span in part.pieces]
         done = [_applied(one, Path(part.folder) / fingerprint("applied", part.key, one.span)) for one in works]
     files = [file for one in done for file in (one.file, one.quarantine, one.state) if file]
@@ -50,31 +50,33 @@ def work(part: ApplyPart, stop: Stop = lambda: False) -> ConvertManifest:
 class Caller:
     """Call the step for chunks of records: in this thread, or in slices on several."""
 
-    def __init__(self, threads: int, pool: ThreadPoolExecutor | None, lock: AbstractContextManager[Any]) -> None:
-        self._threads, self._pool, self._lock = threads, pool, lock
+    def __init__(
+        self, threads: int, pool: ThreadPoolExecutor | None, lock: AbstractContextManager[Any], stop: Stop
+    ) -> None:
+        self._threads, self._pool, self._lock, self._stop = threads, pool, lock, stop
 
     def run(self, step: Step, records: Sequence[Record]) -> Ran:
         """Call the function for each record; results and failures come in the order of the records."""
         with self._lock:
             if self._pool is None or len(records) <= 1:
-                return step.run(records)
+                return step.run(records, self._stop)
             size = -(-len(records) // self._threads)
             slices = [records[start : start + size] for start in range(0, len(records), size)]
             whole = Ran()
-            for ran in self._pool.map(step.run, slices):
+            for ran in self._pool.map(lambda some: step.run(some, self._stop), slices):
                 whole.add(ran, step)
             return whole
 
 
 @contextmanager
-def _threads(part: ApplyPart) -> Iterator[Caller]:
+def _threads(part: ApplyPart, stop: Stop) -> Iterator[Caller]:
     # of this run only: its function may itself run a pipeline, which would wait for it for ever
     lock = _alone.setdefault(part.catalogue, threading.Lock()) if part.alone else nullcontext()
     if part.threads == 1:
-        yield Caller(1, None, lock)
+        yield Caller(1, None, lock, stop)
         return
     with ThreadPoolExecutor(part.threads) as pool:
-        yield Caller(part.threads, pool, lock)
+        yield Caller(part.threads, pool, lock, stop)
 
 
 def _applied(one: "_Span", path: Path) -> Applied:

@@ -131,3 +131,11 @@ def running_total(record, state):
 def pipeline_of(record):
     result = anabranch.pipeline(record["path"], f"{record['path']}.out.jsonl", same, parallel=True)
     return {"records": result.rec_count}
+
+
+def doze(record):
+    """Note the process, and take a while."""
+    with Path(os.environ["NOTED"]).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(0.15)
+    return record

@@ -1,0 +1,78 @@
+"""However a pipeline ends, none of its processes stays, and nobody waits for the rest of a chunk."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import anabranch
+from tests.files.pipeline import steps
+
+SCRIPT = """
+import anabranch
+from tests.files.pipeline import steps
+
+if __name__ == "__main__":
+    records = ({"id": number} for number in range(1000))
+    anabranch.pipeline(records, None, steps.doze, parallel=True, workers=2, parallel_mode="MODE", chunk_size=500)
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "signal_number"),
+    [("process", signal.SIGINT), ("process", signal.SIGTERM), ("process", signal.SIGKILL), ("thread", signal.SIGINT)],
+)
+def test_a_signal_ends_a_pipeline_and_its_processes(tmp_path, mode, signal_number):
+    (tmp_path / "script.py").write_text(SCRIPT.replace("MODE", mode))
+    noted = tmp_path / "noted"
+    environment = {**os.environ, "NOTED": str(noted), "PYTHONPATH": str(Path.cwd())}
+    script = subprocess.Popen(
+        [sys.executable, tmp_path / "script.py"], env=environment, stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        workers = _pids(noted, 2 if mode == "process" else 1)
+        script.send_signal(signal_number)
+
+        assert script.wait(30) == -signal_number  # a chunk would take more than a minute
+        _wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        if signal_number == signal.SIGINT:
+            assert script.stderr.read().count(b"Traceback") == 1  # the script's own, and none of its processes'
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(script.pid, signal.SIGKILL)
+        script.communicate()
+
+
+def test_an_error_of_the_source_does_not_wait_for_the_rest_of_a_chunk(monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
+
+    def source():
+        yield from ({"id": number} for number in range(500))
+        _pids(tmp_path / "noted", 1)
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        anabranch.pipeline(source(), None, steps.doze, parallel=True, workers=2, parallel_mode="thread", chunk_size=500)
+
+    assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
+    assert len((tmp_path / "noted").read_text().split()) < 500
+
+
+def _pids(noted, count):
+    """Wait until so many processes have called the function, and name them."""
+    _wait(lambda: noted.exists() and len(set(noted.read_text().split())) >= count)
+    return set(noted.read_text().split())
+
+
+def _wait(condition):
+    for _ in range(300):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it does not come")
