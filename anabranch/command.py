@@ -184,7 +184,7 @@ def _absolute(path: str) -> str:
             f"the path {shown(str(Path(folder) / path))} has bytes that are no UTF-8, or control characters",
             "Name its folder, or a pattern that fits it.",
         )
-    if glob.has_magic(path) and not Path(path).exists():
+    if glob.has_magic(path) and not os.path.exists(path):  # noqa: PTH110  which raises where a folder is closed
         folder = glob.escape(folder)
     return str(Path(folder) / path) + (os.sep if path.endswith(os.sep) else "")
 

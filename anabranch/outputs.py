@@ -12,7 +12,7 @@ _LONGEST_NAME = 255  # bytes, on every file system in use
 
 def require_folder(folder: Path, why: str) -> None:
     """Raise UsageError where outputs are to go into a folder, since `why`, and a file is there."""
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):  # noqa: PTH110, PTH112  the others raise, see below
         raise UsageError(
             "output-not-a-folder", f"{why}, and the output is a file", "Name a folder as the output.", str(folder)
         )
@@ -28,8 +28,9 @@ def require_writable(paths: Iterable[Path], sources: Iterable[Path]) -> None:
 
 
 def _check(path: Path) -> None:
-    parent = next(parent for parent in path.absolute().parents if parent.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+    # what lies in a folder that may not be entered is not there, for us: Path.exists raises PermissionError
+    parent = next(parent for parent in path.absolute().parents if os.path.exists(parent))  # noqa: PTH110
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
         raise UsageError(
             "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
         )

@@ -5,6 +5,7 @@ import pytest
 
 from anabranch.errors import UsageError
 from anabranch.outputs import require_folder, require_writable
+from tests import ordinary
 
 
 def test_what_can_be_written_is_not_refused(tmp_path):
@@ -42,6 +43,16 @@ def test_what_cannot_be_is_refused(name, code, tmp_path):
     with pytest.raises(UsageError) as refused:
         require_writable([tmp_path / "new", tmp_path / name], [tmp_path / "file"])
     assert refused.value.code == code
+
+
+def test_an_output_in_a_folder_that_may_not_be_entered_is_refused():
+    with ordinary.folder() as folder:
+        (folder / "closed/out").mkdir(parents=True)
+        with ordinary.closed(folder / "closed"):
+            require_folder(folder / "closed/out", "there are two outputs")
+            with pytest.raises(UsageError) as refused:
+                require_writable([folder / "closed/out/a"], [])
+    assert refused.value.code == "output-not-writable"
 
 
 def test_a_file_is_no_folder(tmp_path):

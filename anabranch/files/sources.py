@@ -80,6 +80,13 @@ def labelled(paths: Sequence[str]) -> list[str]:
 
 def _local(argument: str, output: str | None) -> Iterator[Source | SourceError]:
     path = Path(remote.without_scheme(argument))
+    try:
+        yield from _meant(path, argument, output)
+    except OSError as error:  # of a folder above, which may not be entered
+        yield _unreadable(error, shown(str(path.absolute())))
+
+
+def _meant(path: Path, argument: str, output: str | None) -> Iterator[Source | SourceError]:
     if argument and path.is_dir():
         folder, words = path.absolute(), EVERY
     elif argument and os.path.lexists(path):
@@ -143,9 +150,13 @@ def _source(match: Match, folder: Path) -> Source | SourceError:
         if not os.access(path, os.R_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
-        return SourceError("source-unreadable", error.strerror or str(error), _REMEDY, label)
+        return _unreadable(error, label)
     parent = "" if match.path.parent == folder else str(match.path.parent.relative_to(folder))
     return Source(path, label, status.st_size, _stamp(path, status), parent)
+
+
+def _unreadable(error: OSError, label: str) -> SourceError:
+    return SourceError("source-unreadable", error.strerror or str(error), _REMEDY, label)
 
 
 def _stamp(path: str, status: os.stat_result | None = None) -> str:

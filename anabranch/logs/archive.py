@@ -1,6 +1,7 @@
 """Find the archives a user named, tell their kind, and give each a label and a fingerprint of its bytes."""
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,8 +52,11 @@ def require_unchanged(file: WorkFile) -> None:
 
 
 def find(sources: Sequence[str]) -> list[Path]:
-    """List the archives meant by files, folders and glob patterns; UsageError for a missing file or an equal name."""
-    found = dict.fromkeys(path.absolute() for source in sources for path in _meant(source))
+    """List the archives meant by files, folders and glob patterns.
+
+    Raises UsageError for a missing file, a folder that cannot be listed, or an equal name.
+    """
+    found = dict.fromkeys(path.absolute() for source in sources for path in _listed(source))
     labels: dict[str, Path] = {}
     for path in found:
         other = labels.setdefault(path.name, path)
@@ -65,8 +69,22 @@ def find(sources: Sequence[str]) -> list[Path]:
     return list(found)
 
 
+def _listed(source: str) -> Iterable[Path]:
+    try:
+        return _meant(source)
+    except OSError as error:
+        raise UsageError(
+            "source-unreadable",
+            error.strerror or str(error),
+            "Mend that, or leave it out, and run again.",
+            shown(source),
+        ) from error
+
+
 def _meant(source: str) -> Iterable[Path]:
     path = Path(source)
+    if not source:  # which is not this folder
+        raise _missing(path)
     if path.is_dir():
         return sorted(file for file in path.iterdir() if file.name.lower().endswith(_LISTED) and file.is_file())
     if path.exists() or not glob.has_magic(source):
@@ -74,6 +92,7 @@ def _meant(source: str) -> Iterable[Path]:
     folder = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
     if not folder.is_dir():
         raise _missing(folder)
+    os.scandir(folder).close()  # which tells why it cannot be listed; a pattern would fit nothing
     return sorted(file for file in map(Path, glob.glob(source, recursive=True)) if file.is_file())  # noqa: PTH207  any path
 
 

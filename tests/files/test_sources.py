@@ -2,7 +2,6 @@ import functools
 import os
 import re
 import socket
-import tempfile
 import threading
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ from anabranch.files.compression import codecs
 from anabranch.files.manifest import NAME, Entry, Record, write_record
 from anabranch.files.options import ConvertOptions
 from anabranch.files.sources import QUARANTINE, find, labelled, require_unchanged
+from tests import ordinary
 
 
 def touch(folder, *names):
@@ -128,25 +128,27 @@ def test_a_named_device_is_reported_and_the_rest_is_found(tmp_path):
 
 
 def test_a_file_and_a_folder_without_permission_are_reported():
-    with tempfile.TemporaryDirectory() as folder:  # whose parents everybody may enter, unlike tmp_path's
-        Path(folder).chmod(0o755)
-        touch(Path(folder), "a.csv", "secret.csv", "locked/b.csv")
-        (Path(folder) / "secret.csv").chmod(0)
-        (Path(folder) / "locked").chmod(0)
-        user = os.geteuid()
-        if user == 0:
-            os.seteuid(65534)
-        try:
-            found = find([folder])
-        finally:
-            os.seteuid(user)
-            (Path(folder) / "locked").chmod(0o700)
+    with ordinary.folder() as folder:
+        touch(folder, "a.csv", "secret.csv", "locked/b.csv")
+        with ordinary.closed(folder / "secret.csv", folder / "locked"):
+            found = find([str(folder)])
 
     assert [source.label for source in found.sources] == ["a.csv"]
     assert {Path(error.part).name: error.reason for error in found.errors} == {
         "locked": "Permission denied",
         "secret.csv": "Permission denied",
     }
+
+
+@pytest.mark.parametrize("source", ["closed", "closed/a.csv", "closed/none.csv", "closed/*.csv", "closed/deep/*.csv"])
+def test_a_source_in_a_folder_that_may_not_be_entered_is_reported_and_the_rest_is_found(source):
+    with ordinary.folder() as folder:
+        touch(folder, "a.csv", "closed/a.csv", "closed/deep/a.csv")
+        with ordinary.closed(folder / "closed"):
+            found = find([str(folder / source), str(folder / "a.csv")])
+
+    assert [(error.code, error.reason) for error in found.errors] == [("source-unreadable", "Permission denied")]
+    assert [source.path for source in found.sources] == [str(folder / "a.csv")]
 
 
 @pytest.mark.parametrize("source", ["none.csv", "none/*.csv", "none/**"])

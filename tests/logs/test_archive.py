@@ -2,6 +2,7 @@ import pytest
 
 from anabranch.errors import UsageError
 from anabranch.logs.archive import find, kind_of
+from tests import ordinary
 
 
 def touch(folder, *names):
@@ -38,12 +39,22 @@ def test_missing_and_special_files_and_equal_names_are_refused(tmp_path):
 
     for sources, code in [
         ([tmp_path / "none.tar"], "source-missing"),
+        ([""], "source-missing"),
         (["/dev/null"], "source-not-a-file"),
         ([tmp_path / "x", tmp_path / "y"], "same-name"),
     ]:
         with pytest.raises(UsageError) as refused:
             names(*sources)
         assert refused.value.code == code
+
+
+@pytest.mark.parametrize("source", ["closed", "closed/a.tar", "closed/*.tar"])
+def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused(source):
+    with ordinary.folder() as folder:
+        touch(folder, "closed/a.tar")
+        with ordinary.closed(folder / "closed"), pytest.raises(UsageError) as refused:
+            names(folder / source)
+    assert (refused.value.code, refused.value.reason) == ("source-unreadable", "Permission denied")
 
 
 @pytest.mark.parametrize(
