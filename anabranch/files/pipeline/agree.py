@@ -6,7 +6,8 @@ from dataclasses import replace
 import pyarrow as pa
 
 from anabranch.errors import SourceError, Stopped
-from anabranch.files.catalogue import load
+from anabranch.files.catalogue import File, load
+from anabranch.files.options import ReadOptions
 from anabranch.files.plan import C, ConvertManifest, ConvertPart, Piece, Segment, next_round
 from anabranch.files.types.tables import folded
 from anabranch.files.work import Stop, parsed
@@ -16,8 +17,8 @@ from anabranch.parts import Outcome
 def agreeing(known: C, threads: int) -> C:
     """Plan parts that read all delimited files whose types the head alone has told, and may not tell alone."""
     options, files = known.catalogue.options, known.catalogue.files
-    open_ones = [index for index, file in enumerate(files) if file.look.dialect is not None]
-    if options.infer != "all" or options.schema_file or not open_ones:
+    open_ones = [index for index, file in enumerate(files) if _is_open(file, options)]
+    if not open_ones:
         return known
     each_for_itself = replace(known.catalogue, options=options.model_copy(update={"combine": False}))
     return next_round(replace(known, catalogue=each_for_itself), open_ones, threads)
@@ -31,17 +32,33 @@ def work(part: ConvertPart, stop: Stop = lambda: False) -> ConvertManifest:
     catalogue = load(part.catalogue)
     segments = []
     for piece in part.pieces:
-        wider: list[pa.Schema] = []
-        file = catalogue.files[piece.file]
-        try:
-            for chunk in file.chunks(range(piece.first, piece.stop), catalogue.options):
-                if stop():
-                    raise Stopped
-                parsed(chunk, file.schema, wider, catalogue.options)
-        except SourceError:
-            wider = []
-        segments.append(Segment(Piece(piece.file, piece.first, piece.stop), wider=tuple(wider)))
+        wider = _wider(catalogue.files[piece.file], range(piece.first, piece.stop), catalogue.options, stop)
+        segments.append(Segment(Piece(piece.file, piece.first, piece.stop), wider=wider))
     return ConvertManifest((), {"pieces": len(segments)}, segments=tuple(segments))
+
+
+def agreed_here(file: File, options: ReadOptions) -> File:
+    """Read a file once for the types of its columns, where its head alone has told them."""
+    if not _is_open(file, options):
+        return file
+    wider = _wider(file, range(file.units), options, lambda: False)
+    return replace(file, schema=folded(file.schema, wider, options.on_conflict))
+
+
+def _is_open(file: File, options: ReadOptions) -> bool:
+    return options.infer == "all" and not options.schema_file and file.look.dialect is not None
+
+
+def _wider(file: File, units: range, options: ReadOptions, stop: Stop) -> tuple[pa.Schema, ...]:
+    wider: list[pa.Schema] = []
+    try:
+        for chunk in file.chunks(units, options):
+            if stop():
+                raise Stopped
+            parsed(chunk, file.schema, wider, options)
+    except SourceError:
+        return ()
+    return tuple(wider)
 
 
 def agreed(known: C, outcomes: Sequence[Outcome]) -> C:

@@ -3,16 +3,18 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any, Self, get_args
 
 import orjson
+from pydantic import ValidationError
 
-from anabranch.config import RunOptions, cores, work_dir
+from anabranch.config import RunOptions, cores, first_fault, work_dir
 from anabranch.defaults import Defaults
-from anabranch.errors import SourceError
+from anabranch.errors import SourceError, UsageError
 from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.files.pipeline.decision import Decision
 from anabranch.files.pipeline.destination import destination_of
@@ -111,8 +113,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         chunk_size: Most records of a chunk. Default: the setting ANABRANCH_CHUNK_SIZE, else 1000.
         merge: Makes one state of two, of consecutive records.
         init: Called once in each process; its dictionary is in every state, and is not merged.
-        on_error: fail, skip, or quarantine: keep failed records in `failed`, each with its row in its file, and beside
-            a destination that is a file in NAME.quarantine.jsonl.
+        on_error: fail, skip, or quarantine: keep the first 10,000 failed records in `failed`, as they came and each
+            with its row in its file, and beside a destination that is a file all of them in NAME.quarantine.jsonl.
         on_conflict: What to do where results do not fit one type for their column: fail, widen or string.
         **options: How files are read, by the names in ReadOptions, such as delimiter or encoding.
 
@@ -121,6 +123,10 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         UsageError: The function changes a state that nobody merges.
 
     """
+    _require_sizes(trigger_on=trigger_on, batch_size=batch_size, progress_interval=progress_interval)
+    _require_sizes(workers=workers, chunk_size=chunk_size)
+    _require_words(parallel_mode=(parallel_mode or "auto", Mode), on_error=(on_error, OnError))
+    reading = _reading(on_conflict=on_conflict, **options)
     defaults = Defaults()
     several = defaults.parallel if parallel is None else parallel
     mode, threads = parallel_mode or defaults.parallel_mode, workers or defaults.workers or cores()
@@ -139,17 +145,18 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     if reset_iterables and hasattr(destination, "reset"):
         with suppress(NotImplementedError):
             destination.reset()
-    origin = Origin(source, ReadOptions(**options), reset_iterables)
+    origin = Origin(source, reading, reset_iterables)
     state = step.begin() if several else step.own(start)
-    stream = Stream(iter(origin), step, state, mode, threads, size, length_of(source))
+    quarantined = on_error == "quarantine"
+    stream = Stream(iter(origin), step, state, mode, threads, size, length_of(source), keep=quarantined)
     tally.live = stream.shared
     watch = _Watch(progress, progress_interval)
-    failed = _Failed(destination, origin) if on_error == "quarantine" else None
+    failed = _Failed(destination, origin)
     try:
-        with target:
+        with failed if quarantined else nullcontext(), target:
             for chunk, ran in stream.in_chunks() if several else stream.one_by_one():
                 target.write(ran.results)
-                if failed:
+                if quarantined:
                     failed.add(chunk, ran.failures, tally.stats["rec_count"])
                 tally.add(ran.records, ran.dropped, len(ran.failures), ran.state, target.flush)
                 watch.see(tally.stats)
@@ -159,7 +166,27 @@ def pipeline(  # noqa: PLR0917  the signature that users know
             raise error.__cause__ from None
         raise _error(error.failure, tally, origin) from error
     tally.close()
-    return _result(stream.decision, tally, failed.close() if failed else [])
+    return _result(stream.decision, tally, failed.rows)
+
+
+def _require_sizes(**sizes: int | None) -> None:
+    for name, size in sizes.items():
+        if size is not None and size < 1:
+            raise UsageError("bad-argument", f"{name} is {size}", "Give a number of at least 1.")
+
+
+def _require_words(**words: tuple[str, Any]) -> None:
+    for name, (word, known) in words.items():
+        if word not in get_args(known):
+            raise UsageError("bad-argument", f"{name} is {word!r}", f"Choose one of {', '.join(get_args(known))}.")
+
+
+def _reading(**options: Any) -> ReadOptions:
+    try:
+        return ReadOptions(**options)
+    except ValidationError as error:
+        name, reason = first_fault(error)
+        raise UsageError("bad-argument", f"{name}: {reason}", "See ReadOptions for what there is.") from error
 
 
 def options_over_files(source: Any, destination: Any, step: Step, **options: Any) -> PipelineOptions | None:
@@ -178,6 +205,7 @@ def _over_files(source: Any, destination: Any, options: PipelineOptions, workers
     plan, _ = run_here(Job(paths_of(source) or [], output, options, work_dir(RunOptions()), workers), tally)
     for error in plan.all_errors:
         raise error
+    tally.close()
     return _result(plan.decision, tally, [])
 
 
@@ -207,31 +235,51 @@ class _Watch:
 
 
 class _Failed:
-    """Keep failed records, and write them beside the destination where that is a file."""
+    """Keep failed records, and write all of them beside the destination where that is a file: a context manager."""
 
     def __init__(self, destination: Any, origin: Origin) -> None:
+        self.rows: list[dict[str, Any]] = []
         self._path = Path(f"{destination}.quarantine.jsonl") if isinstance(destination, str | Path) else None
         self._origin = origin
-        self._rows: list[dict[str, Any]] = []
+        self._stack = ExitStack()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if kind is None and self._path and not self.rows:
+            self._path.unlink(missing_ok=True)  # of an earlier run
+        return self._stack.__exit__(kind, error, trace)
 
     def add(self, records: Callable[[], Sequence[Record]], failures: Sequence[Failure], before: int) -> None:
         """Keep the records of a chunk that failed."""
-        if failures and len(self._rows) < MOST_FAILED:
-            chunk = records()
-            self._rows += [self._told(one, chunk[one.index], before) for one in failures]
-
-    def close(self) -> list[dict[str, Any]]:
-        """Write them; return them."""
-        if self._path and self._rows:
-            with published(self._path) as file:
-                for row in self._rows:
-                    file.write(orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE))
-        return self._rows
+        chunk = records() if failures else ()
+        for one in failures:
+            row = self._told(one, chunk[one.index], before)
+            if len(self.rows) < MOST_FAILED:
+                self.rows.append(row)
+            if self._path:
+                self._file = self._file or self._stack.enter_context(published(self._path))
+                self._file.write(_line(row))
 
     def _told(self, failure: Failure, record: Record, before: int) -> dict[str, Any]:
         label, row = self._origin.place(before + failure.index + 1)
         facts = {"row": row, "error": failure.error, "message": failure.message, "record": record}
         return {"source": label, **facts} if label else facts
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # names that are no texts, integers of more than 64 bits, half of a character
+        return orjson.dumps({name: _escaped(value) for name, value in row.items()}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _escaped(value: Any) -> Any:
+    return value if isinstance(value, int) else str(value).encode(errors="backslashreplace").decode()
 
 
 def _error(failure: Failure, tally: Tally, origin: Origin) -> SourceError:

@@ -1,5 +1,6 @@
 """Where the results of a pipeline in this process go: nowhere, to an object that takes records, or into a file."""
 
+import io
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from anabranch.config import RunOptions, work_dir
+from anabranch.errors import UsageError
 from anabranch.files.gathering import Blocks
 from anabranch.files.lanes import weight_of
 from anabranch.files.options import OnConflict, WriteOptions
@@ -44,10 +46,14 @@ class Destination(Protocol):
         """Pass on what is held back."""
 
 
+def forgotten(_result: Any) -> None:
+    """Give nothing of a result, so that nothing of it travels."""
+
+
 class Nowhere:
     """Takes results, and forgets them."""
 
-    encode = staticmethod(identity)
+    encode = staticmethod(forgotten)
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +75,8 @@ class Written:
 
     def __init__(self, target: Any, batch_size: int) -> None:
         self._target, self._size = target, batch_size
-        self._bulk = hasattr(target, "write_bulk") and batch_size > 1
+        self._single = hasattr(target, "write")
+        self._bulk = hasattr(target, "write_bulk") and (batch_size > 1 or not self._single)
         self._held: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -81,7 +88,7 @@ class Written:
     def write(self, results: Sequence[Any]) -> None:
         """See Destination."""
         for result in results:
-            if result is None or not self._bulk:
+            if not self._bulk or (result is None and self._single):
                 self.flush()
                 self._target.write(result)
                 continue
@@ -163,4 +170,7 @@ def destination_of(target: Any, batch_size: int, on_conflict: OnConflict) -> Des
         return Nowhere()
     if isinstance(target, str | Path):
         return InFile(Path(target), WriteOptions(to=named_format(Path(target))), on_conflict)
+    if isinstance(target, io.IOBase) or not (hasattr(target, "write") or hasattr(target, "write_bulk")):
+        remedy = "Name a file, or give an object whose `write` takes a record."
+        raise UsageError("destination-format", f"no records are written to a {type(target).__name__}", remedy)
     return Written(target, batch_size)

@@ -1,8 +1,10 @@
 """The functions that users name or hand over: import them, ask what they take, and whether other processes get them."""
 
 import inspect
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +16,7 @@ from anabranch.errors import UsageError
 from anabranch.storage import fingerprint
 
 Function = Callable[..., Any]
+_LATER = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 def load_function(reference: str) -> Function:
@@ -30,6 +33,24 @@ def load_function(reference: str) -> Function:
     if not callable(found):
         raise UsageError("function-missing", f"{reference} cannot be called", "Name a function.", reference)
     return found  # type: ignore[no-any-return]
+
+
+def require_usable(function: Function) -> None:
+    """Raise UsageError for what gives no result when it is called with a record, or with a record and a state."""
+    name = getattr(function, "__qualname__", repr(function))
+    called = getattr(function, "__call__", None)  # noqa: B004  of an object
+    if called is None:
+        raise UsageError("function-missing", f"{name} cannot be called", "Name a function.")
+    if any(kind(one) for kind in _LATER for one in (function, called)):
+        raise UsageError(
+            "function-missing", f"{name} is async or a generator, so a call gives no record", "Return the record."
+        )
+    with suppress(ValueError):  # of C
+        try:
+            inspect.signature(function).bind(*range(2 if takes_state(function) else 1))
+        except TypeError as error:
+            remedy = "Write a function of a record, or of a record and a state."
+            raise UsageError("function-missing", f"{name} cannot be called with a record: {error}", remedy) from error
 
 
 def code_of(references: Iterable[str]) -> str:
@@ -60,6 +81,8 @@ def reference_to(function: Function) -> str | None:
 
 def why_here(functions: Iterable[Function | None]) -> str:
     """Say why these functions can be called in this process only; an empty text where they can be called in others."""
+    if multiprocessing.current_process().daemon:
+        return "this process is a daemon, which may start no others"
     for function in functions:
         if function is None or reference_to(function):
             continue

@@ -67,18 +67,19 @@ def spans(plan: Applying) -> Spans:
 def join(plan: Applying, tally: Tally | None = None) -> Report:
     """Publish the results, and what was set aside; then call the final function. Needs no parts to be left.
 
-    `tally` counts the records; without one the functions that the options name watch.
+    `tally` counts the records, and is not closed; without one the functions that the options name watch.
     """
     done = {index: some for index, some in spans(plan).items() if index not in plan.failed}
     for index, some in done.items():
         _require_accounted(plan.catalogue.files[index].source.label, some, batch=bool(plan.options.batch))
-    tally = tally or _tally(plan.options)
-    _count(tally, done)
+    counted = tally or _tally(plan.options)
+    _count(counted, done)
     entries = conversion.publish(plan, partial(_aside, plan, done))
     aside = [Path(entry.quarantine) for entry in entries if entry.quarantine]
-    tally.close()
+    if tally is None:
+        counted.close()
     _clear(done)
-    return _report(plan, done, entries, aside, tally)
+    return _report(plan, done, entries, aside, counted)
 
 
 def _failed(plan: Applying, done: Spans) -> dict[int, AnabranchError]:

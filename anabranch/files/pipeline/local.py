@@ -9,6 +9,7 @@ from anabranch.files.listing import listed
 from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.decision import START_SECONDS
+from anabranch.files.pipeline.functions import why_here
 from anabranch.files.pipeline.join import join, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying, applying, probing
@@ -47,7 +48,7 @@ def run_here(job: Job[PipelineOptions], tally: Tally | None = None) -> tuple[App
 
 
 def _mapped(plan: Applying, workers: int) -> list[Outcome]:
-    if plan.decision.mode == "process" and len(plan.parts) > 1:
+    if plan.decision.mode == "process" and len(plan.parts) > 1 and not why_here(()):
         return list(_on_processes(plan, workers))
     return map_here(_APPLY, plan, workers)
 

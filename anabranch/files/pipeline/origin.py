@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from anabranch.errors import SourceError
+from anabranch.errors import SourceError, UsageError
 from anabranch.files.catalogue import File
 from anabranch.files.model import Source
 from anabranch.files.options import ReadOptions
+from anabranch.files.pipeline.agree import agreed_here
 from anabranch.files.pipeline.rows import Group, groups
 from anabranch.files.pipeline.spans import Span
 from anabranch.files.quarantine import require_none
@@ -53,7 +54,14 @@ class Origin:
         if self.reset and hasattr(self.source, "reset"):
             with suppress(NotImplementedError):
                 self.source.reset()
-        return iter(self.source)
+        if hasattr(self.source, "__arrow_c_stream__"):  # a table or a frame, over whose columns one would iterate
+            tables = pa.RecordBatchReader.from_stream(self.source)
+            return (record for batch in tables for record in batch.to_pylist())
+        if isinstance(self.source, Mapping | bytes) or not isinstance(self.source, Iterable):
+            remedy = "Give paths, or an iterable of records such as [record]."
+            raise UsageError("bad-argument", f"a {type(self.source).__name__} is no source of records", remedy)
+        # a generator may give one dictionary again and again, each time filled anew
+        return (dict(record) if type(record) is dict else record for record in iter(self.source))
 
     def place(self, number: int) -> tuple[str, int]:
         """Name the file of the `number`th record, and its number there; both count from 1. No name without files."""
@@ -91,7 +99,7 @@ def _file(source: Source, options: ReadOptions, given: pa.Schema | None) -> File
             return None
         error.part = error.part or source.label
         raise
-    return File(source, look, max(len(look.units), 1), (), look.schema, look.schema)
+    return agreed_here(File(source, look, max(len(look.units), 1), (), look.schema, look.schema), options)
 
 
 def _records(file: File, options: ReadOptions) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from anabranch.errors import Stopped, UsageError
-from anabranch.files.pipeline.functions import Function, load_function, takes_state
+from anabranch.files.pipeline.functions import Function, load_function, require_usable, takes_state
 from anabranch.files.pipeline.options import Batch, PipelineOptions
 
 Record = dict[str, Any]
@@ -95,6 +95,7 @@ class Step:
     wants_state: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        require_usable(self.function)
         object.__setattr__(self, "wants_state", takes_state(self.function))
 
     @classmethod
@@ -182,10 +183,23 @@ class Step:
     def merged(self, states: Iterable[State | None]) -> State:
         """Merge states in their order."""
         there = [state for state in states if state is not None]
-        return reduce(self.merge, there) if there and self.merge else copy.deepcopy(dict(self.start))
+        if not there or not self.merge:
+            return copy.deepcopy(dict(self.start))
+        with _blaming("merge"):
+            return reduce(self.merge, there)
 
     def _bound(self, state: State) -> Callable[[Any], Any]:
         return (lambda record: self.function(record, state)) if self.wants_state else self.function
+
+
+@contextmanager
+def _blaming(role: str) -> Iterator[None]:
+    """Say which of the user's functions raised, where that is no single record's failure."""
+    try:
+        yield
+    except Exception as error:
+        reason = f"the {role} function raised {type(error).__name__}: {error}"
+        raise UsageError("function-failed", reason, "Mend the function.") from error
 
 
 def prepared(init: Callable[[], State] | None) -> State:
@@ -194,7 +208,8 @@ def prepared(init: Callable[[], State] | None) -> State:
         return {}
     with _preparing:
         if init not in _prepared:
-            _prepared[init] = dict(init())
+            with _blaming("init"):
+                _prepared[init] = dict(init())
         return _prepared[init]
 
 

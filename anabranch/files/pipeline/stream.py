@@ -3,7 +3,7 @@
 import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import islice
@@ -11,6 +11,7 @@ from typing import Any
 
 import cloudpickle
 
+from anabranch.errors import UsageError
 from anabranch.files.pipeline.decision import PROBE, START_SECONDS, Decision, Measured, decide
 from anabranch.files.pipeline.functions import why_here
 from anabranch.files.pipeline.grid import FIRST
@@ -21,7 +22,7 @@ from anabranch.files.pipeline.step import Failure, Ran, Record, State, Step, tim
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by
 
 Came = tuple[Callable[[], Sequence[Record]], Ran]  # what came of a chunk, and a way to its records
-_Packed = tuple[int, bytes]  # number of records, and the pickled list of them
+_Packed = tuple[int, bytes, None]  # number of records, and the pickled list of them
 
 
 @dataclass(slots=True)
@@ -38,6 +39,7 @@ class Stream:
     workers: int
     chunk_size: int
     left: float = math.inf  # records to come, where that is known
+    keep: bool = False  # records as they came, though the function may change them
     decision: Decision = field(default_factory=lambda: Decision("inline", 1, 1, ""))
 
     def shared(self) -> State | None:
@@ -67,19 +69,27 @@ class Stream:
             yield self._run(chunk)
 
     def _run(self, chunk: list[Record], *, measured: bool = False) -> Came:
-        ran = Ran(len(chunk))
+        ran, kept = Ran(len(chunk)), self._kept(chunk)
         with timed(ran) if measured else nullcontext():  # a measurement takes as long as a function of 20 µs
             self.step.call(chunk, self.state, ran)
-        return (lambda: chunk), ran
+        return kept, ran
+
+    def _kept(self, chunk: list[Record]) -> Callable[[], Sequence[Record]]:
+        """Give a way to the records as they are now; what cannot be pickled is as the function leaves it."""
+        if self.keep:
+            with suppress(Exception):
+                return partial(pickle.loads, pickle.dumps(chunk))
+        return lambda: chunk
 
     def _probed(self, here: str) -> Iterator[Came]:
         """Run the first records here, and decide; go on here until as much is spent as processes need to start."""
         total, size = Ran(), 0
         for count in (FIRST, PROBE - FIRST):
             chunk = list(islice(self.records, count))
-            size += len(pickle.dumps(chunk)) if not here else 0
+            given, here = _pickled_size(chunk, here)
             came = self._run(chunk, measured=True)
-            size += len(pickle.dumps(came[1].results)) if not here else 0
+            made, here = _pickled_size(came[1].results, here)
+            size += given + made
             total.count(came[1])
             yield came
             if total.wall > PROBE_SECONDS:
@@ -106,13 +116,14 @@ class Stream:
         size = self.decision.chunk_size
         chunks = iter(lambda: list(islice(self.records, size)), [])
         packed = (
-            (len(chunk), pickle.dumps(chunk, pickle.HIGHEST_PROTOCOL) if processes else chunk) for chunk in chunks
+            (len(chunk), _pickled(chunk, "records"), None) if processes else (len(chunk), chunk, self._kept(chunk))
+            for chunk in chunks
         )
         with Workers(self.decision.workers, processes=processes) as pool:
             here = partial(_run_chunk, self.step, pool.stopping.is_set)
             call = partial(run_packed, cloudpickle.dumps(self.step)) if processes else here
-            for (count, chunk), came in pool.map(call, packed):
-                yield (partial(pickle.loads, chunk) if processes else partial(_same, chunk)), _ran(came, count)
+            for (count, chunk, kept), came in pool.map(call, packed):
+                yield kept or partial(pickle.loads, chunk), _ran(came, count)
 
 
 def _ran(came: Any, count: int) -> Ran:
@@ -121,12 +132,28 @@ def _ran(came: Any, count: int) -> Ran:
         return Ran(count, failures=[Failure(index, "WorkerDied", str(came)) for index in range(count)])
     if isinstance(came, BaseException):
         raise came
-    return came  # type: ignore[no-any-return]  # of another process
+    return pickle.loads(came) if isinstance(came, bytes) else came  # type: ignore[no-any-return]  # noqa: S301  our own
 
 
-def run_packed(step: bytes, packed: _Packed) -> Ran:
-    """Run a pickled step over pickled records, in another process."""
-    return _unpickled(step).run(pickle.loads(packed[1]))  # noqa: S301  from our own parent process
+def run_packed(step: bytes, packed: _Packed) -> bytes:
+    """Run a pickled step over pickled records, in another process; give a pickled Ran."""
+    return _pickled(_unpickled(step).run(pickle.loads(packed[1])), "results")  # noqa: S301  from our own parent process
+
+
+def _pickled(content: Any, what: str) -> bytes:
+    try:
+        return pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        reason = f"{what} cannot go to or from another process ({type(error).__name__}: {error})"
+        raise UsageError("bad-argument", reason, "Choose the parallel_mode thread or inline.") from error
+
+
+def _pickled_size(content: Any, here: str) -> tuple[int, str]:
+    """Give the bytes that would travel to another process, or say why nothing can, unless that is known already."""
+    try:
+        return (0, here) if here else (len(_pickled(content, "records or results")), "")
+    except UsageError as error:
+        return 0, error.reason
 
 
 @lru_cache(maxsize=4)
@@ -134,9 +161,5 @@ def _unpickled(step: bytes) -> Step:
     return pickle.loads(step)  # type: ignore[no-any-return]  # noqa: S301
 
 
-def _run_chunk(step: Step, stop: Callable[[], bool], chunk: tuple[int, list[Record]]) -> Ran:
+def _run_chunk(step: Step, stop: Callable[[], bool], chunk: tuple[int, list[Record], Any]) -> Ran:
     return step.run(chunk[1], stop)
-
-
-def _same(chunk: Sequence[Record]) -> Sequence[Record]:
-    return chunk

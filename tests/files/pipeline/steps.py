@@ -1,6 +1,7 @@
 """Functions that the tests name, or hand over: what a user's own module would hold."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -139,3 +140,11 @@ def doze(record):
         file.write(f"{os.getpid()}\n")
     time.sleep(0.15)
     return record
+
+
+def locked(record):
+    return {**record, "lock": threading.Lock()}
+
+
+def raise_anything(*_):
+    raise RuntimeError("no way")
