@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from anabranch import interrupts
+from anabranch.config import work_dir
 from anabranch.errors import PartlyFailed, as_ours
+from anabranch.outputs import require_usable
 from anabranch.parts import ErrorLine, Report
 from anabranch.run.orphans import end_orphans
 from anabranch.run.server import ensure_server, prefect_environment
@@ -25,6 +27,7 @@ NOTHING_TO_DO = 4
 def run_flow(request: "Request") -> int:
     """Run the request's flow, with a bar on stderr; print the report or its data; return the exit code."""
     terminal = Terminal(quiet="quiet" in request.flags)
+    require_usable(work_dir(request.run))
     own_server = not os.environ.get("PREFECT_API_URL")
     url = ensure_server(waiting=terminal.say)
     end_orphans(url)

@@ -1,7 +1,6 @@
 """The commands about the house itself: up, down, status, doctor, demo."""
 
 import json as json_format
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from packaging.requirements import Requirement
 
 from anabranch.config import RunOptions, cluster_address, cores, state_dir, work_dir
 from anabranch.errors import AnabranchError, SetupError
+from anabranch.outputs import require_usable
 from anabranch.run.deploying import Status
 from anabranch.terminal import Terminal
 
@@ -127,8 +127,8 @@ def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "system", _check_system
     yield "python", lambda: f"{sys.version.split()[0]}, {cores()} cores"
     yield "versions", _check_versions
-    yield "work folder", lambda: _check_writable(work_dir(run))
-    yield "state folder", lambda: _check_writable(state_dir())
+    yield "work folder", lambda: str(require_usable(work_dir(run)))
+    yield "state folder", lambda: str(require_usable(state_dir()))
     yield "server", _check_server
     if address := cluster_address(run):
         yield "cluster", lambda: _check_cluster(address)
@@ -156,13 +156,6 @@ def _installed(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _check_writable(folder: Path) -> str:
-    parent = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise SetupError("folder-not-writable", f"{parent} is not writable", "Name another folder (docs/reference.md).")
-    return str(folder)
 
 
 def _check_server() -> str:

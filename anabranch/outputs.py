@@ -1,13 +1,23 @@
-"""Refuse outputs that cannot be written, or that would replace what they are made of, before anything runs."""
+"""Refuse outputs and folders that cannot be written, or that would replace what is read, before anything runs."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from anabranch.errors import UsageError
+from anabranch.errors import SetupError, UsageError
 from anabranch.storage import refuse_special, shown
 
 _LONGEST_NAME = 255  # bytes, on every file system in use
+
+
+def require_usable(folder: Path) -> Path:
+    """Give the folder for files of ours; SetupError where nothing can be written into it, or it cannot be made."""
+    place = _standing(folder)
+    if not _takes_files(place):
+        raise SetupError(
+            "folder-not-writable", f"nothing can be written into {place}", "Name another folder.", shown(str(folder))
+        )
+    return folder
 
 
 def require_folder(folder: Path, why: str) -> None:
@@ -28,15 +38,23 @@ def require_writable(paths: Iterable[Path], sources: Iterable[Path]) -> None:
 
 
 def _check(path: Path) -> None:
-    # what lies in a folder that may not be entered is not there, for us: Path.exists raises PermissionError
-    parent = next(parent for parent in path.absolute().parents if os.path.exists(parent))  # noqa: PTH110
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
+    parent = _standing(path.absolute().parent)
+    if not _takes_files(parent):
         raise UsageError(
             "output-not-writable", f"nothing can be written into {parent}", "Name another output.", str(path)
         )
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise UsageError("output-not-writable", "the output's name is too long", "Rename the source.", shown(path.name))
     refuse_special(path)
+
+
+def _standing(folder: Path) -> Path:
+    """Give the folder, or the first above it that is there; what we may not see is not, so Path.exists would not do."""
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
+
+
+def _takes_files(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def _place(path: Path) -> tuple[int, int] | None:

@@ -70,9 +70,8 @@ class Terminal:
                 for line in lines[:MOST_LINES]:
                     with suppress(OSError):
                         print(f"{title}: {line}", file=sys.stderr)
-            if len(lines) > MOST_LINES:
-                self.say(f"… and {len(lines) - MOST_LINES} more {title}s: --json lists them all")
-        items = ", ".join(f"{number:,} {name}" for name, number in report.items.items() if number)
+            self._say_rest(len(lines), f"{title}s")
+        items = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in report.items.items() if number)
         speed = f", {report.bytes_in / report.seconds / 1e6:.1f} MB/s" if report.seconds and report.bytes_in else ""
         done = f": {report.message}" if report.parts.total else ""
         self.say(f"{report.flow}: {report.status.replace('_', ' ')}{done}")
@@ -80,7 +79,12 @@ class Terminal:
             self.say(f"{items or 'nothing'} in {report.seconds:.2f} s ({report.bytes_in / 1e6:.1f} MB read{speed})")
         for output in report.outputs[:MOST_LINES]:
             self.say(f"wrote {output}")
+        self._say_rest(len(report.outputs), "outputs")
         if report.run_url:
             self.say(f"run: {report.run_url}")
         if own_server:
             self.say("The Prefect server stays up for the next run; `anabranch down` stops it.")
+
+    def _say_rest(self, count: int, what: str) -> None:
+        if count > MOST_LINES:
+            self.say(f"… and {count - MOST_LINES:,} more {what}: --json lists them all")

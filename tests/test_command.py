@@ -299,6 +299,30 @@ def test_help_names_every_option_with_its_description(anabranch):
         assert field.description in text
 
 
+def test_a_work_folder_that_cannot_be_used_is_told_before_a_server_is_needed(anabranch):
+    done = anabranch("parse-logs", BASIC, "--work-dir", BASIC, PREFECT_API_URL="http://127.0.0.1:1/api")
+
+    assert done.returncode == 1
+    assert b"[folder-not-writable]" in done.stderr
+
+
+def test_the_summary_says_how_many_outputs_it_leaves_out(capsys):
+    from anabranch.terminal import MOST_LINES, Terminal
+
+    for more, lines in ((0, []), (3, ["… and 3 more outputs: --json lists them all"])):
+        outputs = [f"out/{number}" for number in range(MOST_LINES + more)]
+        Terminal().summarise(Report(flow="convert-files", outputs=outputs), own_server=False)
+        assert capsys.readouterr().err.splitlines()[MOST_LINES + 1 :] == lines
+
+
+def test_the_summary_counts_in_words(capsys):
+    from anabranch.terminal import Terminal
+
+    Terminal().summarise(Report(flow="f", items={"rows": 1000, "rows_set_aside": 2}, seconds=1), own_server=False)
+
+    assert "1,000 rows, 2 rows set aside in 1.00 s" in capsys.readouterr().err
+
+
 def test_plain_lines_come_every_ten_seconds_where_there_is_no_terminal(monkeypatch, capsys):
     from anabranch import terminal
     from anabranch.parts import Part, Plan

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import UsageError
-from anabranch.outputs import require_folder, require_writable
+from anabranch.errors import SetupError, UsageError
+from anabranch.outputs import require_folder, require_usable, require_writable
 from tests import ordinary
 
 
@@ -53,6 +53,16 @@ def test_an_output_in_a_folder_that_may_not_be_entered_is_refused():
             with pytest.raises(UsageError) as refused:
                 require_writable([folder / "closed/out/a"], [])
     assert refused.value.code == "output-not-writable"
+
+
+@pytest.mark.parametrize("name", ["closed", "closed/below", "file", "file/below"])
+def test_a_folder_of_ours_that_cannot_be_used_is_refused(name):
+    with ordinary.folder() as folder:
+        (folder / "closed").mkdir()
+        (folder / "file").touch()
+        assert require_usable(folder / "new" / "deep") == folder / "new" / "deep"
+        with ordinary.closed(folder / "closed"), pytest.raises(SetupError, match="folder-not-writable"):
+            require_usable(folder / name)
 
 
 def test_a_file_is_no_folder(tmp_path):

@@ -232,5 +232,5 @@ def test_a_bad_schema_file_is_refused_with_the_place(tmp_path, text, place):
 
 
 def test_a_schema_file_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"absent\.json"):
+    with pytest.raises(UsageError, match=r"absent\.json: No such file or directory\. Name a file"):
         load_schema(tmp_path / "absent.json")

@@ -139,7 +139,9 @@ def load_schema(path: str | Path) -> pa.Schema:
     """
     try:
         return _schema(json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise UsageError("bad-schema", f"{path}: {error.strerror}", "Name a file that can be read.") from error
+    except (ValueError, TypeError, RecursionError) as error:
         remedy = 'Write {"column": "type", …} with types such as int64, double, string, date32, timestamp[us, UTC].'
         raise UsageError("bad-schema", f"{path}: {error}", remedy) from error
 
