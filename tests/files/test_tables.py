@@ -9,7 +9,7 @@ import pytest
 from anabranch.files.model import MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.exact import cast_column, misfits
-from anabranch.files.types.tables import cast, examine
+from anabranch.files.types.tables import cast, examine, fitted
 
 STAMP = dt.datetime(2024, 1, 1, 5)  # noqa: DTZ001  of no zone
 INT, DOUBLE, TEXT = pa.int64(), pa.float64(), pa.string()
@@ -62,6 +62,34 @@ def test_a_type_that_holds_all_of_another_takes_it():
 def test_a_type_that_is_given_takes_only_what_it_holds_exactly(values, type_):
     assert fit(values, type_, schema="any.json") == (None, [0])
     assert fit(values[1:], type_, schema="any.json")[0] is not None
+
+
+def test_a_time_in_a_zone_becomes_the_same_moment_as_text():
+    """In 1700 Tokyo was 9 h 18 min 59 s before Greenwich, which no offset says."""
+    moment = dt.datetime(1700, 1, 1, tzinfo=dt.UTC)
+    zoned = pa.array([moment, None], pa.timestamp("s", "Asia/Tokyo"))
+
+    assert fit(zoned, TEXT, on_conflict="string") == (["1700-01-01 00:00:00Z", None], [])
+    combined = fitted(pa.table({"a": zoned, "in": [[moment], None]}), pa.schema({"a": TEXT, "in": pa.list_(TEXT)}))
+    assert combined.to_pylist()[0] == {"a": "1700-01-01 00:00:00Z", "in": ["1700-01-01 00:00:00.000000Z"]}
+
+
+@pytest.mark.parametrize(
+    ("type_", "wanted"),
+    [
+        (pa.timestamp("s"), pa.timestamp("ns")), (pa.timestamp("s", "Asia/Tokyo"), pa.timestamp("ns", "UTC")),
+        (pa.timestamp("s"), TEXT), (pa.duration("s"), pa.duration("ns")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_time_that_python_has_no_value_for_is_a_conflict_like_any_other(type_, wanted):
+    """The year 292277026596, and as many seconds."""
+    last = pa.array([0, 2**63 - 1], pa.int64()).cast(type_)
+    nested = pa.FixedSizeListArray.from_arrays(last, 1)
+
+    assert fit(last, wanted, on_conflict="string") == (None, [1])
+    if wanted != TEXT:
+        assert fit(nested, pa.list_(wanted, 1)) == (None, [1])
 
 
 def test_a_column_that_must_not_be_null_is_neither_null_nor_absent():

@@ -6,11 +6,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import types
 
+from anabranch.errors import SourceError
 from anabranch.files.delimited.narrowing import Manner, cast, fits, places
 from anabranch.files.model import MisfitError
 from anabranch.files.options import OnConflict
 from anabranch.files.types.lattice import is_bytes, is_text
-from anabranch.files.types.schema import ConflictError, is_nested, wider
+from anabranch.files.types.plain import retyped
+from anabranch.files.types.schema import is_nested, wider
 
 _NULL, _STRING = pa.null(), pa.string()
 
@@ -35,10 +37,10 @@ def cast_column(
     try:
         if manner != "given" and wider(type_, column.type, on_conflict) != type_:
             raise MisfitError
-        found = pa.array(column.to_pylist(), type_) if _holds_null(type_) else _alone(column).cast(type_)
+        found = pa.array(column.to_pylist(), type_) if _holds_null(type_) else retyped(_alone(column), type_)
         if _is_lossy(column.type, type_) and found.cast(column.type) != column:
             raise MisfitError
-    except (ConflictError, pa.ArrowException) as error:
+    except (SourceError, pa.ArrowException) as error:
         raise MisfitError from error
     return found
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.errors import SourceError
-from anabranch.files.types.lattice import MOST_DIGITS, decimal
+from anabranch.files.types.lattice import MOST_DIGITS, decimal, is_text
 
 Leaf = Callable[[pa.DataType], pa.DataType]
 
@@ -63,6 +63,14 @@ def cast_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Give the columns, in their order, the types of a schema that hold the same values."""
     pairs = zip(table.columns, schema, strict=True)
     return pa.Table.from_arrays([_cast(column, field.type) for column, field in pairs], schema=schema)
+
+
+def retyped(column: pa.ChunkedArray, kind: pa.DataType, name: str = "") -> pa.ChunkedArray:
+    """Cast a column; times in a zone become text in UTC. Raises ArrowInvalid, or SourceError for dates without text."""
+    if is_text(kind) and (types.is_date(column.type) or types.is_timestamp(column.type)):
+        require_sayable(column, name)
+    in_utc = mapped(column.type, _in_utc)  # the offsets of long ago have seconds, which arrow's text leaves out
+    return (column if column.type == in_utc else column.cast(in_utc)).cast(kind)
 
 
 def in_coarsest_unit(times: Any) -> Any:
@@ -154,6 +162,10 @@ def _in_unit(kind: pa.DataType, unit: str) -> pa.DataType:
     if types.is_timestamp(kind):
         return pa.timestamp(unit, kind.tz and "UTC")
     return pa.time32(unit) if unit in ("s", "ms") else pa.time64(unit)
+
+
+def _in_utc(kind: pa.DataType) -> pa.DataType:
+    return pa.timestamp(kind.unit, "UTC") if types.is_timestamp(kind) and kind.tz else kind
 
 
 def _mapped_field(field: pa.Field, leaf: Leaf) -> pa.Field:

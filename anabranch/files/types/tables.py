@@ -12,7 +12,7 @@ from anabranch.files.delimited.narrowing import Manner, inferring
 from anabranch.files.model import BadRow, Examined, MisfitError
 from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.files.types.exact import cast_column, misfits
-from anabranch.files.types.plain import with_texts
+from anabranch.files.types.plain import retyped, with_texts
 from anabranch.files.types.schema import is_nested, shown_type, unify
 
 _LONG_END = float(1 << 63)
@@ -23,7 +23,7 @@ def fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     if table.schema == wanted:
         return table
     columns = [
-        _cast(table.column(field.name), field.type)
+        _cast(table.column(field.name), field)
         if field.name in table.schema.names
         else pa.nulls(table.num_rows, field.type)
         for field in wanted
@@ -128,16 +128,23 @@ def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
             yield array
 
 
-def _cast(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    if column.type == wanted:
+def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.ChunkedArray:
+    if column.type == wanted.type:
         return column
-    return pc.cast(with_texts(column, wanted), wanted, safe=True)
+    return retyped(with_texts(column, wanted.type), wanted.type, wanted.name)
 
 
 def _bad(row: int, field: pa.Field, value: pa.Scalar, expected: pa.DataType) -> BadRow:
-    text, found = str(value.as_py()), shown_type(field.type)
+    text, found = _shown(value), shown_type(field.type)
     reason = f"column {field.name!r}: {text!r} is {found}, where {shown_type(expected)} is expected"
     return BadRow(row, -1, 0, "", reason, field.name, text, shown_type(expected), found)
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return str(value.as_py())
+    except (OverflowError, ValueError):  # a time that Python has no value for
+        return str(pa.array([value], value.type).to_string(skip_new_lines=True)[1:-1])
 
 
 def _unexpected(row: int, field: pa.Field) -> BadRow:
