@@ -145,7 +145,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     if reset_iterables and hasattr(destination, "reset"):
         with suppress(NotImplementedError):
             destination.reset()
-    origin = Origin(source, reading, reset_iterables)
+    output = str(Path(destination).absolute()) if isinstance(destination, str | Path) else None
+    origin = Origin(source, reading, reset_iterables, output)
     state = step.begin() if several else step.own(start)
     quarantined = on_error == "quarantine"
     stream = Stream(iter(origin), step, state, mode, threads, size, length_of(source), keep=quarantined)

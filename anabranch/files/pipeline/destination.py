@@ -22,6 +22,7 @@ from anabranch.files.types.records import ROWS
 from anabranch.files.types.schema import writable
 from anabranch.files.types.tables import fitted, folded
 from anabranch.files.writing import SegmentWriter, join_segments, named_format
+from anabranch.outputs import require_writable
 from anabranch.storage import published
 
 WEIGHT = 4 << 20  # bytes of results that are held back for one table
@@ -114,6 +115,7 @@ class InFile:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        require_writable([self._path], [])
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._folder = work_dir(RunOptions()) / "pipeline" / uuid4().hex
         self._folder.mkdir(parents=True)

@@ -22,6 +22,7 @@ from anabranch.files.reading import look_at, with_types
 from anabranch.files.rounds import bad_row_error
 from anabranch.files.sources import find
 from anabranch.files.types.schema import load_schema
+from anabranch.outputs import require_writable
 
 CHUNK = 1000  # records that are decoded at once
 
@@ -42,6 +43,7 @@ class Origin:
     source: Any
     options: ReadOptions
     reset: bool
+    output: str | None = None  # file that is none of them, and replaces none
     _files: list[tuple[int, str]] = field(default_factory=list)  # that were begun: records before it, its label
 
     def __post_init__(self) -> None:
@@ -71,9 +73,11 @@ class Origin:
 
     def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
         given = load_schema(self.options.schema_file) if self.options.schema_file else None
-        found, count = find(paths), 0
+        found, count = find(paths, self.output), 0
         for error in found.errors:
             raise error
+        if self.output:
+            require_writable([Path(self.output)], [Path(source.path) for source in found.sources])
         for source in found.sources:
             file = _file(source, self.options, given)
             if file is None:

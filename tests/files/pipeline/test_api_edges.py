@@ -173,3 +173,28 @@ def test_an_error_of_init_or_merge_is_told_as_such(tmp_path, parallel, role):
 
     with pytest.raises(UsageError, match=f"the {role} function raised RuntimeError: no way"):
         anabranch.pipeline(tmp_path / "r.jsonl", tmp_path / "o.jsonl", steps.count, parallel=parallel, **functions)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_the_output_is_no_source(tmp_path, parallel):
+    write_lines(tmp_path / "r.jsonl", 3)
+
+    for _ in range(2):
+        result = anabranch.pipeline(tmp_path / "*.jsonl", tmp_path / "o.jsonl", steps.same, parallel=parallel)
+
+        assert result.rows_processed == 3
+    with pytest.raises(UsageError, match="output-is-source"):
+        anabranch.pipeline(tmp_path / "r.jsonl", tmp_path / "r.jsonl", steps.same, parallel=parallel)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_an_output_that_cannot_be_written_is_told_before_a_record_is_read(tmp_path, parallel):
+    (tmp_path / "o.jsonl").mkdir()
+    read = []
+
+    with pytest.raises(UsageError, match="output-not-a-file"):
+        anabranch.pipeline(
+            (read.append(number) or {} for number in range(3)), tmp_path / "o.jsonl", steps.same, parallel=parallel
+        )
+
+    assert read == []
