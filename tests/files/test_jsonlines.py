@@ -1,5 +1,6 @@
 import json
 import math
+from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
 from unittest import mock
@@ -14,7 +15,7 @@ from anabranch.files.json import lines as json_lines
 from anabranch.files.json.lines import examine, look_json, parse
 from anabranch.files.json.types import type_of
 from anabranch.files.json.values import Integer, MalformedError, Number, decoded, text_of
-from anabranch.files.model import RAW, MisfitError
+from anabranch.files.model import RAW, Look, MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.schema import load_schema
 
@@ -307,6 +308,25 @@ def test_values_are_cast_to_a_given_schema_where_that_is_exact(tmp_path):
     assert record == {
         "n": 123, "d": "2024-02-29", "t": "2024-01-01 00:00:00+00:00", "m": "1.50", "s": "5", "l": [1], "absent": None,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.decimal128(38, 2), pa.decimal128(38, 10), pa.decimal256(76, 10), pa.decimal256(76, 40)], ids=str
+)
+@pytest.mark.parametrize("options", [ReadOptions(), ReadOptions(schema="any.json")], ids=["grown", "given"])
+def test_a_decimal_is_the_number_that_is_written_or_none(type_, options):
+    digits = ["1" * count for count in (1, 28, 29, 35, 36, 37, 40, 66, 67, 70, 73, 76, 80)]
+    numerals = [f"{number}{end}" for number in digits for end in ("", ".5", ".0000000", "e5", "e-5", "e-77", "e-320")]
+    schema, taken = pa.schema({"a": pa.list_(type_)}), []
+
+    for numeral in numerals:
+        with suppress(MisfitError):
+            (row,) = parse(b'{"a":[%b]}' % numeral.encode(), Look("jsonl", schema=schema), schema, options).to_pylist()
+            taken.append(numeral)
+            assert row == {"a": [Decimal(numeral)]}
+
+    assert {"1", "1.5", "1" * 28 + ".0000000"} <= {*taken}
+    assert not {"1" * 76 + ".5", "1e-77"} & {*taken}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Parse blocks of JSON lines by Arrow, strictly: what it would take but not keep exactly is found behind it."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ from anabranch.files.json.values import MalformedError, decoded, encoded
 from anabranch.files.model import Look, MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.exact import cast_column
-from anabranch.files.types.lattice import is_text
+from anabranch.files.types.lattice import DIGITS, MOST_DIGITS, is_text
 from anabranch.files.types.schema import is_nested
 from anabranch.files.types.tables import floats
 
@@ -169,21 +169,38 @@ def _are_numbers(block: bytes, schema: pa.Schema) -> bool:
 
 
 def _require_exact(table: pa.Table, block: bytes) -> None:
-    """Refuse NaN and infinity, and an integer that is not itself any more as a floating number."""
+    """Refuse NaN and infinity, and a number that is not itself any more as a floating one or a decimal."""
     beyond = False
     for array in floats(table):
         largest = pc.max(pc.abs(array)).as_py()
         if not pc.all(pc.is_finite(array), min_count=0).as_py():
             raise MisfitError
         beyond |= largest is not None and largest >= _EXACT[array.type]
-    if beyond and _rounds(block, table.schema):
+    if beyond and _rounds(block, table.schema, _LONG_INTEGER):
+        raise MisfitError
+    decimals = list(_decimals(table.schema))
+    if decimals and _rounds(block, table.schema, _overflowing(decimals)):
         raise MisfitError
 
 
-def _rounds(block: bytes, schema: pa.Schema) -> bool:
-    """Look at the records whose text holds a long integer."""
+def _decimals(fields: Iterable[pa.Field]) -> Iterator[pa.DataType]:
+    for field in fields:
+        if types.is_decimal(field.type):
+            yield field.type
+        elif is_nested(field.type):
+            yield from _decimals(field.type.field(place) for place in range(field.type.num_fields))
+
+
+def _overflowing(decimals: Iterable[pa.DataType]) -> re.Pattern[bytes]:
+    """Match what Arrow may let overflow or round in silence: too many digits before the point, and exponents."""
+    most = min((DIGITS if types.is_decimal128(type_) else MOST_DIGITS) - type_.scale for type_ in decimals)
+    return re.compile(rb"\d[eE][-+]?\d|\d{%d}" % (most + 1))
+
+
+def _rounds(block: bytes, schema: pa.Schema, suspects: re.Pattern[bytes]) -> bool:
+    """Look at the records whose text holds a number that may not be itself any more."""
     tree, end = tree_of_schema(schema), 0
-    for found in _LONG_INTEGER.finditer(block):
+    for found in suspects.finditer(block):
         if found.start() >= end:
             begin = block.rfind(b"\n", 0, found.start()) + 1
             end = block.find(b"\n", begin) + 1 or len(block)

@@ -26,6 +26,7 @@ NATURAL = {type_: type_ for type_ in (NULL, BOOL, LONG, DOUBLE, STRING)}
 
 _FLOATS = {pa.float16(): (11, 16), pa.float32(): (24, 128), DOUBLE: (53, 1024)}  # bits of fraction, and of integers
 _WHOLE = re.compile(r"[+-]?\d+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d{1,9})?")
 _MOST_FLOAT_DIGITS = 310  # of a double, with a sign
 _LONGS = range(-(1 << 63), 1 << 63)
 
@@ -182,11 +183,16 @@ def is_alike(tree: Any, value: Any, *, text: bool) -> bool:
 
 
 def rounds(tree: Tree | None, value: Any) -> bool:
-    """Say whether an integer somewhere in the value would not be itself any more in a column of floating numbers."""
+    """Say whether a number somewhere in the value would not be itself any more.
+
+    That is an integer in a column of floating numbers, or any number in a column of decimals.
+    """
     if isinstance(tree, dict):
         return isinstance(value, dict) and any(rounds(tree.get(key), item) for key, item in value.items())
     if isinstance(tree, list):
         return isinstance(value, list) and any(rounds(tree[0], item) for item in value)
+    if isinstance(tree, pa.DataType) and types.is_decimal(tree):
+        return isinstance(value, str) and not (_NUMBER.fullmatch(value) and _is_exact_decimal(tree, Decimal(value)))
     return tree in _FLOATS and bool(_WHOLE.fullmatch(str(value))) and not _is_exact_float(tree, str(value))
 
 
