@@ -14,6 +14,7 @@ from anabranch.outputs import require_usable
 from anabranch.parts import ErrorLine, Report
 from anabranch.run.orphans import end_orphans
 from anabranch.run.server import ensure_server, prefect_environment
+from anabranch.stdout import readers_may_leave
 from anabranch.terminal import Terminal
 from anabranch.workloads import load
 
@@ -38,7 +39,8 @@ def run_flow(request: "Request") -> int:
     state = _run(request, terminal)
     report, error = _reported(request.workload.name, state)
     if "json" in request.flags:
-        print(report.model_dump_json(indent=2))
+        with readers_may_leave():
+            print(report.model_dump_json(indent=2))
     elif request.output is None and report.outputs:
         _copy_to_stdout(Path(report.outputs[0]))
     terminal.summarise(report, own_server=own_server)
@@ -79,9 +81,5 @@ def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
 
 
 def _copy_to_stdout(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:  # whoever reads it, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with path.open("rb") as file, readers_may_leave():
+        shutil.copyfileobj(file, sys.stdout.buffer)

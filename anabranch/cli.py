@@ -6,12 +6,14 @@ import signal
 import sys
 
 from anabranch import interrupts
+from anabranch.stdout import open_streams
 
 USAGE = 2  # exit code
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 usage, 3 partly failed, 4 nothing to do, 5 stopped."""
+    open_streams()
     result: list[int] = []
     atexit.register(_end, result)  # the first to be registered, and so the last to be called
     code = _run(sys.argv[1:] if arguments is None else arguments)

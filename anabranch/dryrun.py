@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.config import cluster_address, cores, work_dir
 from anabranch.parts import Job, Part, Plan
+from anabranch.stdout import readers_may_leave
 from anabranch.storage import shown
 from anabranch.workloads import load
 
@@ -23,9 +24,15 @@ def show_plan(request: "Request", writes: Sequence[Path]) -> int:
     plan: Plan[Part] = load(request.workload.preview)(job)
     writes = plan.written(writes)
     where = cluster_address(request.run) or f"{threads} threads or processes of this machine"
-    if "json" in request.flags:
-        print(json.dumps(_plain(request, plan, writes, where)))
-        return 0
+    with readers_may_leave():
+        if "json" in request.flags:
+            print(json.dumps(_plain(request, plan, writes, where)))
+        else:
+            _print(plan, writes, where)
+    return 0
+
+
+def _print(plan: Plan[Part], writes: Sequence[Path], where: str) -> None:
     for file in plan.reads:
         print(f"reads   {_size(file.size):>12}  {shown(file.path)}")
     for about, text in plan.notes():
@@ -35,7 +42,6 @@ def show_plan(request: "Request", writes: Sequence[Path]) -> int:
     for part in plan.parts:
         print(f"part    {part.cost:9.2f} s   {part.label}")
     print(f"The first step has {len(plan.parts)} parts, {plan.cost:.1f} s of one core, on {where}.")
-    return 0
 
 
 def _size(size: int) -> str:

@@ -323,6 +323,23 @@ def test_the_summary_counts_in_words(capsys):
     assert "1,000 rows, 2 rows set aside in 1.00 s" in capsys.readouterr().err
 
 
+def test_who_reads_the_plan_may_leave(environment, tmp_path):
+    for number in range(400):
+        (tmp_path / f"in{number}.csv").write_text("a\n1\n")
+    words = [*COMMAND, "convert-files", f"{tmp_path}/in*.csv", str(tmp_path / "out"), "--dry-run"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 0
+
+
+def test_closed_standard_streams_are_no_error(environment, tmp_path):
+    words = " ".join([*COMMAND, "parse-logs", str(BASIC), "--output", str(tmp_path / "r"), "--dry-run"])
+    closed = subprocess.run(["sh", "-c", f"{words} <&- >&-"], capture_output=True, env=environment, check=False)
+
+    assert (closed.returncode, closed.stderr) == (0, b"")
+
+
 def test_plain_lines_come_every_ten_seconds_where_there_is_no_terminal(monkeypatch, capsys):
     from anabranch import terminal
     from anabranch.parts import Part, Plan
