@@ -20,12 +20,13 @@ from anabranch.files.convert import convert
 from anabranch.files.formats import ending
 from anabranch.files.manifest import Entry, SourceEntry
 from anabranch.files.model import Source
-from anabranch.files.options import ConvertOptions
+from anabranch.files.options import ConvertOptions, WriteOptions
 from anabranch.files.plan import Conversion
 from anabranch.parts import Job, Outcome
 
 Progress = Callable[[dict[str, Any]], object]
 
+_TAKEN = {"to", "pattern", "flatten", "combine"}  # of ConvertOptions, by arguments of another name
 _READ_ARGUMENTS = {  # of iterabledata's readers, and what they are here
     "delimiter": "delimiter",
     "quotechar": "quote",
@@ -144,10 +145,11 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         raise ValueError("workers is at least 1")
     if Path(dest).exists() and not Path(dest).is_dir():
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
+    if taken := set(options) & _TAKEN:
+        raise ValueError(f"{sorted(taken)} cannot be given: dest, pattern, to_ext and is_flatten say it")
     given = {**_reading(iterableargs or {}), **_writing(toiterableargs or {}), **options}
     try:
-        to = to_ext or ending((pattern or "").replace("{stem}", "stem"))  # a name that begins with a dot has no ending
-        chosen = ConvertOptions(to=to, pattern=pattern, flatten=is_flatten, **given)
+        chosen = ConvertOptions(to=_format(pattern, to_ext), pattern=pattern, flatten=is_flatten, **given)
         defaults = Defaults()
     except ValidationError as error:
         raise ValueError(": ".join(filter(None, first_fault(error)))) from None
@@ -158,6 +160,14 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     with _bar(shown=show_progress and not silent) as bar:
         conversion, entries = convert(job, _Watch(progress, bar))
     return _result(conversion, entries, time.time() - started)
+
+
+def _format(pattern: str | None, to_ext: str | None) -> str:
+    """Name the format to write; ValueError where the names of the outputs would tell another."""
+    named = ending((pattern or "").replace("{stem}", "stem"))  # a name that begins with a dot has no ending
+    if to_ext and named and WriteOptions(to=to_ext).to != named:
+        raise ValueError(f"to_ext is {to_ext!r}, and the pattern {pattern!r} names its outputs {named}")
+    return to_ext or named
 
 
 def _reading(arguments: Mapping[str, Any]) -> dict[str, Any]:

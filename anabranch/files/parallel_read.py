@@ -4,7 +4,7 @@ import glob
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,6 +28,7 @@ BUFFER = 64 << 20  # bytes that wait for the one who iterates
 CLOSE_SECONDS = 10.0  # that a thread gets to come back from a source that blocks
 _ROWS = 1024  # of a batch that become records at once
 _ARROW = (pa.RecordBatch, pa.Table)
+_STREAM = "__arrow_c_stream__"  # what tables and frames have, over whose columns one would iterate
 _END = object()  # of a source
 
 Source = str | Path | Iterable[Any]
@@ -58,13 +59,14 @@ def parallel_read(
 
     Args:
         sources: Files in any format, by paths or URLs, folders and globs, of which each file is a source of its own,
-            or iterables of records or Arrow batches. An iterator of sources is taken from only as far as they are read.
+            tables and frames, or iterables of records or Arrow batches. An iterator of sources is taken from only as
+            far as they are read.
         workers: Threads, and so sources that are read at the same time. Default: the setting ANABRANCH_WORKERS, else
             one per core.
         ordered: Give the rows in the order of the sources; else as they come, those of each source in its order.
         batches: Give Arrow record batches instead of records, which are dicts.
         batch_size: Most rows of a batch.
-        options: How files are read.
+        options: How files are read. An empty one has no rows, unless `on_empty` is fail.
         buffer_bytes: Bytes of rows that wait to be taken.
         close_seconds: How long the end of the block waits for a source that blocks; its thread then ends when it can.
 
@@ -73,11 +75,14 @@ def parallel_read(
         UsageError: An argument cannot be.
 
     """
-    if isinstance(sources, str | Path):
+    if isinstance(sources, str | Path) or hasattr(sources, _STREAM):
         sources = [sources]
+    _require_iterable(sources)
     for name, value in {"workers": workers, "batch_size": batch_size, "buffer_bytes": buffer_bytes}.items():
         if value is not None and value < 1:
             raise UsageError("bad-argument", f"{name} is {value}", "Give a number of at least 1.")
+    if not isinstance(options, ReadOptions | None):
+        raise UsageError("bad-argument", f"options is a {type(options).__name__}", "Give ReadOptions(...).")
     form = _Form(batches, batch_size, options or ReadOptions())
     require_none(form.options)
     threads = workers or Defaults().workers or cores()
@@ -97,7 +102,15 @@ class _Form:
         """Open a source: batches of a file, what an iterable gives; as batches, if such are to be handed out."""
         if isinstance(source, str | Path):
             return closing(reading.read_batches(str(source), self.options))  # type: ignore[type-var]  # a generator
-        return nullcontext(_tables(source) if self.batches else iter(source))
+        if hasattr(source, _STREAM):
+            return nullcontext(iter(pa.RecordBatchReader.from_stream(source)))
+        _require_iterable(source)
+        items = map(_own, source)
+        return nullcontext(_tables(items) if self.batches else items)
+
+    def passes_over(self, error: Exception) -> bool:
+        """Whether a source that cannot be read for this is left out."""
+        return isinstance(error, SourceError) and error.code == "empty-source" and self.options.on_empty == "skip"
 
     def rows(self, item: Any) -> Iterator[tuple[Any, int]]:
         """Give what is handed out for an item, each with its number of rows."""
@@ -111,6 +124,21 @@ class _Form:
                 yield from ((batch, batch.num_rows) for batch in _batches(piece))
             else:
                 yield from ((record, 1) for record in piece.to_pylist())
+
+
+def _require_iterable(source: Any) -> None:
+    """Refuse what is nothing to iterate over, or gives something else than what is in it."""
+    if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
+        remedy = "Give paths, or iterables of records, each of which is a source."
+        raise UsageError("bad-argument", f"a {type(source).__name__} is no source", remedy)
+
+
+def _own(item: Any) -> Any:
+    """Take an item as it is now, since its source may fill the same dictionary again."""
+    if isinstance(item, str | bytes | Path):
+        remedy = "Name files among the sources, each by itself; a source gives dictionaries or Arrow batches."
+        raise UsageError("not-a-record", f"a {type(item).__name__} is no record", remedy)
+    return dict(item) if type(item) is dict else item
 
 
 def _each(sources: Iterable[Source]) -> Iterator[Source]:
@@ -154,6 +182,8 @@ class ParallelReader:
         self._open = False
 
     def __enter__(self) -> Self:
+        if self._threads[0].ident:
+            raise UsageError("reader-not-open", "the reader was open before", "Call parallel_read again.")
         self._open = True
         for thread in self._threads:
             thread.start()
@@ -230,14 +260,20 @@ class ParallelReader:
             with self._form.items(source) as items:
                 for item in items:
                     self._lanes.put(lane, item, weight_of(item))
-            self._lanes.put(lane, _END, 0)
-            self._lanes.end(lane)
+            self._end(lane)
         except ClosedError:
             raise
         except Exception as error:  # noqa: BLE001  whatever an iterable raises
+            if self._form.passes_over(error):
+                self._end(lane)
+                return
             result = self.results[lane]
             result.error = _named(error, result.source)
             self._lanes.fail(result.error)
+
+    def _end(self, lane: int) -> None:
+        self._lanes.put(lane, _END, 0)
+        self._lanes.end(lane)
 
 
 def _named(error: Exception, source: str) -> AnabranchError:

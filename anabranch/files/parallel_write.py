@@ -20,6 +20,7 @@ from anabranch.files.gathering import Blocks
 from anabranch.files.join import accounting
 from anabranch.files.lanes import ClosedError, Lanes, weight_of
 from anabranch.files.options import OnConflict, WriteOptions
+from anabranch.files.pipeline.results import as_record
 from anabranch.files.spool import Spool
 from anabranch.files.writing import SegmentWriter, join_segments, named_format, require_possible
 from anabranch.storage import fingerprint, published, refuse_special
@@ -56,9 +57,15 @@ def parallel_write(
     """
     if isinstance(destinations, str | Path):
         destinations = [destinations]
-    named = destinations if isinstance(destinations, Mapping) else {str(path): path for path in destinations}
+    if isinstance(destinations, bytes) or not isinstance(destinations, Iterable):
+        raise UsageError(
+            "bad-argument", f"a {type(destinations).__name__} is no path", "Give paths, or names and paths."
+        )
+    named = destinations if isinstance(destinations, Mapping) else {path: path for path in destinations}
+    if not isinstance(options, WriteOptions | None):
+        raise UsageError("bad-argument", f"options is a {type(options).__name__}", "Give WriteOptions(...).")
     chosen = options or WriteOptions()
-    targets = {name: _target(name, Path(path), chosen) for name, path in named.items()}
+    targets = {str(name): _target(str(name), Path(path), chosen) for name, path in named.items()}
     if len({target.path.resolve() for target in targets.values()}) < len(targets):
         raise UsageError("same-destination", "two destinations are one file", "Name each file once.")
     if workers is not None and workers < 1:
@@ -90,6 +97,7 @@ class ParallelWriter:
     ) -> None:
         self.rows: dict[str, int] = {}
         self._targets, self._options, self._on_conflict = targets, options, on_conflict
+        self._name_of = {target.path: name for name, target in targets.items()}  # however it is written
         self._schemas: dict[str, pa.Schema] = {}
         self._lanes = [Lanes(buffer // threads, 1, ordered=False) for _ in range(threads)]
         self._lane_of = {name: self._lanes[index % threads] for index, name in enumerate(targets)}
@@ -108,7 +116,7 @@ class ParallelWriter:
         name = self._name(destination)
         if not isinstance(item, Mapping | pa.RecordBatch | pa.Table):
             raise UsageError("not-a-record", f"{type(item).__name__} is no record", "Write a dict, a batch or a table.")
-        content: Any = dict(item) if isinstance(item, Mapping) else item  # the caller may change his afterwards
+        content: Any = _own(item) if isinstance(item, Mapping) else item
         try:
             self._lane_of[name].put(0, (name, content), weight_of(content))
         except ClosedError:
@@ -117,6 +125,8 @@ class ParallelWriter:
             ) from None
 
     def __enter__(self) -> Self:
+        if any(thread.ident for thread in self._threads):
+            raise UsageError("writer-not-open", "the writer was open before", "Call parallel_write again.")
         for target in self._targets.values():
             refuse_special(target.path)
         self._folder.mkdir(parents=True)
@@ -136,6 +146,8 @@ class ParallelWriter:
 
     def _name(self, destination: str | Path | None) -> str:
         name = str(destination) if destination is not None else next(iter(self._targets), "")
+        if name not in self._targets and destination is not None:
+            name = self._name_of.get(Path(destination).absolute(), name)
         if name not in self._targets or (destination is None and len(self._targets) > 1):
             known = ", ".join(self._targets)
             raise UsageError("destination-unknown", f"{destination} is no destination", f"Name one of {known}.")
@@ -226,6 +238,14 @@ class ParallelWriter:
 
     def _work_path(self, target: _Target, ending: str) -> Path:
         return self._folder / f"{fingerprint(target.name)}.{ending}"
+
+
+def _own(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a record with all that is in it, since the caller may change his afterwards."""
+    try:
+        return dict(as_record(dict(record)))
+    except TypeError as error:
+        raise UsageError("not-a-record", str(error), "Write such a value as text.") from error
 
 
 def _half_done(error: Exception, stand: Sequence[str], targets: Iterable[str]) -> TemporaryError:

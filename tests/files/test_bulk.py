@@ -63,3 +63,29 @@ def test_the_ending_of_the_pattern_names_the_format(source, tmp_path, name):
     (made,) = [path for path in (tmp_path / "out").iterdir() if path.name != "manifest.json"]
     text = made.read_bytes()
     assert (gzip.decompress(text) if made.suffix == ".gzip" else text).startswith(b'{"id":1,')
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pattern": "{stem}.parquet", "to_ext": "csv"},
+        {"to_ext": "csv", "to": "json"},
+        {"to_ext": "csv", "combine": True},
+    ],
+)
+def test_two_arguments_that_say_different_things_are_refused(tmp_path, wrong):
+    (tmp_path / "a.csv").write_text("n\n1\n")
+
+    with pytest.raises(ValueError, match=r"names its outputs parquet|cannot be given"):
+        anabranch.bulk_convert(tmp_path / "a.csv", tmp_path / "out", **wrong)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pattern_may_agree_with_the_format_or_leave_it_open(tmp_path):
+    (tmp_path / "a.csv").write_text("n\n1\n")
+
+    for pattern in ("{stem}.jsonl", "{stem}"):
+        result = anabranch.bulk_convert(tmp_path / "a.csv", tmp_path / "out", pattern=pattern, to_ext="jsonl")
+
+        assert result.successful_files == 1

@@ -1,5 +1,6 @@
 """Many sources become one stream: in their order or as they come, bounded, and over when the block ends."""
 
+import io
 import itertools
 import threading
 import warnings
@@ -64,12 +65,12 @@ def test_what_is_ready_does_not_wait_for_a_source_that_blocks():
 
     def blocking():
         go.wait()
-        yield "late"
+        yield {"n": "late"}
 
-    with parallel_read([blocking(), ["a", "b"]], 2, ordered=False) as reader:
-        assert [next(reader), next(reader)] == ["a", "b"]
+    with parallel_read([blocking(), [{"n": "a"}, {"n": "b"}]], 2, ordered=False) as reader:
+        assert [next(reader), next(reader)] == [{"n": "a"}, {"n": "b"}]
         go.set()
-        assert list(reader) == ["late"]
+        assert list(reader) == [{"n": "late"}]
 
 
 @EXAMPLES
@@ -272,3 +273,58 @@ def test_a_reader_is_used_in_a_block():
 def test_bad_rows_cannot_be_set_aside_and_that_is_said_before_anything_is_read(files):
     with pytest.raises(UsageError, match="on_bad_row"):
         parallel_read(files[0], options=ReadOptions(on_bad_row="quarantine"))
+
+
+def test_a_source_may_fill_the_same_dictionary_again():
+    row = {}
+
+    with parallel_read([(row.update(n=number) or row for number in range(50))]) as reader:
+        assert list(reader) == [{"n": number} for number in range(50)]
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_tables_and_frames_are_sources_of_their_rows(batches):
+    table = pa.table({"n": [1, 2]})
+
+    for sources in (table, [table], [table.to_batches()[0]], [table.to_pandas()]):
+        with parallel_read(sources, batches=batches) as reader:
+            rows = [row for item in reader for row in (item.to_pylist() if batches else [item])]
+
+        assert rows == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [None, 5, b"a.csv", {"name": "a.csv"}, [{"n": 1}], [None], [b"a.csv"], [["a.csv"]], [io.StringIO("a,b")]],
+)
+def test_what_is_no_source_of_records_is_refused_not_taken_apart(sources):
+    with (
+        pytest.raises(UsageError, match=r"is no source|is no record"),
+        parallel_read(sources, 1) as reader,
+    ):
+        list(reader)
+
+
+@pytest.mark.parametrize("on_empty", ["skip", "fail"])
+def test_an_empty_file_has_no_rows_unless_it_shall_fail(tmp_path, on_empty):
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b.csv").write_text("n\n1\n")
+    sources = [tmp_path / "a.csv", tmp_path / "b.csv"]
+
+    with parallel_read(sources, 2, options=ReadOptions(on_empty=on_empty)) as reader:
+        if on_empty == "skip":
+            assert list(reader) == [{"n": 1}]
+            assert [(one.rows, one.done) for one in reader.results] == [(0, True), (1, True)]
+        else:
+            with pytest.raises(SourceError, match="empty-source"):
+                list(reader)
+
+
+def test_a_reader_is_used_once_and_options_are_readoptions():
+    with pytest.raises(UsageError, match="options is a dict"):
+        parallel_read([], options={"delimiter": ";"})
+    reader = parallel_read([])
+    with reader:
+        assert list(reader) == []
+    with pytest.raises(UsageError, match="open before"), reader:
+        pass

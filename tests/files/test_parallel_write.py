@@ -140,8 +140,8 @@ def test_nothing_is_published_when_the_block_raises(tmp_path):
 
 def test_nothing_is_published_when_one_destination_fails(tmp_path):
     before = held()
-    with pytest.raises(SourceError, match="value-unknown") as caught:
-        write_all({tmp_path / "a.parquet": [{"a": 1}], tmp_path / "b.parquet": [{"a": object()}]})
+    with pytest.raises(SourceError, match="type-conflict") as caught:
+        write_all({tmp_path / "a.parquet": [{"a": 1}], tmp_path / "b.parquet": [{"a": 1}, {"a": "text"}]})
 
     assert caught.value.part == str(tmp_path / "b.parquet")
     assert {path.name for path in tmp_path.iterdir()} == {"work"}
@@ -213,14 +213,14 @@ def test_a_failure_reaches_the_threads_that_write(tmp_path):
             writer.write({"n": n})
 
     with (  # noqa: PT012
-        pytest.raises(SourceError, match="value-unknown"),
+        pytest.raises(SourceError, match="type-conflict"),
         parallel_write(tmp_path / "a.jsonl", buffer_bytes=10_000) as writer,
         ThreadPoolExecutor(2) as pool,
     ):
         writing = [pool.submit(write_on) for _ in range(2)]
-        writer.write({"n": object()})
+        writer.write({"n": "text"})
         for future in writing:
-            with pytest.raises(SourceError, match="value-unknown"):
+            with pytest.raises(SourceError, match="type-conflict"):
                 future.result()
 
 
@@ -311,3 +311,38 @@ def test_what_is_no_record_or_destination_is_refused(tmp_path):
             writer.write({})
     with pytest.raises(UsageError, match="writer-not-open"):
         writer.write({}, tmp_path / "a.csv")
+
+
+def test_all_of_a_record_may_be_changed_after_it_was_written(tmp_path):
+    nested = {"list": [], "deep": {"n": [0]}}
+    with parallel_write(tmp_path / "a.jsonl") as writer:
+        for number in range(3):
+            nested["list"] = [*nested["list"], number]
+            nested["deep"]["n"][0] = number
+            writer.write(nested)
+
+    assert lines(tmp_path / "a.jsonl") == [{"list": [*range(n + 1)], "deep": {"n": [n]}} for n in range(3)]
+
+
+@pytest.mark.parametrize("value", [{1}, object(), 3j, {1: 2}])
+def test_a_value_that_no_file_can_hold_is_refused_where_it_is_written(tmp_path, value):
+    with parallel_write(tmp_path / "a.jsonl") as writer:
+        with pytest.raises(UsageError, match="not-a-record"):
+            writer.write({"a": value})
+        writer.write({"a": (1, 2)})
+
+    assert lines(tmp_path / "a.jsonl") == [{"a": [1, 2]}]
+
+
+def test_destinations_are_found_however_they_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with parallel_write({1: "a.jsonl", "two": "./b.jsonl"}) as writer:
+        writer.write({"n": 1}, 1)
+        writer.write({"n": 2}, Path("b.jsonl"))
+        writer.write({"n": 3}, tmp_path / "b.jsonl")
+
+    assert writer.rows == {"1": 1, "two": 2}
+    with pytest.raises(UsageError, match="open before"), writer:
+        pass
+    with pytest.raises(UsageError, match="is no path"):
+        parallel_write(None)
