@@ -60,6 +60,9 @@ class PipelineResult:
         except AttributeError:
             raise KeyError(name) from None
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and hasattr(self, name)
+
 
 def pipeline(  # noqa: PLR0917  the signature that users know
     source: Any,

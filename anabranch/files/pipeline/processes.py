@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from anabranch.errors import SetupError
+from anabranch.storage import fingerprint
 
 WAITING = 3  # calls per worker that are handed out at a time: one runs, the others are ready
 
@@ -58,12 +59,18 @@ _kept: dict[_Key, Executor] = {}  # the processes that were used last, for the n
 
 def are_kept(workers: int, code: str) -> bool:
     """Whether processes that have this code imported wait for work."""
-    return (workers, code) in _kept
+    return _key(workers, code) in _kept
+
+
+def _key(workers: int, code: str) -> _Key:
+    """Name processes by all that they took over when they were started, and that a function may ask for."""
+    return workers, fingerprint(code, os.getcwd(), sorted(os.environ.items())) if code else ""  # noqa: PTH109
 
 
 def _keep(key: _Key, pool: Executor) -> None:
-    while _kept:  # those of other code, or of another number
-        _kept.popitem()[1].shutdown(wait=False, cancel_futures=True)
+    for other in list(_kept):  # those of other code, or of another number
+        if old := _kept.pop(other, None):  # unless another thread has them by now
+            old.shutdown(wait=False, cancel_futures=True)
     _kept[key] = pool
 
 
@@ -71,7 +78,8 @@ class Workers:
     """Call a function for many arguments on threads or processes; a context manager, used by one thread.
 
     Processes outlive the block where `code` fingerprints what they import: starting them takes a second, and the next
-    run of the same code takes them over. They end with the program, or when other code comes.
+    run of the same code, in the same folder and environment, takes them over. They end with the program, or when others
+    come.
 
     What is handed out is bounded, and results come in the order of the arguments. Where a process dies, the calls that
     were handed out are made once more, each alone, so that only the one that kills its process is lost.
@@ -80,7 +88,7 @@ class Workers:
     """
 
     def __init__(self, workers: int, *, processes: bool, code: str = "") -> None:
-        self.workers, self._processes, self._key = workers, processes, (workers, code)
+        self.workers, self._processes, self._key = workers, processes, _key(workers, code)
         self.stopping = Event()
         kept = _kept.pop(self._key, None) if processes and code else None
         self._pool = kept or self._new()

@@ -70,6 +70,8 @@ def test_one_by_one_it_is_what_users_know():
     assert triggered == [(100, 100, 100), (200, 200, 200), (300, 300, 300), (300, 300)]
     assert [one["rows_processed"] for one in shown] == [150, 300, 300]
     assert result.rows_processed == result["rec_count"] == 300
+    assert "rec_count" in result
+    assert "unknown" not in result
     assert result.state is state
     assert result.throughput > 0
 

@@ -13,10 +13,12 @@ import pytest
 
 import anabranch
 from tests.files.pipeline import steps
+from tests.files.pipeline.running import read_lines, write_lines
 
 SCRIPT = """
 import anabranch
 from tests.files.pipeline import steps
+from tests.files.pipeline.running import read_lines, write_lines
 
 if __name__ == "__main__":
     records = ({"id": number} for number in range(1000))
@@ -76,3 +78,23 @@ def _wait(condition):
             return
         time.sleep(0.1)
     raise AssertionError("it does not come")
+
+
+def test_processes_that_are_kept_have_the_folder_and_environment_of_the_run(tmp_path, monkeypatch):
+    lines = write_lines(tmp_path / "r.jsonl", 400)
+    seen = []
+    for place in ("one", "two", "two"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / place)
+        monkeypatch.setenv("NOTED", place)
+        anabranch.pipeline(
+            tmp_path / "r.jsonl", tmp_path / "o.jsonl", steps.surroundings,
+            parallel=True, workers=2, parallel_mode="process", chunk_size=100,
+        )  # fmt: skip
+        seen.append(read_lines(tmp_path / "o.jsonl"))
+
+    assert [{(row["folder"], row["noted"]) for row in rows} for rows in seen] == [
+        {("one", "one")}, {("two", "two")}, {("two", "two")},
+    ]  # fmt: skip
+    assert [len(rows) for rows in seen] == [len(lines)] * 3
+    assert len({row["pid"] for rows in seen[1:] for row in rows}) <= 2
