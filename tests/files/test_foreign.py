@@ -1,5 +1,6 @@
 """Further formats are read as independent readers read them, or not at all."""
 
+import datetime as dt
 import inspect
 import io
 import itertools
@@ -196,6 +197,19 @@ def test_xml_without_a_tag_reads_the_children_of_the_root():
 def test_xml_keeps_text_between_elements_and_nested_records():
     assert read("xml", b"<r><p>one <i>two &lt;</i> three</p></r>") == [{"value": "one <i>two &lt;</i> three"}]
     assert read("xml", b"<r><x><b n='1'><b n='2'/></b></x></r>", {"tag": "b"}) == [{"@n": "1", "b": {"@n": "2"}}]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("00123", "00123"), ("-017", "-017"), ("1_000", "1_000"), ("12:30:45", "12:30:45"), ("0b101", "0b101"),
+        ("1:30.5", "1:30.5"), ("1_0.5", "1_0.5"), ("2024-01-01 00:00:00.123456789", "2024-01-01 00:00:00.123456789"),
+        ("0", 0), ("-12", -12), ("0x1F", 31), ("1.5", 1.5), ("2024-01-01", dt.date(2024, 1, 1)),
+        ("2024-01-01 00:00:00.1234560", dt.datetime(2024, 1, 1, 0, 0, 0, 123456)),  # noqa: DTZ001  it has no zone
+    ],
+)  # fmt: skip
+def test_yaml_that_its_versions_read_differently_stays_text(written, value):
+    assert read("yaml", f"- a: {written}\n".encode()) == [{"a": value}]
 
 
 def test_bombs_are_refused():

@@ -2,13 +2,20 @@
 
 import importlib
 import io
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from xml.sax.saxutils import escape
 
 from anabranch.files.foreign.checks import strict_json
 from anabranch.files.foreign.lines import damaged, encoding_of
+
+_UNSURE = {  # scalars of YAML that stay text: versions 1.1 and 1.2 disagree about them, or digits would be lost
+    "int": re.compile(r"[:_]|^[-+]?0[b\d]"),
+    "float": re.compile(r"[:_]"),
+    "timestamp": re.compile(r"\.\d{6}\d*[1-9]"),
+}
 
 
 def read_xml(raw: io.BufferedReader, _encoding: str | None, tag: str = "") -> Iterator[Any]:
@@ -74,7 +81,7 @@ def read_geojson(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
 
 
 def read_yaml(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
-    """Read the documents of a file, or the items of those that are lists."""
+    """Read the documents of a file, or the items of those that are lists; 00123, 1_000 and 12:30:45 are text."""
     yaml = importlib.import_module("yaml")  # an extra
     safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is not everywhere
 
@@ -84,13 +91,20 @@ def read_yaml(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
             raise ValueError(f"a key is there twice{node.start_mark}")
         return safe.construct_mapping(loader, node, deep)
 
-    strict = type("Strict", (safe,), {"construct_mapping": mapping})
+    strict: Any = type("Strict", (safe,), {"construct_mapping": mapping})
+    for kind, unsure in _UNSURE.items():
+        construct = _text_where(unsure, getattr(safe, f"construct_yaml_{kind}"))
+        strict.add_constructor(f"tag:yaml.org,2002:{kind}", construct)
     with io.TextIOWrapper(raw, encoding_of(raw, encoding)) as text:
         for document in yaml.load_all(text, strict):
             if isinstance(document, list):
                 yield from document
             elif document is not None:
                 yield document
+
+
+def _text_where(unsure: re.Pattern[str], construct: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda loader, node: node.value if unsure.search(node.value) else construct(loader, node)
 
 
 def read_cbor(raw: io.BufferedReader, _encoding: str | None) -> Iterator[Any]:
