@@ -119,8 +119,12 @@ def look_at(source: Source, options: ReadOptions) -> Look:
         or foreign.format_of(remote.shown_url(source.path))
         or format_of(remote.shown_url(source.path), start, source.label)
     )
+    misnamed = _misnamed(source, codec)
+    if misnamed and not codec and kind in TEXT and b"\0" in start and _encoding(options, start) == "utf-8":
+        reason = f"it is no {codecs.named_codec(source.path)} file, and no text"
+        raise SourceError("source-damaged", reason, "Fetch the file again.", source.label)
     look = _look(source, codec, kind, options.for_format(kind), start)
-    return replace(look, codec=codec, warnings=(*_misnamed(source, codec), *look.warnings))
+    return replace(look, codec=codec, warnings=(*misnamed, *look.warnings))
 
 
 def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: bytes) -> Look:
@@ -128,7 +132,7 @@ def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: by
         return columnar.look_columnar(partial(opened, source, codec), kind, options)
     if kind not in TEXT:
         return foreign.look_foreign(partial(opened, source, codec), kind, options, _foreign_options(options))
-    encoding = options.encoding or codecs.sniff_encoding(start)
+    encoding = _encoding(options, start)
     size = min(max(options.head * _ROW_BYTES, HEAD_BYTES), _MOST_HEAD_BYTES)
     whole = len(start) <= HEAD_BYTES
     head = start if whole else start[:HEAD_BYTES]
@@ -138,6 +142,10 @@ def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: by
     if kind in DELIMITED:
         return replace(dialect.look_delimited(head, whole, options, kind), encoding=encoding)
     return replace(jsonlines.look_json(head, whole, options), encoding=encoding)
+
+
+def _encoding(options: ReadOptions, start: bytes) -> str:
+    return options.encoding or codecs.sniff_encoding(start)
 
 
 def with_types(look: Look, given: pa.Schema) -> Look:

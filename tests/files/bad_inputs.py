@@ -90,6 +90,7 @@ UNFIT = ("id", "oops", "int64", "string")
 
 BAD_INPUTS = [
     BadInput("01 gz cut off", stored("01_trunc.csv.gz"), code="source-damaged", says=("byte 26320", "79331")),
+    BadInput("02 neither gz nor text", text("id,name\n\0\1", "a.csv.gz"), code="source-damaged", says=("no gz file",)),
     BadInput("02 text called gz", text(PLAIN, "a.csv.gz"), rows=2, values=TWO, warns="its name says gz"),
     BadInput("02 gz called csv", packed(PLAIN.encode(), "a.csv"), rows=2, values=TWO, warns="its content gz"),
     BadInput("03 empty", stored("03_empty.csv"), warns="03_empty.csv is empty"),

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import random
+import re
 import shutil
 
 import fastavro
@@ -26,8 +27,11 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 RECORDS = [{"id": n, "name": f'n"{n % 7}"\n,' if n % 5 else "é", "amount": n / 4} for n in range(300)]
 TABLE = pa.Table.from_pylist(RECORDS)
 TARGETS = ("parquet", "csv.gz", "jsonl", "json", "arrow", "orc")
-# pyarrow's reader of orc does not check what it reads: some damaged files end the process (and so a Dask worker)
-CRASHES = {"orc": ("stopped by signal 11", "stopped by signal 6")}
+UNPACK = {
+    "csv": (re.compile(b""), bytes),
+    "csv.gz": (re.compile(rb"\x1f\x8b\x08"), gzip.decompress),
+    "csv.bz2": (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.decompress),
+}
 WAYS = ("flip", "cut out", "insert", "double", "swap", "cut off")
 
 
@@ -92,7 +96,7 @@ def test_a_damaged_file_ends_in_a_report_that_accounts_for_every_row(tmp_path, s
 
         with small_scale(block=generator.choice([300, 3000, 1 << 20])):
             ended = bounded(lambda: _check(source, suffix, folder, options), tmp_path)  # noqa: B023
-        assert not ended or ended in CRASHES.get(suffix, ()), f"seed {seed}, {options}: {ended}"
+        assert not ended, f"seed {seed}, {options}: {ended}"
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -113,8 +117,9 @@ def _rows(data, suffix):
         return None
     if suffix == "jsonl":
         return sum(bool(line.strip(b" \t\r")) for line in data.split(b"\n"))
-    if suffix in ("csv", "csv.gz", "csv.bz2"):
-        text = {"csv": bytes, "csv.gz": gzip.decompress, "csv.bz2": bz2.decompress}[suffix](data)
+    if suffix in UNPACK:
+        begin, unpack = UNPACK[suffix]
+        text = (unpack if begin.match(data) else bytes)(data)  # a damaged begin may leave what passes for text
         return None if b"\r" in text else _csv_rows(text.decode("latin-1"))
     return None
 
