@@ -4,6 +4,7 @@ import atexit
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from anabranch import interrupts
 from anabranch.stdout import open_streams
@@ -21,6 +22,11 @@ def main(arguments: list[str] | None = None) -> None:
         result.append(code)
     interrupts.handle(lambda *_: os._exit(code), signal.SIGINT)  # who is in a hurry now changes nothing any more
     sys.exit(code)
+
+
+def become(command: str) -> NoReturn:
+    """Go on as the command of this name, anew: it tells Prefect of its server before Prefect is imported."""
+    os.execv(sys.executable, [sys.executable, "-m", "anabranch.cli", command, *sys.argv[1:]])  # noqa: S606  no shell
 
 
 def _end(result: list[int]) -> None:

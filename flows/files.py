@@ -48,9 +48,7 @@ def convert_files(
     return join(conversion)
 
 
-if __name__ == "__main__":  # python -m flows.files …: the command, which imports this module by its real name
-    import sys
+if __name__ == "__main__":  # python -m flows.files …: the command
+    from anabranch.cli import become
 
-    from anabranch.cli import main
-
-    main([convert_files.name, *sys.argv[1:]])
+    become(convert_files.name)

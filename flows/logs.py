@@ -41,9 +41,7 @@ def parse_logs(
     return join(logs, map_parts(parse_part, logs, run), output or f"{slices.folder}/{fingerprint(options)}.txt")
 
 
-if __name__ == "__main__":  # python -m flows.logs …: the command, which imports this module by its real name
-    import sys
+if __name__ == "__main__":  # python -m flows.logs …: the command
+    from anabranch.cli import become
 
-    from anabranch.cli import main
-
-    main([parse_logs.name, *sys.argv[1:]])
+    become(parse_logs.name)

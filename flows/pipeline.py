@@ -61,9 +61,7 @@ def run_pipeline(
     return join(pipeline)
 
 
-if __name__ == "__main__":  # python -m flows.pipeline …: the command, which imports this module by its real name
-    import sys
+if __name__ == "__main__":  # python -m flows.pipeline …: the command
+    from anabranch.cli import become
 
-    from anabranch.cli import main
-
-    main([run_pipeline.name, *sys.argv[1:]])
+    become(run_pipeline.name)

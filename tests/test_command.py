@@ -58,6 +58,13 @@ class TestRun:
         assert b"parse-logs: completed: 2 of 2 parts done" in done.stderr
         assert b"/runs/flow-run/" in done.stderr
 
+    def test_a_flows_module_is_the_command(self, environment):
+        words = [sys.executable, "-m", "flows.logs", str(BASIC)]
+        done = subprocess.run(words, capture_output=True, env=environment, check=False)
+
+        assert (done.stdout, done.returncode) == (KNOWN, 0)
+        assert done.stderr.startswith(b"parse-logs: completed")  # without a word of Prefect's
+
     def test_several_reports_go_to_a_folder_and_a_second_run_takes_them_from_the_cache(self, anabranch, tmp_path):
         arguments = ("parse-logs", BASIC, "--mode", "known,bw", "--output", f"{tmp_path}/reports/", "--json")
         first, second = (Report.model_validate_json(anabranch(*arguments).stdout) for _ in range(2))
