@@ -312,6 +312,15 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path, to):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("to", "read"), [("parquet", pq.read_table), ("orc", orc.read_table)])
+def test_lists_of_the_fixed_length_zero_are_written_so_that_they_can_be_read(tmp_path, to, read):
+    rows = [{"a": [], "in": {"x": []}}, {"a": None, "in": None}, {"a": [], "in": {"x": None}}]
+    none = pa.list_(pa.int32(), 0)
+    table = pa.Table.from_pylist(rows, pa.schema({"a": none, "in": pa.struct({"x": none})}))
+
+    assert read(io.BytesIO(output(tmp_path, to, [table]))).to_pylist() == rows
+
+
 def test_a_decimal_that_counts_thousands_is_written_as_the_number_that_it_is(tmp_path):
     """Parquet refuses such a scale, and pyarrow's writer of orc ended the process."""
     numbers = pa.array([Decimal("12E+3"), None, Decimal("-9E+11")], pa.decimal128(9, -3))

@@ -50,11 +50,11 @@ def mapped(kind: pa.DataType, leaf: Leaf) -> pa.DataType:
         return pa.struct([_mapped_field(field, leaf) for field in kind])
     if types.is_map(kind):
         return pa.map_(_mapped_field(kind.key_field, leaf), _mapped_field(kind.item_field, leaf), kind.keys_sorted)
-    if types.is_fixed_size_list(kind):
+    if types.is_fixed_size_list(kind) and kind.list_size:  # pyarrow writes parquet of size 0 that none can read
         return pa.list_(_mapped_field(kind.value_field, leaf), kind.list_size)
     if types.is_large_list(kind) or types.is_large_list_view(kind):
         return pa.large_list(_mapped_field(kind.value_field, leaf))
-    if types.is_list(kind) or types.is_list_view(kind):
+    if types.is_list(kind) or types.is_list_view(kind) or types.is_fixed_size_list(kind):
         return pa.list_(_mapped_field(kind.value_field, leaf))
     return leaf(kind)
 
