@@ -139,12 +139,11 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     target = destination_of(destination, batch_size, on_conflict)
     step = Step(process_func, init, merge, start, None, stop, target.encode, keep_nulls=not skip_nulls)
     tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug)
-    if several and not (start or trigger_func or progress or debug or on_error == "quarantine" or not skip_nulls):
-        named = options_over_files(
-            source, destination, step, on_conflict=on_conflict, mode=mode, chunk_size=size, **options
-        )
-        if named:
-            return _over_files(source, destination, named, threads, tally)
+    if not (start or trigger_func or progress or debug or on_error == "quarantine" or not skip_nulls):
+        how = {"mode": mode if several else "inline", "chunk_size": size, "on_conflict": on_conflict, **options}
+        named = options_over_files(source, destination, step, **how)
+        if named and (several or not step.wants_state):  # which has one state for all records
+            return _over_files(source, destination, named, threads if several else 1, tally)
     if reset_iterables and hasattr(destination, "reset"):
         with suppress(NotImplementedError):
             destination.reset()

@@ -139,10 +139,12 @@ class InFile:
 
     def write(self, results: Sequence[Any]) -> None:
         """See Destination."""
-        self._held += [result for result in results if result is not None]
-        self._weight += sum(map(weight_of, results))
-        if len(self._held) >= ROWS or self._weight >= WEIGHT:
-            self._pass_on()
+        for result in results:  # one by one, so that tables end at the same rows whatever chunks these came in
+            if result is not None:
+                self._held.append(result)
+                self._weight += weight_of(result)
+                if len(self._held) >= ROWS or self._weight >= WEIGHT:
+                    self._pass_on()
 
     def flush(self) -> None:
         """See Destination."""

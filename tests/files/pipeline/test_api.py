@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -274,8 +275,10 @@ def test_an_error_names_the_file_and_the_number_of_the_record_in_it(tmp_path):
     target = tmp_path / "out.jsonl"
 
     result = anabranch.pipeline(several, target, steps.fail_last, on_error="quarantine")
-    with pytest.raises(SourceError, match=f"b.jsonl: the function raised ValueError for record {long}:"):
+    with pytest.raises(SourceError, match=f"b.jsonl: row {long}: .*:fail_last raised ValueError: the last"):
         anabranch.pipeline(several, target, steps.fail_last, on_error="fail")
+    with pytest.raises(SourceError, match=f"b.jsonl: the function raised ValueError for record {long}:"):
+        anabranch.pipeline(several, Kept(), steps.fail_last, on_error="fail")
 
     assert [(one["source"], one["row"]) for one in result.failed] == [("b.jsonl", long)]
     assert read_lines(tmp_path / "out.jsonl.quarantine.jsonl") == result.failed
@@ -308,17 +311,41 @@ def test_an_empty_file_is_left_out_however_the_records_come(tmp_path, parallel):
     assert result.rec_count == 2
 
 
-def test_bad_rows_are_set_aside_in_parallel_and_else_refused_not_ignored(tmp_path):
+@pytest.mark.parametrize("parallel", [False, True])
+def test_bad_rows_are_set_aside_between_files_and_else_refused_not_ignored(tmp_path, parallel):
     (tmp_path / "a.csv").write_text("id,n\n1,2\n3\n5,6\n")
-    how = {"source": str(tmp_path / "a.csv"), "destination": tmp_path / "out.jsonl", "process_func": steps.same}
+    how = {"process_func": steps.same, "on_bad_row": "quarantine", "parallel": parallel, "parallel_mode": "thread"}
 
     with pytest.raises(UsageError, match="on_bad_row"):
-        anabranch.pipeline(**how, on_bad_row="quarantine")
-    assert not (tmp_path / "out.jsonl").exists()
+        anabranch.pipeline(str(tmp_path / "a.csv"), Kept(), **how)
 
-    anabranch.pipeline(**how, on_bad_row="quarantine", parallel=True, parallel_mode="thread")
+    anabranch.pipeline(str(tmp_path / "a.csv"), tmp_path / "out.jsonl", **how)
     assert [row["id"] for row in read_lines(tmp_path / "out.jsonl")] == [1, 5]
     assert [row["row"] for row in read_lines(tmp_path / "out.jsonl.quarantine.jsonl")] == [2]
+
+
+@pytest.mark.parametrize("to", ["parquet", "jsonl.gz", "csv.zst"])
+@pytest.mark.parametrize("watched", [False, True])
+def test_in_parallel_and_one_by_one_gives_the_same_bytes(tmp_path, to, watched):
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in/a.jsonl", 3000)
+    write_blocks(tmp_path / "in/b.jsonl")
+    one, more = tmp_path / f"one.{to}", tmp_path / f"more.{to}"
+    how = {"progress": (lambda _: None)} if watched else {}  # which all records then pass
+
+    anabranch.pipeline(tmp_path / "in", one, steps.widening, **how)
+    for workers, mode in (1, "inline"), (3, "thread"), (2, "auto"):
+        parallel = {"parallel": True, "workers": workers, "parallel_mode": mode}
+        anabranch.pipeline(tmp_path / "in", more, steps.widening, **parallel, **how)
+        assert more.read_bytes() == one.read_bytes()
+
+
+def test_one_by_one_the_function_is_called_in_the_callers_thread(tmp_path):
+    write_lines(tmp_path / "a.jsonl", 20)
+
+    anabranch.pipeline(tmp_path / "a.jsonl", tmp_path / "out.jsonl", steps.thread)
+
+    assert {row["thread"] for row in read_lines(tmp_path / "out.jsonl")} == {threading.get_ident()}
 
 
 def test_the_chunks_of_a_table_decide_nothing_about_its_types(tmp_path):
