@@ -163,6 +163,7 @@ class Report(BaseModel):
     outputs: list[str] = Field(default_factory=list)
     errors: list[ErrorLine] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)  # of what the run decided by itself; nothing is wrong
     details: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property

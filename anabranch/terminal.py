@@ -71,6 +71,8 @@ class Terminal:
                     with suppress(OSError):
                         print(f"{title}: {line}", file=sys.stderr)
             self._say_rest(len(lines), f"{title}s")
+        for note in report.notes:
+            self.say(note)
         items = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in report.items.items() if number)
         speed = f", {report.bytes_in / report.seconds / 1e6:.1f} MB/s" if report.seconds and report.bytes_in else ""
         done = f": {report.message}" if report.parts.total else ""

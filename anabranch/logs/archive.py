@@ -52,7 +52,7 @@ def require_unchanged(file: WorkFile) -> None:
 
 
 def find(sources: Sequence[str]) -> list[Path]:
-    """List the archives meant by files, folders and glob patterns.
+    """List the archives meant by files, folders and glob patterns; those of folders and patterns may be unreadable.
 
     Raises UsageError for a missing file, a folder that cannot be listed, or an equal name.
     """
@@ -86,14 +86,14 @@ def _meant(source: str) -> Iterable[Path]:
     if not source:  # which is not this folder
         raise _missing(path)
     if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.name.lower().endswith(_LISTED) and file.is_file())
+        return sorted(file for file in path.iterdir() if file.name.lower().endswith(_LISTED) and not file.is_dir())
     if path.exists() or not glob.has_magic(source):
         return [_regular(path)]
     folder = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
     if not folder.is_dir():
         raise _missing(folder)
     os.scandir(folder).close()  # which tells why it cannot be listed; a pattern would fit nothing
-    return sorted(file for file in map(Path, glob.glob(source, recursive=True)) if file.is_file())  # noqa: PTH207  any path
+    return sorted(file for file in map(Path, glob.glob(source, recursive=True)) if not file.is_dir())  # noqa: PTH207  any path
 
 
 def _regular(path: Path) -> Path:

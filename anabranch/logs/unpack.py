@@ -113,7 +113,9 @@ def code_key() -> str:
 
 
 def _look(path: Path) -> tuple[Archive, list[range]]:
-    """Read the archive once: its fingerprint, and its blocks where it can be cut."""
+    """Read the archive once: its fingerprint, and its blocks where it can be cut; OSError where it cannot be read."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no regular file")  # a pipe, for one, on whose end one would wait for ever
     kind, noted, digest = kind_of(path), work_file(path), hashlib.blake2b(digest_size=16)
     read = chunks(path, digest.update)
     found = list(bzip2.marks(read)) if kind == "bz2" and noted.size > _WHOLE else []

@@ -59,6 +59,8 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
     if len(report.errors) > run.tolerated(report.parts.total):
         report.status = "partly_failed" if report.stands else "failed"
     message = _message(report)
+    for note in report.notes:
+        get_run_logger().info("%s", note)
     for warning in report.warnings[:MOST_LINES]:
         get_run_logger().warning("%s", warning)
     for error in report.errors[:MOST_LINES]:

@@ -35,6 +35,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _list("Errors", report.errors)
     yield from _picture("Errors by kind", Counter(error.code for error in report.errors), plainly)
     yield from _list("Warnings", report.warnings)
+    yield from _list("Notes", report.notes)
     yield from _details({name: figures for name, figures in report.details.items() if name not in OF_THE_RUN})
     for name in OF_THE_RUN:
         if name in report.details:

@@ -169,6 +169,21 @@ def test_an_archive_that_cannot_be_opened_does_not_stop_the_others(tmp_path):
     assert (report.parts.total, report.parts.failed) == (2, 1)
 
 
+@pytest.mark.parametrize("source", ["in", "in/*.tar"])
+def test_what_is_no_file_in_a_folder_is_told_and_stops_no_other(tmp_path, source):
+    (tmp_path / "in/folder.tar").mkdir(parents=True)
+    write(tmp_path / "in/good.tar", {"messages.log": flow(1)})
+    (tmp_path / "in/link.tar").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "in/pipe.tar")
+
+    report = parse_logs([str(tmp_path / source)], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (tmp_path / "out").read_text() == HEADER + row(1)
+    assert [(error.code, error.part) for error in report.errors] == [
+        ("source-unreadable", "link.tar"), ("source-unreadable", "pipe.tar"),
+    ]  # fmt: skip
+
+
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), max_size=20)
 
 

@@ -182,7 +182,7 @@ def _report(plan: Applying, done: Spans, entries: Sequence[Entry], aside: Sequen
         where = f"see {', '.join(shown(str(path)) for path in aside)}" if aside else "and skipped"
         report.warnings.append(f"{lost} records failed or could not be read, {where}")
     if plan.decision.reason:
-        report.warnings.append(str(plan.decision))
+        report.notes.append(str(plan.decision))
         report.details["auto"] = plan.decision.shown
     if tally.merged is not None:
         report.details["state"] = json.loads(json.dumps(tally.state, default=str))

@@ -283,7 +283,8 @@ def test_a_waiting_function_gets_threads_and_keeps_the_order(lines, tmp_path):
     report = run(lines, tmp_path / "out", "nap", threads=2)
 
     assert report.details["auto"]["mode"] == "thread"
-    assert "auto chose thread" in " ".join(report.warnings)
+    assert "auto chose thread" in " ".join(report.notes)
+    assert report.warnings == []
     assert [record["id"] for record in read_lines(tmp_path / "out" / "r.jsonl")] == list(range(ROWS))
 
 
