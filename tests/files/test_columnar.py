@@ -374,3 +374,11 @@ def test_a_number_beyond_what_a_cell_holds_exactly_is_no_integer():
     _, table = read(workbook([["n"], [1e300], [math.pi]]), "excel")
 
     assert table.schema.types == [pa.float64()]
+
+
+def test_an_orc_file_of_times_that_cannot_be_read_is_not_called_damaged():
+    out = io.BytesIO()
+    orc.write_table(pa.table({"t": pa.array([dt.datetime(9999, 12, 31)], pa.timestamp("us"))}), out)  # noqa: DTZ001
+
+    with pytest.raises(SourceError, match=r"out of range.*\[type-not-read\]"):
+        read(out.getvalue(), "orc")
