@@ -96,7 +96,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     same order. Each chunk then begins with a copy of the state, and `merge` makes one of them, in order.
 
     Args:
-        source: Paths, a glob or a URL of files in any format; an object that reads records; any iterable of records.
+        source: Paths, a glob or a URL of files in any format, also an iterator of Path; an object that reads records;
+            any iterable of records.
         destination: A path, whose ending names the format; an object with `write` or `write_bulk`; None.
         process_func: Gets a record, or a record and the state; None drops the record, an exception fails it.
         trigger_func: Called with the counts and the state at every `trigger_on` records; in parallel between chunks.

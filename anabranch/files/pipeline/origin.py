@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,21 @@ class Origin:
         if isinstance(self.source, Mapping | bytes) or not isinstance(self.source, Iterable):
             remedy = "Give paths, or an iterable of records such as [record]."
             raise UsageError("bad-argument", f"a {type(self.source).__name__} is no source of records", remedy)
-        # a generator may give one dictionary again and again, each time filled anew
-        return (dict(record) if type(record) is dict else record for record in iter(self.source))
+        return self._given(iter(self.source))
 
     def place(self, number: int) -> tuple[str, int]:
         """Name the file of the `number`th record, and its number there; both count from 1. No name without files."""
         found = bisect_left(self._files, (number,)) - 1
         before, label = self._files[found] if found >= 0 else (0, "")
         return label, number - before
+
+    def _given(self, items: Iterator[Any]) -> Iterator[Any]:
+        for first in items:
+            if isinstance(first, Path):  # as Path.glob gives them
+                yield from self._read([str(path) for path in (first, *items)])
+            else:
+                # a generator may give one dictionary again and again, each time filled anew
+                yield from (dict(record) if type(record) is dict else record for record in chain([first], items))
 
     def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
         given = load_schema(self.options.schema_file) if self.options.schema_file else None

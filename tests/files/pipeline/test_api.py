@@ -340,6 +340,18 @@ def test_in_parallel_and_one_by_one_gives_the_same_bytes(tmp_path, to, watched):
         assert more.read_bytes() == one.read_bytes()
 
 
+@pytest.mark.parametrize("parallel", [False, True])
+def test_paths_may_come_from_an_iterator(tmp_path, parallel):
+    (tmp_path / "in").mkdir()
+    for name in "ab":
+        write_lines(tmp_path / f"in/{name}.jsonl", 3)
+
+    result = anabranch.pipeline((tmp_path / "in").glob("*"), tmp_path / "out.jsonl", steps.same, parallel=parallel)
+
+    assert result.rec_count == 6
+    assert anabranch.pipeline(iter([{"id": 1}, {"id": 2}]), None, steps.same, parallel=parallel).rec_count == 2
+
+
 def test_one_by_one_the_function_is_called_in_the_callers_thread(tmp_path):
     write_lines(tmp_path / "a.jsonl", 20)
 
