@@ -15,7 +15,14 @@ from anabranch.adhoc import EXIT_CODES, NOTHING_TO_DO
 from anabranch.app import app
 
 ROOT = Path(__file__).parent.parent
-DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deployments").rglob("*.md")])
+DOCS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "deployments").rglob("*.md"),
+        ROOT / "examples/README.md",
+    ]
+)
 SOURCES = [path for top in ("anabranch", "flows", "tasks") for path in (ROOT / top).rglob("*.py")]
 ERRORS = re.compile(r"\w*Error$|PartlyFailed$|Stopped$|_not_started$|refusal$")
 

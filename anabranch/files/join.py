@@ -217,7 +217,8 @@ def _set_aside(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         bad = sum(source.bad_rows for source in entry.sources)
         if entry.quarantine and bad:  # a pipeline's may hold failed records alone, and it tells of them itself
-            yield f"{shown(Path(entry.output).name)}: {bad} rows were set aside, see {shown(entry.quarantine)}"
+            rows = "1 row was" if bad == 1 else f"{bad:,} rows were"
+            yield f"{shown(Path(entry.output).name)}: {rows} set aside, see {shown(entry.quarantine)}"
 
 
 def _figures(entry: Entry, source: SourceEntry) -> dict[str, int]:

@@ -180,7 +180,7 @@ def _report(plan: Applying, done: Spans, entries: Sequence[Entry], aside: Sequen
     lost = total["failed_records"] + total["rows_set_aside"]
     if lost:
         where = f"see {', '.join(shown(str(path)) for path in aside)}" if aside else "and skipped"
-        report.warnings.append(f"{lost} records failed or could not be read, {where}")
+        report.warnings.append(f"{lost:,} record{'s' * (lost != 1)} failed or could not be read, {where}")
     if plan.decision.reason:
         report.notes.append(str(plan.decision))
         report.details["auto"] = plan.decision.shown
