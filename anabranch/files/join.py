@@ -17,6 +17,7 @@ from anabranch.files.manifest import (
     begin_record,
     locked,
     output_key,
+    read_record,
     record_path,
     write_record,
 )
@@ -53,11 +54,11 @@ def publish(plan: Conversion, aside: Aside = _nothing) -> list[Entry]:
     Raises TemporaryError, and writes nothing, where another run has taken away what this one would join.
     """
     segments, groups = _by_file(plan), _groups(plan)
-    if not groups and not plan.all_errors:
-        _require_there(plan)
-        return []
     options = plan.catalogue.options
     record = record_path(options, plan.output)
+    if not groups and not plan.all_errors and not read_record(record).errors:
+        _require_there(plan)
+        return []
     with locked(record):
         _require_there(plan)
         begin_record(record, [plan.outputs[group[0]] for group in groups])

@@ -281,6 +281,20 @@ def test_the_record_says_what_each_output_was_made_of(tmp_path, numbers):
     assert entry.sources[0].dialect["delimiter"] == ","
 
 
+def test_the_record_forgets_errors_that_are_mended_though_nothing_else_is_to_do(tmp_path, numbers):
+    bad, out = tmp_path / "bad.csv", tmp_path / "out"
+    bad.write_text("a\n1,2\n")
+    convert(tmp_path / "*.csv", out, work_dir=tmp_path / "w")
+    assert [error.code for error in read_record(out / "manifest.json").errors] == ["bad-row"]
+
+    bad.unlink()
+    assert convert(tmp_path / "*.csv", out, work_dir=tmp_path / "w").status == "nothing_to_do"
+
+    record = read_record(out / "manifest.json")
+    assert record.errors == []
+    assert [Path(entry.output).name for entry in record.outputs] == ["numbers.parquet"]
+
+
 def test_a_name_that_is_no_utf8_stops_nothing_and_its_output_is_known_again(tmp_path, numbers):
     odd = numbers.with_name(os.fsdecode(b"od\xffd\n.csv"))
     odd.write_bytes(numbers.read_bytes())
