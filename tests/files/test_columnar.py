@@ -382,10 +382,3 @@ def test_an_orc_file_of_times_that_cannot_be_read_is_not_called_damaged():
 
     with pytest.raises(SourceError, match=r"out of range.*\[type-not-read\]"):
         read(out.getvalue(), "orc")
-
-
-def test_rows_without_columns_are_refused_and_no_rows_are_none():
-    with pytest.raises(SourceError, match="no-columns"):
-        look_at(parquet(pa.table({"a": [1, 2]}).select([])), "parquet")
-
-    assert look_at(parquet(pa.table({})), "parquet").names == ()

@@ -39,15 +39,12 @@ def _look(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: 
     with open_file() as file:
         typed = _FORMATS[format](file, options)
         names, nameless = unique_names(typed.schema.names, rename=options.duplicate_columns == "rename")
-        units = typed.units()
-        if not names and sum(units):
-            raise SourceError("no-columns", f"it has {sum(units):,} rows, but no columns", "Leave it out.")
         return Look(
             format,
             dialect=Dialect("", "", "", options.header) if format == "excel" else None,
             names=names,
             schema=_renamed(plain_schema(typed.schema), names),
-            units=units,
+            units=typed.units(),
             warnings=(*typed.warnings, *nameless),
         )
 
