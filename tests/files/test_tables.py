@@ -9,6 +9,7 @@ import pytest
 from anabranch.files.model import MisfitError
 from anabranch.files.options import ReadOptions
 from anabranch.files.types.exact import cast_column, misfits
+from anabranch.files.types.plain import retyped
 from anabranch.files.types.tables import cast, examine, fitted
 
 STAMP = dt.datetime(2024, 1, 1, 5)  # noqa: DTZ001  of no zone
@@ -115,3 +116,17 @@ def test_a_slice_is_cast_whatever_lies_beside_it():
 
     assert cast_column(column.slice(0, 1), wanted).to_pylist() == [[1]]
     assert misfits(column, wanted).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("lists", [pa.list_(pa.null()), pa.list_(pa.string())], ids=str)
+def test_lists_of_nulls_beside_times_in_a_zone_keep_their_length(lists):
+    """Arrow's own cast of the list to itself makes an invalid array, which may end the process."""
+    zoned = pa.struct([("t", pa.timestamp("us", "Asia/Tokyo")), ("l", pa.list_(pa.null()))])
+    rows = [{"t": dt.datetime(2020, 1, 1, tzinfo=dt.UTC), "l": [None, None]}, None]
+
+    found = retyped(
+        pa.chunked_array([pa.array(rows, zoned)]), pa.struct([("t", pa.timestamp("us", "UTC")), ("l", lists)])
+    )
+
+    found.validate(full=True)
+    assert found.to_pylist() == rows

@@ -14,7 +14,7 @@ from anabranch.files.types.lattice import is_bytes, is_text
 from anabranch.files.types.plain import retyped
 from anabranch.files.types.schema import is_nested, wider
 
-_NULL, _STRING = pa.null(), pa.string()
+_STRING = pa.string()
 
 
 def cast_column(
@@ -37,7 +37,7 @@ def cast_column(
     try:
         if manner != "given" and wider(type_, column.type, on_conflict) != type_:
             raise MisfitError
-        found = pa.array(column.to_pylist(), type_) if _holds_null(type_) else retyped(_alone(column), type_)
+        found = retyped(_alone(column), type_)
         if _is_lossy(column.type, type_) and found.cast(column.type) != column:
             raise MisfitError
     except (SourceError, pa.ArrowException) as error:
@@ -86,9 +86,3 @@ def _is_cell(column: pa.ChunkedArray, type_: pa.DataType) -> bool:
 
 def _empty(cells: pa.StringArray) -> NDArray[np.bool_]:
     return np.array(pc.fill_null(pc.equal(pc.binary_length(cells), 0), False), np.bool_)
-
-
-def _holds_null(type_: pa.DataType) -> bool:
-    if is_nested(type_):
-        return any(_holds_null(type_.field(place).type) for place in range(type_.num_fields))
-    return bool(type_ == _NULL)

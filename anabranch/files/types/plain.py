@@ -70,7 +70,7 @@ def retyped(column: pa.ChunkedArray, kind: pa.DataType, name: str = "") -> pa.Ch
     if is_text(kind) and (types.is_date(column.type) or types.is_timestamp(column.type)):
         require_sayable(column, name)
     in_utc = mapped(column.type, _in_utc)  # the offsets of long ago have seconds, which arrow's text leaves out
-    return (column if column.type == in_utc else column.cast(in_utc)).cast(kind)
+    return _cast(_cast(column, in_utc), kind)
 
 
 def in_coarsest_unit(times: Any) -> Any:
@@ -175,9 +175,14 @@ def _mapped_field(field: pa.Field, leaf: Leaf) -> pa.Field:
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if column.type == kind:
         return column
-    if _is_castable(column.type):
+    if _is_castable(column.type) and not _holds_null(kind):
         return column.cast(kind)
     return pa.chunked_array([pa.array(column.to_pylist(), kind)])
+
+
+def _holds_null(kind: pa.DataType) -> bool:
+    """Whether pyarrow 26 may make invalid arrays of it: lists of nulls inside of others keep too few of them."""
+    return types.is_null(kind) or any(_holds_null(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _is_castable(kind: pa.DataType) -> bool:
