@@ -244,8 +244,8 @@ def _own(record: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a record with all that is in it, since the caller may change his afterwards."""
     try:
         return dict(as_record(dict(record)))
-    except TypeError as error:
-        raise UsageError("not-a-record", str(error), "Write such a value as text.") from error
+    except (TypeError, ValueError) as error:
+        raise UsageError("not-a-record", str(error), "Write such a value as another text.") from error
 
 
 def _half_done(error: Exception, stand: Sequence[str], targets: Iterable[str]) -> TemporaryError:

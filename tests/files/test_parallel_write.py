@@ -324,7 +324,7 @@ def test_all_of_a_record_may_be_changed_after_it_was_written(tmp_path):
     assert lines(tmp_path / "a.jsonl") == [{"list": [*range(n + 1)], "deep": {"n": [n]}} for n in range(3)]
 
 
-@pytest.mark.parametrize("value", [{1}, object(), 3j, {1: 2}])
+@pytest.mark.parametrize("value", [{1}, object(), 3j, {1: 2}, "half \ud83d"], ids=lambda value: type(value).__name__)
 def test_a_value_that_no_file_can_hold_is_refused_where_it_is_written(tmp_path, value):
     with parallel_write(tmp_path / "a.jsonl") as writer:
         with pytest.raises(UsageError, match="not-a-record"):

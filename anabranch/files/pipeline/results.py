@@ -24,7 +24,7 @@ from anabranch.parts import WorkFile
 from anabranch.storage import fingerprint, published
 
 _UNIT = b"unit"  # key in a table's metadata
-_HELD = frozenset({type(None), bool, int, float, str, bytes, dt.date, dt.time, dt.datetime})
+_HELD = frozenset({type(None), bool, int, float, bytes, dt.date, dt.time, dt.datetime})
 _NUMBERS = "biufU"  # kinds of numpy whose items are Python's own: truth values, numbers, texts
 
 
@@ -113,7 +113,11 @@ def as_record(result: Any) -> Any:
 
 
 def _held(value: Any) -> Any:
-    """Copy a value as Python's own types; TypeError where a table has no type for it."""
+    """Copy a value as Python's own types; TypeError where a table has no type for it, ValueError where no file has."""
+    if type(value) is str:
+        if not value.isascii():
+            value.encode()  # which refuses half of a character
+        return value
     if type(value) in _HELD or (type(value) is Decimal and value.is_finite()):
         return value
     if isinstance(value, dict):
