@@ -103,10 +103,15 @@ def check_shared(client: Any, folder: Path) -> None:
 
 
 def check_sources(client: Any, sources: Sequence[WorkFile]) -> None:
-    """Raise SetupError "source-not-shared" unless every worker can read the first and last source of each folder."""
+    """Raise SetupError "source-not-shared" unless every worker can read the first and last source of each folder.
+
+    What nobody can open here, be it a URL or a file that vanished since, says nothing of a worker: its part tells.
+    """
     first = {Path(source.path).parent: source.path for source in reversed(sources)}
     last = {Path(source.path).parent: source.path for source in sources}
-    blind = _blind_workers(client, [*first.values(), *last.values()])
+    named = [*first.values(), *last.values()]
+    unknown = set(_unreadable(named))
+    blind = _blind_workers(client, [path for path in named if path not in unknown])
     if blind:
         worker, missing = next(iter(blind.items()))
         raise SetupError(

@@ -71,12 +71,18 @@ def test_the_first_and_the_last_source_of_each_folder_are_looked_for(client, tmp
     for name in ("there/1", "there/2", "there/3"):
         (tmp_path / name).touch()
     there = [work_file(path) for path in sorted((tmp_path / "there").iterdir())]
-    gone = replace(there[0], path=str(tmp_path / "there" / "gone"))
+    (tmp_path / "there" / "link").symlink_to(seen_here_only / "there/1")
+    link = replace(there[0], path=str(tmp_path / "there" / "link"))
     check_sources(client, there)
 
-    for sources in ([gone, *there], [*there, gone], [*there, replace(gone, path=str(seen_here_only / "there/1"))]):
-        with pytest.raises(SetupError, match=r"cannot read .*(gone|/there/1)"):
+    for sources in ([link, *there], [*there, link], [*there, replace(link, path=str(seen_here_only / "there/1"))]):
+        with pytest.raises(SetupError, match=r"cannot read .*(link|/there/1)"):
             check_sources(client, sources)
+
+
+@pytest.mark.parametrize("source", ["http://127.0.0.1:9/data.csv", "/gone/since/it/was/found.csv"])
+def test_what_is_no_file_here_is_left_to_its_part(parts_begun, cluster, source):
+    assert parts_begun(source, cluster) == ["a", "b"]
 
 
 def test_other_software_on_a_worker_is_named(client, monkeypatch):
