@@ -196,7 +196,7 @@ def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File
     look, cuts = seen[0].look, seen[0].cuts
     if look is None:
         raise SourceError("source-unreadable", "nobody looked at its begin", "Run the same command again.")
-    if scannable(look):
+    if scannable(source, look):
         scans = [scan for one in seen for scan in one.scans]
         cuts = quotes.boundaries(scans, look, source.text_size, BLOCK, partial(rows_before, source, look))
     units = len(look.units) or max(len(cuts) - 1, 1)

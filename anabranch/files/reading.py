@@ -204,9 +204,9 @@ def opened(source: Source, codec: str) -> IO[bytes]:
     return codecs.open_text(source, codec) if codec else codecs.open_source(source)
 
 
-def cuttable(look: Look) -> bool:
-    """Whether blocks of the file can be read each on its own."""
-    return not look.codec and look.encoding == "utf-8" and look.format in (*DELIMITED, "jsonl")
+def cuttable(source: Source, look: Look) -> bool:
+    """Whether blocks of the file can be read each on its own; not where its server does not tell how long it is."""
+    return source.text_size > 0 and not look.codec and look.encoding == "utf-8" and look.format in (*DELIMITED, "jsonl")
 
 
 def rows_before(source: Source, look: Look, stop: int) -> int | None:

@@ -85,7 +85,7 @@ def open_file(url: str, label: str, work: str = "") -> IO[bytes]:
     with _reported(label):
         system, path = _system(url)
         file = system.open(path, "rb")
-        if not file.seekable():
+        if not file.seekable() or getattr(file, "size", 0) is None:  # HTTP's claims to be, and is not without a length
             with file:
                 return copied(file, work)
         return io.BufferedReader(_Remote(file, label, work, lambda: system.open(path, "rb", block_size=0)), 1 << 20)

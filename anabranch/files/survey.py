@@ -100,16 +100,16 @@ def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
     except (AnabranchError, OSError):
         yield Glance(source)  # whose part reports the error
         return
-    if not scannable(known):
+    if not scannable(source, known):
         yield Glance(source, known)
         return
     for start in range(0, source.text_size, _RANGE * BLOCK):
         yield Glance(source, known, start, min(start + _RANGE * BLOCK, source.text_size))
 
 
-def scannable(known: Look) -> bool:
+def scannable(source: Source, known: Look) -> bool:
     """Whether only the quotes tell where the file's records end."""
-    return cuttable(known) and known.dialect is not None
+    return cuttable(source, known) and known.dialect is not None
 
 
 def _seconds(glance: Glance) -> float:
@@ -120,11 +120,11 @@ def _see(glance: Glance, options: ReadOptions) -> Seen:
     source, known = glance.source, glance.look or look_at(glance.source, options)
     scans: tuple[quotes.Scan, ...] = ()
     cuts: tuple[int, ...] = ()
-    if scannable(known):
+    if scannable(source, known):
         ranges = range(glance.start, glance.stop or source.text_size, BLOCK)
         with codecs.open_source(source) as raw:
             scans = tuple(quotes.scan_range(raw, start, source.text_size, known, BLOCK) for start in ranges)
-    elif cuttable(known):
+    elif cuttable(source, known):
         with codecs.open_source(source) as raw:
             cuts = line_cuts(raw, known.data_start, source.text_size, BLOCK)
     require_unchanged(source)

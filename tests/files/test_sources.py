@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 
 from anabranch.errors import SourceError, TemporaryError, UsageError
@@ -16,6 +17,8 @@ from anabranch.files.manifest import NAME, Entry, Record, write_record
 from anabranch.files.options import ConvertOptions
 from anabranch.files.sources import QUARANTINE, find, labelled, require_unchanged
 from tests import ordinary
+from tests.files.converting import convert
+from tests.files.small import small_scale
 
 
 def touch(folder, *names):
@@ -283,9 +286,14 @@ def test_urls_that_cannot_be_are_refused_without_their_credentials(url, code, wo
 
 
 class Server(SimpleHTTPRequestHandler):
-    """Serve a folder; single ranges of a file when `ranges` is set."""
+    """Serve a folder; single ranges of a file when `ranges` is set; how long a file is, unless `lengths` is not."""
 
     ranges = False
+    lengths = True
+
+    def send_header(self, keyword, value):
+        if self.lengths or keyword != "Content-Length":
+            super().send_header(keyword, value)
 
     def do_GET(self):
         wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
@@ -304,8 +312,8 @@ class Server(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder, *, ranges=False):
-    handler = type("Handler", (Server,), {"ranges": ranges})
+def served(folder, *, ranges=False, lengths=True):
+    handler = type("Handler", (Server,), {"ranges": ranges, "lengths": lengths})
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=folder))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -351,6 +359,32 @@ def test_any_place_of_a_big_file_is_read_by_http(ranges, tmp_path):
             assert file.read() == data[6_000_000:]
             file.seek(8)
             assert file.read(8) == data[8:16]
+
+
+def test_any_place_is_read_from_a_server_that_does_not_tell_the_length(tmp_path):
+    content = bytes(range(256)) * 20_000
+    (tmp_path / "a.dat").write_bytes(content)
+
+    with served(tmp_path, lengths=False) as url:
+        (source,) = find([f"{url}/a.dat"]).sources
+        with codecs.open_source(source) as file:
+            assert file.read(1000) == content[:1000]
+            assert file.seek(0) == 0
+            assert file.read() == content
+            assert file.seek(4_000_001) == 4_000_001
+            assert file.read(100) == content[4_000_001:4_000_101]
+
+
+@pytest.mark.parametrize(("name", "line"), [("a.csv", b"%d\n"), ("a.jsonl", b'{"id": %d}\n')])
+def test_no_row_is_lost_where_a_server_does_not_tell_the_length(name, line, tmp_path):
+    (tmp_path / "in").mkdir()
+    content = b"".join(map(line.__mod__, range(1000)))
+    (tmp_path / "in" / name).write_bytes(b"id\n" * name.endswith("csv") + content)
+
+    with served(tmp_path / "in", lengths=False) as url, small_scale():
+        convert([f"{url}/{name}"], tmp_path / "out", work_dir=tmp_path / "work")
+
+    assert pq.read_table(tmp_path / "out/a.parquet")["id"].to_pylist() == list(range(1000))
 
 
 def test_a_server_that_does_not_answer_is_reported_without_the_credentials(tmp_path):
