@@ -68,7 +68,7 @@ class Survey(Plan[LookPart]):
 
 
 def survey(listing: Listing, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Survey:
-    """Peek into the big files, and plan who looks at what; reads only."""
+    """Peek into the big files, and plan who looks at what; writes names in the work folder at most."""
     glances = [glance for source in unpacked(listing, outcomes) for glance in _glances(source, job.options)]
     costs = [_seconds(glance) for glance in glances]
     batches = contiguous(costs, part_count(sum(costs), job.threads))

@@ -1,6 +1,7 @@
 """Unpack big compressed files in slices, many at a time, so that their text can be read in blocks, many at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +80,26 @@ def spans(of_source: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> list
     begin gets either all of it, or the error that says what is wrong.
     """
     files = {Path(file.path).name: file for outcome in outcomes if outcome.done for file in outcome.manifest.files}
-    found = [files.get(Path(one.target).name) for one in of_source]  # one from the cache may lie in another folder
+    found = [_kept(files.get(Path(one.target).name), Path(one.target)) for one in of_source]
     return [Span(file.path, 0, file.size) for file in found if file] if all(found) else None
+
+
+def _kept(file: WorkFile | None, target: Path) -> WorkFile | None:
+    """Give what the cache has in the folder of another run a name in ours, since that run clears its own when it ends.
+
+    None where it has just done so; the file itself where the file system has no hard links.
+    """
+    if file is None or file.path == str(target):
+        return file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with suppress(FileExistsError):  # of the same slice, by its name
+            target.hardlink_to(file.path)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return file
+    return work_file(target)
 
 
 def _content(one: SourceSlice) -> Iterator[bytes]:

@@ -323,3 +323,22 @@ def test_the_same_command_at_the_same_moment_ends_well_or_asks_to_be_run_again(t
 
     assert codes <= SPOILED
     assert _files(tmp_path / "output") == expected
+
+
+def test_text_that_another_run_unpacked_outlives_the_end_of_that_run(tmp_path):
+    source, cache = tmp_path / "a.csv.gz", Cache()
+    source.write_bytes(gzip.compress(rows(90)))
+
+    def command(name, options):
+        return Command(Job([str(source)], str(tmp_path / name), options, tmp_path / "work", 1), cache, random.Random(0))
+
+    with small_scale():
+        one = command("one", OPTIONS[0])
+        one.advance()
+        assert [part.counts["bytes"] for part in cache.values()] == [len(rows(90))]
+        other = command("other", OPTIONS[1])
+        one.finish()
+        report = other.finish()
+
+    assert (report.errors, report.items["rows"]) == ([], 90)
+    assert not list((tmp_path / "work").rglob("*.text"))
