@@ -190,6 +190,14 @@ def test_bytes_that_are_no_text_are_an_error_with_their_offset(encoding, good, b
     assert f"at offset {len(before)} of" in error.reason
 
 
+@pytest.mark.parametrize(("encoding", "data"), [("utf-16", b"a\0b\0"), ("utf-32", b"a\0\0\0"), ("utf-7", b"+2AA-")])
+def test_text_without_its_byte_order_mark_or_with_half_a_character_is_no_text(encoding, data):
+    error = failure(data, encoding=encoding)
+
+    assert error.code == "undecodable"
+    assert f"are no {encoding}" in error.reason
+
+
 def test_utf8_is_passed_on_as_it_is_even_where_it_is_none():
     data = random.Random(1).randbytes(3_000_000)
 

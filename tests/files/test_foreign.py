@@ -99,6 +99,11 @@ def test_options_that_nobody_takes_are_refused():
         read("fwf", b"x", {"widths": "a", "names": "b"})
 
 
+def test_a_name_that_stands_twice_is_refused():
+    with pytest.raises(UsageError, match="format-options.*twice"):
+        read("fwf", b"xy", {"widths": "1,1", "names": "n,n"})
+
+
 def test_options_are_written_with_semicolons():
     assert foreign.parse_options("widths=5,10; names=id,name") == {"widths": "5,10", "names": "id,name"}
     assert foreign.parse_options("tag=a=b") == {"tag": "a=b"}

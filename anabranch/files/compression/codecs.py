@@ -133,13 +133,19 @@ def _utf8(decoder: codecs.IncrementalDecoder, piece: bytes, read: int, encoding:
     try:
         return decoder.decode(piece, not piece).encode()
     except UnicodeDecodeError as error:
-        place = read - len(error.object) + error.start  # what the decoder held back is in the object, too
-        raise SourceError(
-            "undecodable",
-            f"the bytes at offset {place} of the text are no {encoding} ({error.reason})",
-            "Name the right encoding with --encoding.",
-            label,
-        ) from error
+        # what the decoder held back is in the object, too
+        raise _undecodable(f"offset {read - len(error.object) + error.start}", encoding, error.reason, label) from error
+    except UnicodeError as error:  # no mark of the byte order where one must be, or half of a surrogate pair
+        raise _undecodable(f"or before offset {read}", encoding, str(error), label) from error
+
+
+def _undecodable(place: str, encoding: str, reason: str, label: str) -> SourceError:
+    return SourceError(
+        "undecodable",
+        f"the bytes at {place} of the text are no {encoding} ({reason})",
+        "Name the right encoding with --encoding.",
+        label,
+    )
 
 
 class _Pieces(io.RawIOBase):

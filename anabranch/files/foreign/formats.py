@@ -47,8 +47,16 @@ class Format:
 
 
 def words(text: str) -> list[str]:
-    """Split an option that lists names."""
+    """Split an option that lists words."""
     return [word.strip() for word in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    """Split an option that names columns; ValueError where one is there twice, of which the first would be lost."""
+    found = words(text)
+    if len(set(found)) < len(found):
+        raise ValueError(f"a name is there twice: {text}")
+    return found
 
 
 def integers(text: str) -> list[int]:
@@ -82,7 +90,7 @@ FORMATS: Mapping[str, Format] = {
     "fastq": _lines(("fastq", "fq"), "fastq:FASTQIterable", r".*\S", checks.whole_read, lines=4),
     "fwf": _lines(
         ("fwf",), "fwf:FixedWidthIterable", ".*", checks.whole_row,
-        options={"widths": integers, "names": words}, required=("widths", "names"),
+        options={"widths": integers, "names": names}, required=("widths", "names"),
     ),
     "gelf": _lines(("gelf",), "gelf:GELIterable", _OBJECT, checks.whole_object),
     "geojsonseq": _lines(
