@@ -50,6 +50,20 @@ def test_what_the_user_says_wins(options, kind, names):
     assert look(b"a;b,c\n", kind, **options).names == names
 
 
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        (b"1,5;2,5\n3,25;4,75\n", ";"),
+        (b"1,5\t2,5\n3,25\t4,75\n", "\t"),
+        (b"1,2\n3,4\n", ","),
+        (b"1,2;3\n4,5\n6,7\n", ","),
+        (b"1;5,2;5,x\n3;25,4;75,y\n", ","),
+    ],
+)
+def test_a_comma_within_numbers_is_no_delimiter_where_another_fits_as_well(text, delimiter):
+    assert look(text, header=False).dialect.delimiter == delimiter
+
+
 def test_without_a_header_most_rows_tell_the_number_of_columns():
     found = look(b"1,2,3\n4,5\n6,7\n", header=False)
 

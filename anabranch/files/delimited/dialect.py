@@ -1,5 +1,6 @@
 """The head of a delimited file in; its dialect, its columns and their least types out."""
 
+import re
 from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from anabranch.files.types.names import unique_names
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
 _SNIFFED = 200  # lines
+_NO_DECIMAL = re.compile(rb"(?<!\d),|,(?!\d)")
 
 
 def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) -> Look:  # noqa: A002  as in Look
@@ -111,7 +113,11 @@ def _lines(body: bytes, count: int) -> bytes:
 
 
 def _delimiter(lines: bytes, quote: str, header: bool) -> str:
-    """Choose the delimiter that gives the most rows as many cells as the header has; then, the most cells."""
+    """Choose the delimiter that gives the most rows as many cells as the header has; then, the most cells.
+
+    Before a comma that stands between digits only goes any other that fits as well: it may part whole numbers from
+    their fractions.
+    """
     scores = {}
     for mark in DELIMITERS:
         if mark.encode() in lines and mark != quote:
@@ -119,7 +125,8 @@ def _delimiter(lines: bytes, quote: str, header: bool) -> str:
             width = int(cells[0]) if header else _most_common(cells.tolist())
             others = cells[1:] if header else cells
             if width > 1 and (not others.size or others.max() > 1):
-                scores[mark] = (float((others == width).mean()) if others.size else 1.0, width)
+                share = float((others == width).mean()) if others.size else 1.0
+                scores[mark] = (share, mark != "," or bool(_NO_DECIMAL.search(lines)), width)
     return max(scores, key=lambda mark: scores[mark], default=",")
 
 
