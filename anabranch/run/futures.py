@@ -17,6 +17,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Crashed
 from prefect_dask.task_runners import PrefectDaskFuture
 
+from anabranch.errors import TemporaryError
 from anabranch.run.crashes import Origin
 from anabranch.run.payload import pack_state, unpack_state
 
@@ -123,4 +124,13 @@ def _final_state(outcome: bytes | BaseException) -> tuple[State[Any], bool]:
     except Exception as unreadable:  # noqa: BLE001  unpickling runs any code
         error = unreadable
     reason = f"{type(error).__name__}: {error}"
-    return Crashed(message=reason, data=RuntimeError(reason)), True
+    lost = getattr(error, "reason", "") == "scheduler-connection-lost"
+    return Crashed(message=reason, data=_cluster_lost() if lost else RuntimeError(reason)), True
+
+
+def _cluster_lost() -> TemporaryError:
+    return TemporaryError(
+        "cluster-lost",
+        "the connection to the Dask scheduler was lost during the run",
+        "See that it runs, and run the same command again; what is done is kept.",
+    )

@@ -82,7 +82,8 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
     """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
 
     A part that fails becomes an outcome with its error and stops no other part. Raises Stopped when the run is
-    cancelled from the UI or the API; then, as after any exception here, parts in flight stop at their next item.
+    cancelled from the UI or the API, TemporaryError "cluster-lost" when the scheduler goes away; then, as after any
+    exception here, parts in flight stop at their next item.
     """
     if not plan.parts:
         return []
@@ -149,6 +150,8 @@ def _outcome(future: PrefectFuture[Any], part: Part) -> Outcome:
     result = state.result(raise_on_failure=False)
     if isinstance(result, Done):
         return Outcome(part, result.manifest, attempts=result.attempt, cached=state.name == "Cached")
+    if isinstance(result, TemporaryError) and result.code == "cluster-lost":
+        raise result  # no other part can be done either
     return Outcome(part, error=_error(state, result, part), attempts=getattr(result, "attempt", 1))
 
 

@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import subprocess
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -212,6 +214,43 @@ def test_a_worker_killed_in_the_middle_costs_no_finished_part(run, cluster):
 
     assert all(outcome.done for outcome in outcomes.values())
     assert [attempts_of(folder, label) for label in table] == [1, 1, 2, 1, 1]
+
+
+@pytest.mark.faults
+def test_a_scheduler_that_goes_away_ends_the_run_which_resumes_without_it(run, tmp_path):
+    program = """
+import time, distributed
+if __name__ == "__main__":
+    cluster = distributed.LocalCluster(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", protocol="tcp"
+    )
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(600)
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as lost:
+
+        def kill():
+            while not (tmp_path / "toy" / "b.attempts").exists():
+                time.sleep(0.05)
+            lost.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        from tests.run.toy import toy, toy_plan
+
+        table = {"a": ["ok"], "b": ["slow", "ok"], "c": ["ok"]}
+        options = RunOptions(work_dir=str(tmp_path), cluster=lost.stdout.readline().strip())
+        state = toy(toy_plan(tmp_path / "toy", table, {"a": 9}), run=options, return_state=True)
+        killer.join()
+
+    error = state.result(raise_on_failure=False)
+    assert (state.name, error.code, error.exit_code) == ("Failed", "cluster-lost", 5)
+
+    state, outcomes, _ = run(table)
+
+    assert state.is_completed()
+    assert [outcome.cached for outcome in outcomes.values()] == [True, False, False]
 
 
 def test_a_page_that_cannot_be_shown_is_a_warning_and_the_run_stands(prefect_server, caplog):
