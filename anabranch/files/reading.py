@@ -108,10 +108,11 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     """Read the head of a file: its codec, format, dialect, columns and their least types."""
     with codecs.open_source(source) as raw:
         start = raw.read(HEAD_BYTES + 1)  # the one tells whether there is more
-    codec = codecs.sniff(start)
+    codec = "" if source.packed else codecs.sniff(start)
     if codec:
         with codecs.open_text(source, codec) as text:
             start = text.read(HEAD_BYTES + 1)
+    _require_once(source, codec or source.packed, start)
     if not start:
         raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
     kind = (
@@ -255,6 +256,13 @@ def _exactly(raw: IO[bytes], size: int, source: Source) -> bytes:
     if len(data) != size:
         raise SourceError("source-changed", "it became shorter", "Run the same command again.", source.label)
     return data
+
+
+def _require_once(source: Source, codec: str, start: bytes) -> None:
+    """Refuse what is compressed twice, whether or not it was unpacked before."""
+    if codec and (within := codecs.sniff(start)):
+        reason = f"it is compressed twice: {within} within {codec}"
+        raise SourceError("format-unknown", reason, "Decompress it once.", source.label)
 
 
 def _misnamed(source: Source, codec: str) -> tuple[str, ...]:

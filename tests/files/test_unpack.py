@@ -3,6 +3,7 @@ import io
 import random
 import struct
 import zlib
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
@@ -22,7 +23,9 @@ from anabranch.files.unpack import slice_parts, slices, spans, unpack
 from anabranch.parts import Outcome
 from anabranch.spans import SpanFile
 from tests.examples import examples
+from tests.files.converting import convert
 from tests.files.packing import PACK, SKIPPABLE
+from tests.files.small import small_scale
 
 TEXT = b"".join(b"%d,%d\n" % (number, number * 7919 % 1_000_003) for number in range(60_000))
 
@@ -167,6 +170,18 @@ def test_a_file_cut_within_another_compressed_file_in_it_is_to_be_read_whole(tmp
 
     assert joined is None
     assert decoded(io.BytesIO(path.read_bytes()), "gz").read() == inner
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_what_is_compressed_twice_is_refused_unpacked_or_not(small, tmp_path):
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(gzip.compress(TEXT)))
+
+    with small_scale() if small else nullcontext():
+        report = convert(tmp_path / "a.csv.gz", tmp_path / "out", work_dir=tmp_path / "work")
+
+    assert [(error.code, error.reason) for error in report.errors] == [
+        ("format-unknown", "it is compressed twice: gz within gz")
+    ]
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
