@@ -84,6 +84,23 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(error, may_pass):
     assert is_temporary(None, None, Failed(data=error)) is may_pass
 
 
+@pytest.mark.parametrize(("tolerate", "name"), [("19%", "PartlyFailed"), ("20%", "Completed")])
+def test_a_percentage_is_one_of_the_files_where_files_fail_one_by_one(prefect_server, tolerate, name):
+    from prefect import flow
+
+    from anabranch.parts import ErrorLine, PartCounts, Report
+    from anabranch.run.reporting import concluded
+
+    @flow
+    @concluded
+    def finish(run: RunOptions) -> Report:
+        errors = [ErrorLine(code="bad-input", part=part, reason="it is damaged", remedy="Mend it.") for part in "ab"]
+        counts = PartCounts(total=3, done=2, failed=1)
+        return Report(flow="finish", outputs=["c"], parts=counts, items={"files": 10}, errors=errors)
+
+    assert finish(RunOptions(tolerate=tolerate), return_state=True).name == name
+
+
 def test_failures_within_tolerate_complete_the_run(run):
     state, _, _ = run({"a": ["ok"], "b": ["source"]}, tolerate="50%")
 
