@@ -117,8 +117,8 @@ def look_at(source: Source, options: ReadOptions) -> Look:
         raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
     kind = (
         options.format
-        or foreign.format_of(remote.shown_url(source.path))
-        or format_of(remote.shown_url(source.path), start, source.label)
+        or foreign.format_of(remote.named(source.path))
+        or format_of(remote.named(source.path), start, source.label)
     )
     misnamed = _misnamed(source, codec)
     if misnamed and not codec and kind in TEXT and b"\0" in start and _encoding(options, start) == "utf-8":

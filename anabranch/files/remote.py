@@ -21,7 +21,8 @@ _SECRETS = re.compile(r"(?<=//)[^/\s'\"]*@|(?<=\?)[^\s'\"]*")  # user and passwo
 # What tells one state of a file from another, under the names that the file systems give it.
 _STATE = (
     "size", "ETag", "etag", "e_tag", "mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified",
-    "created", "generation", "version_id", "versionId", "md5", "Content-MD5", "Digest", "content_hash",
+    "created", "CRC", "date_time", "generation", "version_id", "versionId", "md5", "Content-MD5", "Digest",
+    "content_hash",
 )  # fmt: skip
 
 
@@ -49,6 +50,11 @@ def shown_url(text: str) -> str:
     return _SECRETS.sub("", text).replace("?", "") if "//" in text else text
 
 
+def named(source: str) -> str:
+    """Write the path or URL that names a file, without credentials: of zip://a.csv::http://h/b.zip the first."""
+    return shown_url(_links(source)[1] if is_url(source) else source)
+
+
 def state(url: str) -> File:
     """Tell a file's size and state as they are now."""
     with _reported(shown_url(url)):
@@ -65,19 +71,22 @@ def listing(url: str) -> Iterator[File]:
     """
     with _reported(shown_url(url)):
         system, path = _system(url)
+        before, link, behind = _links(url)
         found = _info(system, path)
-        if found and found["type"] == "file" and not url.endswith("/"):
+        if found and found["type"] == "file" and not link.endswith("/"):
             yield _file(url, found)
             return
-        if not found and not _MAGIC.search(url):
+        if not found and not _MAGIC.search(link):
             raise UsageError("source-missing", "there is no such file or folder", "Check the URL.", shown_url(url))
-        folder = url if found else re.split(r"/[^/]*[*\[]", url, maxsplit=1)[0]
-        root = system._strip_protocol(folder).rstrip("/")  # noqa: SLF001  as fsspec's own file systems do
+        folder = link if found else re.split(r"[^/]*[*\[]", link, maxsplit=1)[0]
+        # as fsspec's own file systems do
+        root = "" if folder.endswith("://") else system._strip_protocol(folder).rstrip("/")  # noqa: SLF001
+        base = folder if folder.endswith("://") else f"{folder.rstrip('/')}/"
         for name in sorted(system.find(path) if found else system.glob(path)):
             below = name.removeprefix(root).lstrip("/")
             info = system.info(name)
             if info["type"] == "file" and name.startswith(root):
-                yield _file(f"{folder.rstrip('/')}/{below}", info, below)
+                yield _file(f"{before}{base}{below}{behind}", info, below)
 
 
 def open_file(url: str, label: str, work: str = "") -> IO[bytes]:
@@ -138,6 +147,13 @@ def _system(url: str) -> tuple[Any, str]:
     except ValueError as error:
         raise UsageError("protocol-unknown", shown_url(str(error)), "Check the URL.", shown_url(url)) from None
     return system, path
+
+
+def _links(url: str) -> tuple[str, str, str]:
+    """Part a chain of URLs at the link that names the file: the first with a path."""
+    links = url.split("::")
+    place = next((place for place, link in enumerate(links) if "://" in link), 0)
+    return "".join(f"{link}::" for link in links[:place]), links[place], "".join(f"::{x}" for x in links[place + 1 :])
 
 
 def _missing(url: str, why: str) -> UsageError:

@@ -62,7 +62,7 @@ def require_unchanged(source: Source) -> None:
 
 def labelled(paths: Sequence[str]) -> list[str]:
     """Name each path by as many of its last words as tell it from the others."""
-    words = [shown(remote.shown_url(path)).split("/") for path in paths]
+    words = [shown(remote.named(path)).split("/") for path in paths]
     depths = [1] * len(paths)
     while True:
         labels = ["/".join(each[-depth:]) for each, depth in zip(words, depths, strict=True)]

@@ -70,7 +70,7 @@ def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
 
 
 def _words(source: Source) -> dict[str, str]:
-    name = PurePosixPath(remote.shown_url(source.path)).name
+    name = PurePosixPath(remote.named(source.path)).name
     plain = uncompressed(PurePosixPath(name))
     stem = plain.stem if _EXTENSION.fullmatch(plain.suffix) else plain.name
     return {"name": name, "stem": stem, "ext": name[len(stem) + 1 :], "parent": source.parent}

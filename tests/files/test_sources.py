@@ -1,8 +1,10 @@
 import functools
+import gzip
 import os
 import re
 import socket
 import threading
+import zipfile
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -253,6 +255,34 @@ def test_urls_mean_files_folders_and_patterns(url, expected, memory):
             assert file.read() == b"a\n1\n"
             assert file.seek(2) == 2
             assert file.read(1) == b"1"
+
+
+@pytest.mark.parametrize("cache", ["", "simplecache::"])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("zip://x/b.csv.gz", [("b.csv.gz", "")]),
+        ("zip://", [("a.csv", ""), ("b.csv.gz", "x")]),
+        ("zip://*.csv", [("a.csv", "")]),
+        ("zip://x/*", [("b.csv.gz", "")]),
+        ("zip://x", [("b.csv.gz", "")]),
+    ],
+)
+def test_files_within_an_archive_go_by_their_own_names(cache, url, expected, tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("a.csv", "id\n1\n")
+        archive.writestr("x/b.csv.gz", gzip.compress(b"id\n1\n"))
+    chain = f"{cache}{url}::{tmp_path}/z.zip"
+
+    assert [(source.label, source.parent) for source in find([chain]).sources] == expected
+    report = convert([chain], tmp_path / "out", work_dir=tmp_path / "work")
+    assert [Path(output).name for output in report.outputs] == [
+        f"{label.partition('.')[0]}.parquet" for label, _ in expected
+    ]
+
+
+def test_the_root_of_a_file_system_is_a_folder(memory):
+    assert "memory://bucket/x/b.csv" in [source.path for source in find(["memory://"]).sources]
 
 
 def test_a_changed_or_vanished_remote_file_is_noticed(memory):

@@ -47,7 +47,7 @@ def sniff_encoding(head: bytes) -> str:
 
 def named_codec(path: str) -> str:
     """Name the codec that a file's suffix promises, or nothing."""
-    return CODEC_SUFFIXES.get(PurePosixPath(remote.shown_url(path)).suffix.lower(), "")
+    return CODEC_SUFFIXES.get(PurePosixPath(remote.named(path)).suffix.lower(), "")
 
 
 def open_source(source: Source) -> IO[bytes]:
