@@ -94,6 +94,7 @@ BAD_INPUTS = [
     BadInput("02 text called gz", text(PLAIN, "a.csv.gz"), rows=2, values=TWO, warns="its name says gz"),
     BadInput("02 gz called csv", packed(PLAIN.encode(), "a.csv"), rows=2, values=TWO, warns="its content gz"),
     BadInput("02 packed twice", packed(PACK["xz"](PLAIN.encode())), code="format-unknown", says=("xz within gz",)),
+    BadInput("02 gz and padding", packed(PLAIN.encode(), behind=bytes(512)), rows=2, values=TWO),
     BadInput("03 empty", stored("03_empty.csv"), warns="03_empty.csv is empty"),
     BadInput("03 empty, not allowed", stored("03_empty.csv"), {"on_empty": "fail"}, code="empty-source"),
     BadInput("04 header only", text("id,name\n"), rows=0, types={"id": "string", "name": "string"}),

@@ -156,6 +156,15 @@ def test_a_bomb_is_refused_in_bounded_memory(monkeypatch):
     assert error.value.code == "too-large"
 
 
+@pytest.mark.parametrize("codec", ["gz", "xz"])
+@pytest.mark.parametrize("zeros", [4, 3_000_000])
+def test_zeros_between_and_behind_streams_are_padding(codec, zeros):
+    pack, padding = PACK[codec], bytes(zeros)
+
+    assert read(pack(TEXT) + padding + pack(b"more") + padding, codec) == TEXT + b"more"
+    assert "follows" in failure(pack(TEXT) + padding + b"x", codec).reason
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_a_byte_order_mark_tells_the_encoding(encoding):
     assert sniff_encoding("text".encode(encoding)) == encoding

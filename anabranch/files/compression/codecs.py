@@ -91,7 +91,7 @@ def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]
     size = 0
     try:
         with damage_noticed():
-            for piece in (frames if codec in NAMES else streams)(raw, codec):
+            for piece in (frames if codec in NAMES else _padded)(raw, codec):
                 yield piece
                 size += len(piece)
                 require_bounded(size, raw.tell(), label)
@@ -102,6 +102,23 @@ def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]
     if raw.read(1):
         where = f"at byte {end} of the file, behind {size} decompressed bytes"
         raise _damaged(f"something that is no {codec} follows {where}", label)
+
+
+def _padded(raw: IO[bytes], codec: str) -> Iterator[bytes]:
+    """Decode streams that zeros may follow: padding, of xz by its standard, of gz by old use."""
+    yield from streams(raw, codec)
+    while codec in ("xz", "gz") and _skip_zeros(raw):
+        yield from streams(raw, codec)
+
+
+def _skip_zeros(raw: IO[bytes]) -> bool:
+    """Go to the next byte that is not zero, or the end; say whether there was a zero."""
+    begin = raw.tell()
+    while data := raw.read(_BUFFER):
+        if left := data.lstrip(b"\0"):
+            raw.seek(-len(left), os.SEEK_CUR)
+            break
+    return raw.tell() > begin
 
 
 def require_bounded(size: int, read: int, label: str = "") -> None:
