@@ -105,6 +105,20 @@ def test_a_name_that_stands_twice_is_refused():
     assert (caught.value.code, caught.value.reason) == ("format-options", "fwf: a name is there twice: n,n")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_tells_the_encoding_of_geojson(encoding):
+    content = '{"type": "Feature", "properties": {"a": "é"}}'.encode(encoding)
+
+    assert read("geojson", content)[0]["properties"] == {"a": "é"}
+
+
+@pytest.mark.parametrize("declared", ["", '<?xml version="1.0" encoding="utf-8"?>'])
+def test_xml_is_read_in_the_encoding_that_the_user_names(declared):
+    content = f"{declared}<r><i><a>é</a></i></r>".encode("latin-1")
+
+    assert read("xml", content, encoding="latin-1") == [{"a": "é"}]
+
+
 def test_options_are_written_with_semicolons():
     assert foreign.parse_options("widths=5,10; names=id,name") == {"widths": "5,10", "names": "id,name"}
     assert foreign.parse_options("tag=a=b") == {"tag": "a=b"}

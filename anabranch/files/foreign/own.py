@@ -18,13 +18,15 @@ _UNSURE = {  # scalars of YAML that stay text: versions 1.1 and 1.2 disagree abo
 }
 
 
-def read_xml(raw: io.BufferedReader, _encoding: str | None, tag: str = "") -> Iterator[Any]:
+def read_xml(raw: io.BufferedReader, encoding: str | None, tag: str = "") -> Iterator[Any]:
     """Read the elements of this local name, or the children of the root, which must share one name, as records.
 
     `@` marks attributes. An element with attributes or children is a record of them, its own text under `#text`; one
     with text between its children keeps its content as XML. Children of one name are a list where they are several.
+    An encoding that is told goes before the one that the text declares.
     """
-    events: Iterator[tuple[str, ET.Element]] = ET.iterparse(raw, ("start", "end"))  # noqa: S314  expat bounds entities
+    parser = ET.XMLParser(encoding=encoding)  # noqa: S314  expat bounds entities
+    events: Iterator[tuple[str, ET.Element]] = ET.iterparse(raw, ("start", "end"), parser)  # noqa: S314
     path: list[ET.Element] = []
     inside = 0  # depth of the record's element, 0 outside of any
     found = ""
@@ -69,8 +71,8 @@ def _value(element: ET.Element) -> Any:
 
 def read_geojson(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
     """Read the features of a collection, or the one feature that the file is."""
-    text = raw.read().decode(encoding_of(raw, encoding))
-    found = strict_json(text)
+    told = encoding_of(raw, encoding)  # before the begin, which tells it, is read
+    found = strict_json(raw.read().decode(told))
     kind = found.get("type") if isinstance(found, dict) else None
     if kind == "FeatureCollection" and isinstance(found.get("features"), list):
         yield from found["features"]
