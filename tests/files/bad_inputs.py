@@ -91,6 +91,10 @@ UNFIT = ("id", "oops", "int64", "string")
 BAD_INPUTS = [
     BadInput("01 gz cut off", stored("01_trunc.csv.gz"), code="source-damaged", says=("byte 26320", "79331")),
     BadInput("02 neither gz nor text", text("id,name\n\0\1", "a.csv.gz"), code="source-damaged", says=("no gz file",)),
+    BadInput(
+        "02 UTF-16 without a mark", text("имя;id\n1;2\n".encode("utf-16-be")), code="header-encoding", says=("NUL",)
+    ),
+    BadInput("02 binary called csv", text(b"PK\3\4\0\0\0\n"), code="header-encoding", says=("NUL",)),
     BadInput("02 text called gz", text(PLAIN, "a.csv.gz"), rows=2, values=TWO, warns="its name says gz"),
     BadInput("02 gz called csv", packed(PLAIN.encode(), "a.csv"), rows=2, values=TWO, warns="its content gz"),
     BadInput("02 packed twice", packed(PACK["xz"](PLAIN.encode())), code="format-unknown", says=("xz within gz",)),

@@ -74,6 +74,9 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
     except UnicodeDecodeError as error:
         reason = f"the header is not UTF-8: {error.reason} at byte {error.start}"
         raise SourceError("header-encoding", reason, "Name the file's encoding with --encoding.") from error
+    if b"\0" in header:
+        remedy = "Name the encoding with --encoding, such as utf-16-le; leave out what is no text."
+        raise SourceError("header-encoding", "the header holds NUL characters, as UTF-16 and binary files do", remedy)
     width = int(rows.cells[0])
     cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
     found = [column[0].as_py() or "" for column in cells.values()]
