@@ -44,7 +44,10 @@ class RunOptions(BaseModel):
     ] = None
     tolerate: Annotated[
         str,
-        Field(pattern=r"^\d+%?$", description="Failed parts (a number or N%) up to which the run counts as completed."),
+        Field(
+            pattern=r"^\d+%?$",
+            description="Failed files or other parts (a number or N%) up to which the run counts as completed.",
+        ),
     ] = "0"
 
     def tolerated(self, total: int) -> int:

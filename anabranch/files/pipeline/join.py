@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import orjson
@@ -143,16 +144,16 @@ def _count(tally: Tally, done: Spans) -> None:
 
 
 def _aside(plan: Applying, done: Spans, group: Sequence[int]) -> Iterator[bytes]:
-    """Give the lines of the records for which the function failed, numbered within their source."""
+    """Give the lines of the records that could not be read or failed, numbered and in order within their source."""
     for index in group:
+        label, rows = plan.catalogue.files[index].source.label, []
         for one in done.get(index, ()):
             if one.quarantine:
                 before = _before(done[index], one)
-                for line in Path(one.quarantine.path).read_bytes().splitlines():
-                    row = json.loads(line)
-                    label = plan.catalogue.files[index].source.label
-                    facts = {"source": label, **row, "row": before + row["row"] + 1}
-                    yield orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE)
+                lines = map(json.loads, Path(one.quarantine.path).read_bytes().splitlines())
+                rows += [{"source": label, **row, "row": before + row["row"] + 1} for row in lines]
+        for row in sorted(rows, key=itemgetter("row")):
+            yield orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _clear(done: Spans) -> None:

@@ -102,6 +102,17 @@ def test_a_failed_record_fails_its_file_with_its_number(lines, tmp_path):
     assert not (tmp_path / "out" / "r.jsonl").exists()
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_what_cannot_be_read_and_what_fails_is_set_aside_in_order_and_each_once(lines, tmp_path, threads):
+    text = lines.read_text().splitlines(keepends=True)
+    lines.write_text("".join("[]\n" if number % 50 == 20 else line for number, line in enumerate(text)))
+
+    run(lines, tmp_path / "out", "fail_sevenths", threads=threads, on_error="quarantine", on_bad_row="quarantine")
+
+    found = [row["row"] - 1 for row in read_lines(tmp_path / "out" / "r.jsonl.quarantine.jsonl")]
+    assert found == [number for number in range(ROWS) if number % 50 == 20 or number % 7 == 3]
+
+
 def test_a_failure_far_in_the_file_is_numbered_from_its_begin(lines, tmp_path):
     lines.write_text(lines.read_text().replace('"id": 900,', '"no": 900,'))
 
