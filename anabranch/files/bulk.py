@@ -26,7 +26,7 @@ from anabranch.parts import Job, Outcome
 
 Progress = Callable[[dict[str, Any]], object]
 
-_TAKEN = {"to", "pattern", "flatten", "combine"}  # of ConvertOptions, by arguments of another name
+_TAKEN = {"to", "pattern", "flatten"}  # of ConvertOptions, by arguments of another name
 _READ_ARGUMENTS = {  # of iterabledata's readers, and what they are here
     "delimiter": "delimiter",
     "quotechar": "quote",
@@ -127,7 +127,8 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         use_native_batch: Of the signature.
         parallel: Use several threads. Default: the setting ANABRANCH_PARALLEL, else no.
         workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
-        **options: Further options by their names in ConvertOptions, such as on_conflict or on_bad_row.
+        **options: Further options by their names in ConvertOptions, such as on_conflict or on_bad_row; with combine, dest
+            is one file for all sources.
 
     Returns:
         The result of each file in the order of the sources, and sums.
@@ -143,10 +144,13 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         raise ValueError("scan_limit is at least 0, batch_size at least 1")
     if workers is not None and workers < 1:
         raise ValueError("workers is at least 1")
-    if Path(dest).exists() and not Path(dest).is_dir():
+    if options.get("combine"):
+        if pattern is not None:
+            raise ValueError("with combine, dest is the one output, and a pattern names none")
+    elif Path(dest).exists() and not Path(dest).is_dir():
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
     if taken := set(options) & _TAKEN:
-        raise ValueError(f"{sorted(taken)} cannot be given: dest, pattern, to_ext and is_flatten say it")
+        raise ValueError(f"{sorted(taken)} cannot be given: pattern, to_ext and is_flatten say it")
     given = {**_reading(iterableargs or {}), **_writing(toiterableargs or {}), **options}
     try:
         chosen = ConvertOptions(to=_format(pattern, to_ext), pattern=pattern, flatten=is_flatten, **given)

@@ -22,7 +22,7 @@ def require_none(options: ReadOptions) -> None:
         raise UsageError(
             "no-quarantine",
             "on_bad_row is quarantine, and there is no place beside records that come through this process",
-            "Convert the files first, or for pipeline name parallel=True, a file, and functions that can be imported.",
+            "Convert the files first, or for pipeline name a file, and functions that can be imported.",
         )
 
 

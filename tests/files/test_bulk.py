@@ -2,6 +2,7 @@
 
 import gzip
 
+import pyarrow.parquet as pq
 import pytest
 
 import anabranch
@@ -70,16 +71,27 @@ def test_the_ending_of_the_pattern_names_the_format(source, tmp_path, name):
     [
         {"pattern": "{stem}.parquet", "to_ext": "csv"},
         {"to_ext": "csv", "to": "json"},
-        {"to_ext": "csv", "combine": True},
+        {"pattern": "{stem}.csv", "combine": True},
     ],
 )
 def test_two_arguments_that_say_different_things_are_refused(tmp_path, wrong):
     (tmp_path / "a.csv").write_text("n\n1\n")
 
-    with pytest.raises(ValueError, match=r"names its outputs parquet|cannot be given"):
+    with pytest.raises(ValueError, match=r"names its outputs parquet|cannot be given|names none"):
         anabranch.bulk_convert(tmp_path / "a.csv", tmp_path / "out", **wrong)
 
     assert not (tmp_path / "out").exists()
+
+
+def test_sources_may_be_combined_into_one_file_again_and_again(tmp_path):
+    for name, value in (("a", "1"), ("b", "2.5")):
+        (tmp_path / f"{name}.csv").write_text(f"n\n{value}\n")
+
+    for _ in range(2):
+        result = anabranch.bulk_convert(tmp_path / "*.csv", tmp_path / "all.parquet", to_ext="parquet", combine=True)
+
+        assert {one.dest_file for one in result.file_results} == {str(tmp_path / "all.parquet")}
+        assert pq.read_table(tmp_path / "all.parquet").column("n").to_pylist() == [1, 2.5]
 
 
 def test_a_pattern_may_agree_with_the_format_or_leave_it_open(tmp_path):
