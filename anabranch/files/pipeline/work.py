@@ -28,6 +28,7 @@ from anabranch.storage import fingerprint, published, work_file
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by
 
 _alone: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()  # of each run, by its catalogue
+_naming = threading.Lock()  # two parts of a run that ask at once shall get the same one
 
 
 def work(part: ApplyPart, stop: Stop = lambda: False) -> ConvertManifest:
@@ -68,10 +69,15 @@ class Caller:
             return whole
 
 
+def _lock_of(catalogue: str) -> threading.Lock:
+    """Give the lock of one run: a function that itself runs a pipeline would wait for ever for one of all runs."""
+    with _naming:
+        return _alone.setdefault(catalogue, threading.Lock())
+
+
 @contextmanager
 def _threads(part: ApplyPart, stop: Stop) -> Iterator[Caller]:
-    # of this run only: its function may itself run a pipeline, which would wait for it for ever
-    lock = _alone.setdefault(part.catalogue, threading.Lock()) if part.alone else nullcontext()
+    lock = _lock_of(part.catalogue) if part.alone else nullcontext()
     if part.threads == 1:
         yield Caller(1, None, lock, stop)
         return
