@@ -127,8 +127,8 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         use_native_batch: Of the signature.
         parallel: Use several threads. Default: the setting ANABRANCH_PARALLEL, else no.
         workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
-        **options: Further options by their names in ConvertOptions, such as on_conflict or on_bad_row; with combine, dest
-            is one file for all sources.
+        **options: Further options by their names in ConvertOptions, such as on_conflict or on_bad_row; with combine,
+            dest is one file for all sources.
 
     Returns:
         The result of each file in the order of the sources, and sums.

@@ -2,14 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self, get_args
+from typing import Any, get_args
 
-import orjson
 from pydantic import ValidationError
 
 from anabranch.config import RunOptions, cores, first_fault, work_dir
@@ -18,18 +16,17 @@ from anabranch.errors import SourceError, UsageError
 from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.files.pipeline.decision import Decision
 from anabranch.files.pipeline.destination import destination_of
+from anabranch.files.pipeline.failed import Failed
 from anabranch.files.pipeline.functions import reference_to
 from anabranch.files.pipeline.local import run_here
 from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
 from anabranch.files.pipeline.origin import Origin, length_of, paths_of
-from anabranch.files.pipeline.step import Failure, FunctionError, Record, State, Step
+from anabranch.files.pipeline.step import Failure, FunctionError, State, Step
 from anabranch.files.pipeline.stream import Stream
 from anabranch.files.pipeline.tally import Tally, Watcher
 from anabranch.files.writing import named_format
 from anabranch.parts import Job
-from anabranch.storage import published
 
-MOST_FAILED = 10_000  # failed records that a result keeps; all of them are counted
 _log = logging.getLogger(__name__)
 
 
@@ -155,7 +152,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     stream = Stream(iter(origin), step, state, mode, threads, size, length_of(source), keep=quarantined)
     tally.live = stream.shared
     watch = _Watch(progress, progress_interval)
-    failed = _Failed(destination, origin)
+    failed = Failed(destination, origin)
     try:
         with failed if quarantined else nullcontext(), target:
             for chunk, ran in stream.in_chunks() if several else stream.one_by_one():
@@ -236,54 +233,6 @@ class _Watch:
             self._progress({"rows_processed": count, "elapsed": elapsed, "throughput": throughput, **figures})
         except Exception:  # noqa: BLE001  the caller's own
             _log.warning("the progress callback failed", exc_info=True)
-
-
-class _Failed:
-    """Keep failed records, and write all of them beside the destination where that is a file: a context manager."""
-
-    def __init__(self, destination: Any, origin: Origin) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self._path = Path(f"{destination}.quarantine.jsonl") if isinstance(destination, str | Path) else None
-        self._origin = origin
-        self._stack = ExitStack()
-        self._file: IO[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        if kind is None and self._path and not self.rows:
-            self._path.unlink(missing_ok=True)  # of an earlier run
-        return self._stack.__exit__(kind, error, trace)
-
-    def add(self, records: Callable[[], Sequence[Record]], failures: Sequence[Failure], before: int) -> None:
-        """Keep the records of a chunk that failed."""
-        chunk = records() if failures else ()
-        for one in failures:
-            row = self._told(one, chunk[one.index], before)
-            if len(self.rows) < MOST_FAILED:
-                self.rows.append(row)
-            if self._path:
-                self._file = self._file or self._stack.enter_context(published(self._path))
-                self._file.write(_line(row))
-
-    def _told(self, failure: Failure, record: Record, before: int) -> dict[str, Any]:
-        label, row = self._origin.place(before + failure.index + 1)
-        facts = {"row": row, "error": failure.error, "message": failure.message, "record": record}
-        return {"source": label, **facts} if label else facts
-
-
-def _line(row: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # names that are no texts, integers of more than 64 bits, half of a character
-        return orjson.dumps({name: _escaped(value) for name, value in row.items()}, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _escaped(value: Any) -> Any:
-    return value if isinstance(value, int) else str(value).encode(errors="backslashreplace").decode()
 
 
 def _error(failure: Failure, tally: Tally, origin: Origin) -> SourceError:

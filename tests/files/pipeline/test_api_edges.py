@@ -8,7 +8,7 @@ import pytest
 
 import anabranch
 from anabranch.errors import SourceError, UsageError
-from anabranch.files.pipeline import api
+from anabranch.files.pipeline import failed
 from tests.files.pipeline import steps
 from tests.files.pipeline.running import read_lines, write_blocks, write_lines
 from tests.files.pipeline.test_api import Kept
@@ -132,7 +132,7 @@ def test_what_cannot_be_is_refused_before_anything_is_done(wrong, reason, parall
 
 @pytest.mark.parametrize("parallel", [False, True])
 def test_all_failed_records_are_written_as_they_came(tmp_path, monkeypatch, parallel):
-    monkeypatch.setattr(api, "MOST_FAILED", 100)
+    monkeypatch.setattr(failed, "MOST_FAILED", 100)
     records = [{"id": number, "name": "as it came", "large": 10**30} for number in range(300)]
     arguments = {"destination": tmp_path / "o.jsonl", "on_error": "quarantine", "parallel": parallel}
     aside = tmp_path / "o.jsonl.quarantine.jsonl"
