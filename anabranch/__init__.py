@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anabranch.errors import (
+    from anabranch.core.errors import (
         AnabranchError,
         PartlyFailed,
         SetupError,
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
         TemporaryError,
         UsageError,
     )
-    from anabranch.files.bulk import bulk_convert
     from anabranch.files.options import ReadOptions, WriteOptions
-    from anabranch.files.parallel_read import parallel_read
-    from anabranch.files.parallel_write import parallel_write
-    from anabranch.files.pipeline.api import pipeline
+    from anabranch.library.bulk import bulk_convert
+    from anabranch.library.parallel_read import parallel_read
+    from anabranch.library.parallel_write import parallel_write
+    from anabranch.library.pipeline import pipeline
 
 _LAZY = {  # imported when first used, so that `import anabranch` stays light
-    "AnabranchError": "anabranch.errors",
-    "PartlyFailed": "anabranch.errors",
+    "AnabranchError": "anabranch.core.errors",
+    "PartlyFailed": "anabranch.core.errors",
     "ReadOptions": "anabranch.files.options",
-    "SetupError": "anabranch.errors",
-    "SourceError": "anabranch.errors",
-    "Stopped": "anabranch.errors",
-    "TemporaryError": "anabranch.errors",
-    "UsageError": "anabranch.errors",
+    "SetupError": "anabranch.core.errors",
+    "SourceError": "anabranch.core.errors",
+    "Stopped": "anabranch.core.errors",
+    "TemporaryError": "anabranch.core.errors",
+    "UsageError": "anabranch.core.errors",
     "WriteOptions": "anabranch.files.options",
-    "bulk_convert": "anabranch.files.bulk",
-    "parallel_read": "anabranch.files.parallel_read",
-    "parallel_write": "anabranch.files.parallel_write",
-    "pipeline": "anabranch.files.pipeline.api",
+    "bulk_convert": "anabranch.library.bulk",
+    "parallel_read": "anabranch.library.parallel_read",
+    "parallel_write": "anabranch.library.parallel_write",
+    "pipeline": "anabranch.library.pipeline",
 }
 __all__ = [
     "AnabranchError",

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from anabranch.core.parts import Outcome, Part, Plan, Report
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
-from anabranch.parts import Outcome, Part, Plan, Report
 
 
 def main() -> None:

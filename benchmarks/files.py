@@ -123,7 +123,7 @@ def _sources(place: Path, kind: str, files: int) -> list[str]:
 
 
 def _write(kind: str, sources: Sequence[str], megabytes: float, schema: str) -> tuple[int, int, int]:
-    from anabranch.files.types.schema import dump_schema
+    from anabranch.schema.schema import dump_schema
     from benchmarks.files_data import EMPTY, write
     from benchmarks.files_kinds import SCHEMAS
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import csv, json
 
-from anabranch.config import cores
+from anabranch.core.config import cores
 
 BLOCK = 8 << 20  # bytes of text that are read at once
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from anabranch.config import cores
+from anabranch.core.config import cores
 from benchmarks.files_kinds import SCHEMAS, TARGETS
 
 LEVEL = 1  # of zstd: that of pyarrow, of which we, iterabledata and dask make use, too

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import anabranch
-from anabranch.config import cores
-from anabranch.files.convert import convert
+from anabranch.core.config import cores
+from anabranch.core.parts import Job
 from anabranch.files.options import ConvertOptions
-from anabranch.parts import Job
+from anabranch.library.convert import convert
 from benchmarks.files_kinds import TARGETS
 from benchmarks.files_pipeline import score
 

@@ -108,7 +108,7 @@ def _run_pipeline(sample: Sample, output: Path) -> list[str]:
 
 
 def _command(name: str, more: Sequence[str], sample: Sample, output: Path) -> list[str]:
-    begin = [sys.executable, "-m", "anabranch.cli", name, *sample.sources, str(output)]
+    begin = [sys.executable, "-m", "anabranch.command.cli", name, *sample.sources, str(output)]
     return [*begin, *more, "--work-dir", f"{output}.work"]
 
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from anabranch.config import cores
+from anabranch.core.config import cores
 from anabranch.logs.options import Mode
 from anabranch.logs.sample import write_sample
 from anabranch.run.server import ensure_server, stop_server
@@ -146,7 +146,7 @@ def engine(threads: int, modes: Sequence[str], archive: Path, folder: Path) -> U
 
 def whole(modes: Sequence[str], archive: Path, folder: Path) -> Usage:
     """Run the command as a user does, with the server up."""
-    return run([sys.executable, "-m", "anabranch.cli", "parse-logs", *_ours(modes, archive, folder)])
+    return run([sys.executable, "-m", "anabranch.command.cli", "parse-logs", *_ours(modes, archive, folder)])
 
 
 def _ours(modes: Sequence[str], archive: Path, folder: Path) -> list[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from anabranch import operate
-from anabranch.command import FLAGS, choices, shown_default, spoken
-from anabranch.config import RunOptions
-from anabranch.workloads import WORKLOADS, load
+from anabranch.command import operate
+from anabranch.command.command import FLAGS, choices, shown_default, spoken
+from anabranch.command.workloads import WORKLOADS, load
+from anabranch.core.config import RunOptions
 
 TARGET = Path(__file__).parent / "reference.md"
 EXITS = {

@@ -2,16 +2,17 @@
 
 from prefect import flow
 
-from anabranch.arrow import hold_less
-from anabranch.config import RunOptions
+from anabranch.core.config import RunOptions
+from anabranch.core.parts import Report
 from anabranch.files.join import join
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import plan
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
-from anabranch.files.survey import survey
-from anabranch.parts import Report
+from anabranch.files.versions import code_key
+from anabranch.formats.arrow import hold_less
+from anabranch.formats.survey import survey
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
@@ -40,7 +41,7 @@ def convert_files(
     check(source, output, options)
     job = job_of(source, output, options, run)
     listing = listed(job)
-    looks = survey(listing, map_parts(unpack_slices, listing, run), job)
+    looks = survey(listing, map_parts(unpack_slices, listing, run), job, code_key())
     conversion = plan(looks, map_parts(look_at_files, looks, run), job)
     while conversion.parts:  # once, unless rows turn out to need wider types than the heads of their files told
         conversion.save()
@@ -49,6 +50,6 @@ def convert_files(
 
 
 if __name__ == "__main__":  # python -m flows.files …: the command
-    from anabranch.cli import become
+    from anabranch.command.cli import become
 
     become(convert_files.name)

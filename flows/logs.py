@@ -2,17 +2,17 @@
 
 from prefect import flow
 
-from anabranch.config import RunOptions, work_dir
+from anabranch.core.config import RunOptions, work_dir
+from anabranch.core.parts import Report
+from anabranch.core.storage import fingerprint
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.targets import check
 from anabranch.logs.unpack import survey
-from anabranch.parts import Report
 from anabranch.run.cluster import threads_for
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
-from anabranch.storage import fingerprint
 from tasks.logs import parse_part, unpack_slice
 
 
@@ -42,6 +42,6 @@ def parse_logs(
 
 
 if __name__ == "__main__":  # python -m flows.logs …: the command
-    from anabranch.cli import become
+    from anabranch.command.cli import become
 
     become(parse_logs.name)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from prefect import flow
 
-from anabranch.arrow import hold_less
-from anabranch.config import RunOptions, cluster_address
+from anabranch.core.config import RunOptions, cluster_address
+from anabranch.core.parts import Report
 from anabranch.files.listing import listed
 from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.join import join, results
@@ -14,8 +14,9 @@ from anabranch.files.pipeline.plan import START_SECONDS, applying, probing
 from anabranch.files.pipeline.preview import check
 from anabranch.files.plan import gathered
 from anabranch.files.rounds import settle
-from anabranch.files.survey import survey
-from anabranch.parts import Report
+from anabranch.files.versions import code_key
+from anabranch.formats.arrow import hold_less
+from anabranch.formats.survey import survey
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import map_parts
 from anabranch.run.reporting import concluded
@@ -45,7 +46,7 @@ def run_pipeline(
     check(source, output, options)
     job = job_of(source, output, options, run)
     listing = listed(replace(job, refresh=job.refresh or options.stateful))
-    looks = survey(listing, map_parts(unpack_slices, listing, run), job)
+    looks = survey(listing, map_parts(unpack_slices, listing, run), job, code_key())
     known = gathered(looks, map_parts(look_at_files, looks, run), job)
     types = agreeing(known, job.threads)
     types.save()
@@ -62,6 +63,6 @@ def run_pipeline(
 
 
 if __name__ == "__main__":  # python -m flows.pipeline …: the command
-    from anabranch.cli import become
+    from anabranch.command.cli import become
 
     become(run_pipeline.name)

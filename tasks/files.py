@@ -3,10 +3,10 @@
 from prefect import task
 
 from anabranch.files.plan import ConvertPart
-from anabranch.files.survey import LookPart, look
-from anabranch.files.unpack import SlicePart, SourceSlice, unpack
 from anabranch.files.work import work
+from anabranch.formats.survey import LookPart, look
 from anabranch.run.mapping import Done, carry_out
+from anabranch.sources.unpack import SlicePart, SourceSlice, unpack
 from tasks.policy import RETRIED
 
 

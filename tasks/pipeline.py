@@ -3,7 +3,7 @@
 from prefect import task
 
 from anabranch.files.pipeline.agree import work as agree
-from anabranch.files.pipeline.spans import ApplyPart
+from anabranch.files.pipeline.shares import ApplyPart
 from anabranch.files.pipeline.work import work
 from anabranch.files.plan import ConvertPart
 from anabranch.run.mapping import Done, carry_out

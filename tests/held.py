@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from anabranch import apart
+from anabranch.core import apart
 
 SETTLE_SECONDS = 15  # a thread that was told to end may take that long; one that leaks never ends
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from anabranch import apart
-from anabranch.errors import SourceError, TemporaryError
+from anabranch.core import apart
+from anabranch.core.errors import SourceError, TemporaryError
 
 
 def count(stop):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.batches import MOST_PARTS, contiguous, part_count
+from anabranch.core.batches import MOST_PARTS, contiguous, part_count
 
 costs = st.lists(st.floats(0, 1e6), max_size=60)
 

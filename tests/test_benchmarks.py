@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from anabranch.config import cores
+from anabranch.core.config import cores
 from anabranch.logs.options import LogOptions, Mode
 from benchmarks.engine import parse_logs
 from benchmarks.logs import AGAIN, ENGINE, OUTER, PRECOMPILED, SLOW, WHOLE, Case, cases, page, require_equal

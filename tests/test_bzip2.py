@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch import bzip2
+from anabranch.sources import bzip2
 from tests.examples import examples
 
 TEXTS = st.one_of(st.binary(max_size=3000), st.binary(min_size=1, max_size=50).map(lambda piece: piece * 9000))

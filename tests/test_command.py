@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core.parts import Report
 from anabranch.logs.sample import write_sample
-from anabranch.parts import Report
 
 DATA = Path(__file__).parent / "data" / "logs"
 BASIC, CUT, DAMAGED = DATA / "s01_basic.tar.bz2", DATA / "c09_cut_outer.tar", DATA / "s05_broken_members.tar.bz2"
 KNOWN = (DATA / "expected" / "s01_basic.tar.bz2.known.UTC.txt").read_bytes()
-COMMAND = [sys.executable, "-m", "anabranch.cli"]
+COMMAND = [sys.executable, "-m", "anabranch.command.cli"]
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ class TestRun:
             "-X",
             "importtime",
             "-m",
-            "anabranch.cli",
+            "anabranch.command.cli",
             "convert-files",
             str(tmp_path / "a.csv"),
             str(tmp_path / "out"),
@@ -241,7 +241,7 @@ def test_a_pattern_is_taken_from_the_folder_that_one_stands_in_whatever_its_name
 def test_ctrl_c_at_the_very_end_changes_nothing(environment):
     """While the interpreter ends, which takes a while with Prefect's modules, the system's own way would kill it."""
     code = (
-        "import os, sys\nfrom anabranch.cli import main\n"
+        "import os, sys\nfrom anabranch.command.cli import main\n"
         "class Last:\n    def __del__(self, kill=os.kill, me=os.getpid()): kill(me, 2)\n"
         "sys.last = Last()\nmain(['--version'])"
     )
@@ -255,7 +255,7 @@ def test_a_process_of_our_own_is_not_taken_apart_at_its_end_which_takes_long(env
         "import atexit, sys\n"
         "class Late:\n    def find_spec(self, *_): sys.meta_path.remove(self); atexit.register(print, 'called')\n"
         "class Part:\n    def __del__(self): print('taken apart')\n"
-        "from anabranch.cli import main\nsys.meta_path.insert(0, Late())\nsys.part = Part()\nmain()"
+        "from anabranch.command.cli import main\nsys.meta_path.insert(0, Late())\nsys.part = Part()\nmain()"
     )
     done = subprocess.run([sys.executable, "-c", script, word], env=environment, capture_output=True)  # noqa: PLW1510
 
@@ -296,7 +296,7 @@ def test_debug_shows_the_traceback(anabranch):
 
 
 def test_help_names_every_option_with_its_description(anabranch):
-    from anabranch.config import RunOptions
+    from anabranch.core.config import RunOptions
     from anabranch.logs.options import LogOptions
 
     text = anabranch("parse-logs", "--help", COLUMNS="400").stdout.decode()
@@ -314,7 +314,7 @@ def test_a_work_folder_that_cannot_be_used_is_told_before_a_server_is_needed(ana
 
 
 def test_the_summary_says_how_many_outputs_it_leaves_out(capsys):
-    from anabranch.terminal import MOST_LINES, Terminal
+    from anabranch.command.terminal import MOST_LINES, Terminal
 
     for more, lines in ((0, []), (3, ["… and 3 more outputs: --json lists them all"])):
         outputs = [f"out/{number}" for number in range(MOST_LINES + more)]
@@ -323,7 +323,7 @@ def test_the_summary_says_how_many_outputs_it_leaves_out(capsys):
 
 
 def test_the_summary_counts_in_words(capsys):
-    from anabranch.terminal import Terminal
+    from anabranch.command.terminal import Terminal
 
     Terminal().summarise(Report(flow="f", items={"rows": 1000, "rows_set_aside": 2}, seconds=1), own_server=False)
 
@@ -348,8 +348,8 @@ def test_closed_standard_streams_are_no_error(environment, tmp_path):
 
 
 def test_plain_lines_come_every_ten_seconds_where_there_is_no_terminal(monkeypatch, capsys):
-    from anabranch import terminal
-    from anabranch.parts import Part, Plan
+    from anabranch.command import terminal
+    from anabranch.core.parts import Part, Plan
     from anabranch.run.progress import Progress
 
     progress = Progress("parse", Plan(tuple(Part(i, str(i), 1.0, str(i)) for i in range(9)), ""))

@@ -5,7 +5,7 @@ import os
 import pytest
 from pydantic import ValidationError
 
-from anabranch.config import RunOptions, cores, first_fault
+from anabranch.core.config import RunOptions, cores, first_fault
 
 
 @pytest.mark.parametrize(("cpu_max", "most"), [

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
-from anabranch.adhoc import EXIT_CODES, NOTHING_TO_DO
-from anabranch.app import app
+from anabranch.command.adhoc import EXIT_CODES, NOTHING_TO_DO
+from anabranch.command.app import app
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(

@@ -3,9 +3,9 @@ import pickle
 
 import pytest
 
-from anabranch import errors
-from anabranch.errors import AnabranchError, PartlyFailed, Stopped
-from anabranch.parts import Report
+from anabranch.core import errors
+from anabranch.core.errors import AnabranchError, PartlyFailed, Stopped
+from anabranch.core.parts import Report
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, AnabranchError)]
 

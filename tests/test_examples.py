@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PROGRAMS = {"python": [sys.executable], "anabranch": [sys.executable, "-m", "anabranch.cli"]}
+PROGRAMS = {"python": [sys.executable], "anabranch": [sys.executable, "-m", "anabranch.command.cli"]}
 
 pytestmark = pytest.mark.server
 

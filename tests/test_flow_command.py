@@ -9,10 +9,10 @@ import pytest
 from cyclopts import App, UnknownOptionError
 from pydantic import BaseModel, Field
 
-from anabranch.command import flow_command
-from anabranch.config import Words
-from anabranch.errors import UsageError
-from anabranch.workloads import PARSE_LOGS
+from anabranch.command.command import flow_command
+from anabranch.command.workloads import PARSE_LOGS
+from anabranch.core.config import Words
+from anabranch.core.errors import UsageError
 
 
 class TableOptions(BaseModel):

@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
-from anabranch.errors import SourceError, Stopped
-from anabranch.here import map_here
-from anabranch.parts import Manifest, Part, Plan
+from anabranch.core.errors import SourceError, Stopped
+from anabranch.core.here import map_here
+from anabranch.core.parts import Manifest, Part, Plan
 
 
 def plan_of(count):

@@ -1,4 +1,4 @@
-"""Imports run down only: flows -> tasks -> anabranch.run -> anabranch.<workload> -> shared; no circle, no sideways."""
+"""Imports run down only, from room to room as the table says; no circle."""
 
 import ast
 import graphlib
@@ -6,15 +6,61 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-WORKLOADS = ("logs", "tables", "photos", "uploads", "files")
 MACHINERY = ("prefect", "prefect_dask", "dask", "distributed")
-COMMAND = {"cli", "app", "interrupts", "command", "adhoc", "dryrun", "operate", "terminal", "workloads"}
+READERS = {"core", "sources", "schema", "formats"}
+COLUMNS = {"logs", "files", "tables", "photos", "uploads"}
+ROOMS = {  # and the rooms that each may import beside itself
+    "core": set(),
+    "sources": {"core"},
+    "schema": {"core"},
+    "run": {"core"},
+    "formats": {"core", "sources", "schema"},
+    "uploads": {"core", "sources"},
+    "logs": READERS,
+    "files": READERS,
+    "tables": READERS,
+    "photos": READERS,
+    "library": READERS | {"files"},
+    "command": {"core", "run"},  # and the columns by name, see command/workloads.py
+    "tasks": READERS | COLUMNS | {"run"},
+    "flows": READERS | COLUMNS | {"run", "tasks"},
+    "face": READERS | {"library"},  # anabranch/__init__.py
+}
+VIOLATIONS = {  # to be removed one by one
+    "anabranch",
+    "anabranch.command.operate",
+    "anabranch.formats.catalogue",
+    "anabranch.formats.columnar.excel",
+    "anabranch.formats.columnar.reading",
+    "anabranch.formats.delimited.dialect",
+    "anabranch.formats.delimited.parsing",
+    "anabranch.formats.foreign.reading",
+    "anabranch.formats.json.examining",
+    "anabranch.formats.json.lines",
+    "anabranch.formats.json.parsing",
+    "anabranch.formats.json.types",
+    "anabranch.formats.quarantine",
+    "anabranch.formats.reading",
+    "anabranch.formats.survey",
+    "anabranch.formats.text_writing",
+    "anabranch.formats.writing",
+    "anabranch.schema.casting",
+    "anabranch.schema.exact",
+    "anabranch.schema.narrowing",
+    "anabranch.schema.records",
+    "anabranch.schema.schema",
+    "anabranch.schema.tables",
+    "anabranch.sources.codecs",
+    "anabranch.sources.finding",
+    "anabranch.sources.unpack",
+}
 SOURCES = [path for top in ("anabranch", "flows", "tasks") for path in sorted((ROOT / top).rglob("*.py"))]
 
 
@@ -22,10 +68,11 @@ def module_of(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path, *, top_level_only=False):
+def imports(path, *, top_level_only=False, leave_out="__main__"):
+    """Give the names that a module imports, those under TYPE_CHECKING too, but not those of its main block."""
     tree = ast.parse(path.read_text())
     skip = {id(sub) for node in tree.body if isinstance(node, ast.If)
-            and re.search("TYPE_CHECKING|__main__", ast.unparse(node.test)) for sub in ast.walk(node)}  # fmt: skip
+            and re.search(leave_out, ast.unparse(node.test)) for sub in ast.walk(node)}  # fmt: skip
     for node in tree.body if top_level_only else ast.walk(tree):
         if id(node) in skip:
             continue
@@ -36,45 +83,52 @@ def imports(path, *, top_level_only=False):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def layer(module):
+MODULES = {module_of(path): path for path in SOURCES}
+
+
+def room(module):
     parts = module.split(".")
     if parts[0] in ("flows", "tasks"):
         return parts[0]
-    if len(parts) > 1 and (parts[1] == "run" or parts[1] in WORKLOADS):
-        return parts[1]
-    return "command" if len(parts) > 1 and parts[1] in COMMAND else "shared"
+    return parts[1] if len(parts) > 1 else "face"
 
 
-def allowed(importer):
-    return {
-        "flows": {"flows", "tasks", "run", "shared", *WORKLOADS},
-        "tasks": {"tasks", "run", "shared", *WORKLOADS},
-        "run": {"run", "shared"},
-        "command": {"command", "run", "shared", *WORKLOADS},
-        "shared": {"shared"},
-    }.get(importer, {importer, "shared"})
+def ours(path):
+    """Give our modules that a module imports, and our packages of which it imports no module."""
+    found = {name for name in imports(path) if name in MODULES}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def known_violations():
+    for path in SOURCES:
+        marks = [pytest.mark.xfail(reason="imports what is above its room")] if module_of(path) in VIOLATIONS else []
+        yield pytest.param(path, id=module_of(path), marks=marks)
+
+
+@pytest.mark.parametrize("path", list(known_violations()))
 def test_imports_run_down_only(path):
-    ours = {name for name in imports(path) if name.split(".")[0] in ("anabranch", "flows", "tasks")}
+    here = room(module_of(path))
 
-    assert {layer(name) for name in ours} <= allowed(layer(module_of(path)))
+    assert {room(name) for name in ours(path)} <= ROOMS[here] | {here}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_only_run_tasks_and_flows_know_prefect_and_dask(path):
     used = {name for name in imports(path) if name.split(".")[0] in MACHINERY}
+    knows = room(module_of(path)) in ("run", "tasks", "flows") or module_of(path) == "anabranch.command.adhoc"
 
-    assert not used or layer(module_of(path)) in ("run", "tasks", "flows") or module_of(path) == "anabranch.adhoc"
+    assert knows or not used
 
 
 def test_no_circle_of_imports():
-    modules = {module_of(path): path for path in SOURCES}
-    graph = {name: {other for other in imports(path, top_level_only=True) if other in modules and other != name}
-             for name, path in modules.items()}  # fmt: skip
+    graph = {name: {other for other in imports(path, top_level_only=True, leave_out="TYPE_CHECKING|__main__")
+                    if other in MODULES and other != name} for name, path in MODULES.items()}  # fmt: skip
 
     graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_no_circle_of_rooms():
+    graphlib.TopologicalSorter(ROOMS).prepare()
 
 
 def normal(name):
@@ -87,9 +141,14 @@ def declared():
     return {normal(word) for line in requirements for word in re.findall(r"[\w.-]+", re.split("[<>=!~;]", line)[0])}
 
 
+@cache
+def installed():
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_what_is_imported_is_declared(path):
-    distributions, required = packages_distributions(), declared()
+    distributions, required = installed(), declared()
     tops = {name.split(".")[0] for name in imports(path)} - sys.stdlib_module_names - {"anabranch", "flows", "tasks"}
 
     assert [top for top in tops if not required & set(map(normal, distributions[top]))] == []
@@ -101,7 +160,7 @@ def test_what_is_imported_is_declared(path):
     ("convert-files --help", "prefect dask distributed pandas pyarrow anabranch.logs anabranch.files.pipeline"),
 ])  # fmt: skip
 def test_help_is_quick_since_it_imports_little(arguments, left_out):
-    code = ("import sys\nfrom anabranch.cli import main\ntry:\n    main(sys.argv[2:])\nexcept SystemExit:\n"
+    code = ("import sys\nfrom anabranch.command.cli import main\ntry:\n    main(sys.argv[2:])\nexcept SystemExit:\n"
             "    print(set(sys.argv[1].split()) & set(sys.modules))")  # fmt: skip
     command = [sys.executable, "-c", code, left_out, *arguments.split()]
 

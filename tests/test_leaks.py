@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from anabranch.config import RunOptions
-from anabranch.errors import Stopped
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import Stopped
 from anabranch.logs.options import LogOptions
 from anabranch.logs.unpack import survey, unpack
 from tests.held import held, more_than, settled

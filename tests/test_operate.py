@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from anabranch import operate
-from anabranch.operate import doctor
+from anabranch.command import operate
+from anabranch.command.operate import doctor
 
 
 def test_an_interrupted_demo_leaves_no_half_archive_to_the_next(tmp_path):
     limit = 200_000  # bytes of any file, far below the sample's 10 MB
     done = subprocess.run(
-        [sys.executable, "-m", "anabranch.cli", "demo"],
+        [sys.executable, "-m", "anabranch.command.cli", "demo"],
         cwd=tmp_path, capture_output=True, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import SetupError, UsageError
-from anabranch.outputs import require_folder, require_usable, require_writable
+from anabranch.core.errors import SetupError, UsageError
+from anabranch.core.outputs import require_folder, require_usable, require_writable
 from tests import ordinary
 
 

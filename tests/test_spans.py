@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import TemporaryError
-from anabranch.spans import Span, SpanFile, within
+from anabranch.core.errors import TemporaryError
+from anabranch.sources.spans import Span, SpanFile, within
 
 DATA = bytes(range(256))
 

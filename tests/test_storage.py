@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from anabranch.errors import UsageError
-from anabranch.storage import code_version, fingerprint, prune, published, touch, unchanged, work_file
+from anabranch.core.errors import UsageError
+from anabranch.core.storage import code_version, fingerprint, prune, published, touch, unchanged, work_file
 
 
 def test_a_published_file_is_whole(tmp_path):
@@ -99,15 +99,14 @@ def test_the_code_version_follows_the_source(tmp_path):
     assert code_version(tmp_path) != before
 
 
-def test_the_code_version_follows_the_folders_below_unless_they_are_left_out(tmp_path):
+def test_the_code_version_follows_the_folders_below(tmp_path):
     inner = tmp_path / "formats" / "rules.txt"
     inner.parent.mkdir()
     inner.write_text("one")
-    deep, flat = code_version(tmp_path), code_version(tmp_path, deep=False)
+    before = code_version(tmp_path)
 
     inner.write_text("two")
-    assert code_version(tmp_path) != deep
-    assert code_version(tmp_path, deep=False) == flat
+    assert code_version(tmp_path) != before
 
 
 def test_the_code_version_does_not_follow_compiled_code(tmp_path):

@@ -10,7 +10,7 @@ OLD, NEW = b"old " * 10, b"new " * 30_000
 PROGRAM = """
 import sys
 from pathlib import Path
-from anabranch.storage import published
+from anabranch.core.storage import published
 with published(Path(sys.argv[1])) as file:
     for _ in range(3):
         file.write(b"new " * 10_000)

@@ -9,8 +9,9 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from anabranch.errors import AnabranchError, TemporaryError
-from anabranch.files.catalogue import File
+from anabranch.core.errors import AnabranchError, TemporaryError
+from anabranch.core.parts import ErrorLine, PartCounts, Report, WorkFile
+from anabranch.core.storage import published, shown
 from anabranch.files.manifest import (
     Entry,
     SourceEntry,
@@ -22,12 +23,11 @@ from anabranch.files.manifest import (
     write_record,
 )
 from anabranch.files.plan import Conversion, Segment
-from anabranch.files.quarantine import join_quarantine
-from anabranch.files.types.schema import dump_schema
 from anabranch.files.versions import code_key
-from anabranch.files.writing import join_segments
-from anabranch.parts import ErrorLine, PartCounts, Report, WorkFile
-from anabranch.storage import published, shown
+from anabranch.formats.catalogue import File
+from anabranch.formats.quarantine import join_quarantine
+from anabranch.formats.writing import join_segments
+from anabranch.schema.schema import dump_schema
 
 _Segments = Mapping[int, Sequence[Segment]]
 _WRITERS = 8  # outputs written at once, since they wait for the disk rather than for a core

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anabranch.errors import AnabranchError, SourceError
-from anabranch.files import remote
-from anabranch.files.compression import codecs
+from anabranch.core.errors import AnabranchError, SourceError
+from anabranch.core.parts import Job, Outcome, Plan, WorkFile
+from anabranch.core.storage import fingerprint
 from anabranch.files.manifest import Entry, output_key, read_record, record_path
-from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions
-from anabranch.files.sources import find
-from anabranch.files.unpack import BIG, SlicePart, SourceSlice, slice_parts, slices, spans
 from anabranch.files.versions import code_key
-from anabranch.parts import Job, Outcome, Plan, WorkFile
-from anabranch.storage import fingerprint
+from anabranch.formats.model import Source
+from anabranch.sources import codecs, remote
+from anabranch.sources.finding import find
+from anabranch.sources.unpack import BIG, SlicePart, SourceSlice, slice_parts, slices, spans
 
 _MAGIC = 16  # bytes that tell a codec
 
@@ -30,14 +29,14 @@ class Listing(Plan[SlicePart[SourceSlice]]):
 
 def listed(job: Job[ConvertOptions]) -> Listing:
     """Find the files, and plan the unpacking; reads only. Raises UsageError where a source is missing."""
-    found = find(job.source, job.output)
+    found, code = find(job.source, job.output), code_key()
     standing = {} if job.refresh else _standing(job)
     groups = [found.sources] if job.options.combine else [(source,) for source in found.sources]
-    keys = {output_key(code_key(), group, job.options): group for group in groups}
-    folder = job.work_dir / "files" / fingerprint(code_key(), found.sources, job.output, job.options)
+    keys = {output_key(code, group, job.options): group for group in groups}
+    folder = job.work_dir / "files" / fingerprint(code, found.sources, job.output, job.options)
     left = [source for key, group in keys.items() if key not in standing for source in group]
     fresh = tuple(replace(source, work=str(folder)) for source in left)
-    packed = [one for source in fresh for one in _slices(source, folder, job.threads)]
+    packed = [one for source in fresh for one in _slices(source, folder, job.threads, code)]
     return Listing(
         slice_parts(packed, job.threads),
         str(folder),
@@ -65,12 +64,12 @@ def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:
     return {entry.key: entry for entry in record.standing if Path(entry.output).is_relative_to(place)}
 
 
-def _slices(source: Source, folder: Path, threads: int) -> list[SourceSlice]:
+def _slices(source: Source, folder: Path, threads: int, key: str) -> list[SourceSlice]:
     if source.size < BIG:
         return []
     try:
         with codecs.open_source(source) as raw:
-            return slices(source, codecs.sniff(raw.read(_MAGIC)), folder, threads)
+            return slices(source, codecs.sniff(raw.read(_MAGIC)), folder, threads, key)
     except (AnabranchError, OSError):  # who looks at the file reports it
         return []
 

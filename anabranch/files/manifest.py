@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from anabranch.files.model import Source
+from anabranch.core.parts import ErrorLine, WorkFile
+from anabranch.core.storage import fingerprint, published, unchanged
 from anabranch.files.options import ConvertOptions
-from anabranch.parts import ErrorLine, WorkFile
-from anabranch.storage import fingerprint, published, unchanged
+from anabranch.formats.model import Source
 
 NAME = "manifest.json"
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from anabranch.config import Words
+from anabranch.core.config import Words
 
 DELIMITED = ("csv", "tsv")
 CODECS = ("gz", "bz2", "xz", "zst", "lz4")

@@ -8,20 +8,20 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from anabranch.batches import contiguous, part_count
-from anabranch.errors import AnabranchError, SourceError
-from anabranch.files.catalogue import Catalogue, File
-from anabranch.files.delimited import quotes
+from anabranch.core.batches import contiguous, part_count
+from anabranch.core.errors import AnabranchError, SourceError
+from anabranch.core.parts import Job, Manifest, Outcome, Part, Plan, WorkFile, first_to_last
+from anabranch.core.storage import fingerprint, shown
 from anabranch.files.manifest import Entry
-from anabranch.files.model import BLOCK, BadRow, Source
 from anabranch.files.options import ConvertOptions
-from anabranch.files.reading import rows_before, with_types
-from anabranch.files.survey import LookPart, Seen, Survey, scannable
 from anabranch.files.targets import targets
-from anabranch.files.types.schema import load_schema, unify, writable
 from anabranch.files.versions import code_key
-from anabranch.parts import Job, Manifest, Outcome, Part, Plan, WorkFile, first_to_last
-from anabranch.storage import fingerprint, shown
+from anabranch.formats.catalogue import Catalogue, File
+from anabranch.formats.delimited import quotes
+from anabranch.formats.model import BLOCK, BadRow, Source
+from anabranch.formats.reading import rows_before, with_types
+from anabranch.formats.survey import LookPart, Seen, Survey, scannable
+from anabranch.schema.schema import load_schema, unify, writable
 
 # Bytes of input that one core reads and writes as Parquet in a second: measured with eight columns.
 _RATES = {"csv": 80e6, "tsv": 80e6, "jsonl": 40e6, "json": 25e6, "parquet": 30e6, "arrow": 150e6, "orc": 40e6}

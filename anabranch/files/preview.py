@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from anabranch.errors import UsageError
-from anabranch.files import formats
-from anabranch.files.foreign import reading as foreign
+from anabranch.core.errors import UsageError
+from anabranch.core.here import map_here
+from anabranch.core.parts import Job
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, plan
-from anabranch.files.sources import find
-from anabranch.files.survey import look, survey
 from anabranch.files.targets import targets
-from anabranch.files.types.schema import load_schema
-from anabranch.files.writing import require_possible
-from anabranch.here import map_here
-from anabranch.parts import Job
+from anabranch.files.versions import code_key
+from anabranch.formats import formats
+from anabranch.formats.foreign import reading as foreign
+from anabranch.formats.survey import look, survey
+from anabranch.formats.writing import require_possible
+from anabranch.schema.schema import load_schema
+from anabranch.sources.finding import find
 
 
 def check(source: Sequence[str], output: str | None, options: ConvertOptions) -> list[Path]:
@@ -32,5 +33,5 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
 
 def preview(job: Job[ConvertOptions]) -> Conversion:
     """Look at the files, and plan the conversion; reads only."""
-    looks = survey(listed(job), (), job)
+    looks = survey(listed(job), (), job, code_key())
     return plan(looks, map_here(look, looks, job.threads), job)

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from anabranch.errors import AnabranchError, SourceError
-from anabranch.files.model import BadRow
+from anabranch.core.errors import AnabranchError, SourceError
+from anabranch.core.parts import Outcome
+from anabranch.core.storage import shown
 from anabranch.files.plan import C, Conversion, ConvertPart, Segment, next_round
-from anabranch.files.types.tables import folded
-from anabranch.parts import Outcome
-from anabranch.storage import shown
+from anabranch.formats.model import BadRow
+from anabranch.schema.tables import folded
 
 _SHOWN = 80  # characters of a value in a message
 

@@ -4,15 +4,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from anabranch.errors import UsageError
-from anabranch.files import remote
-from anabranch.files.formats import uncompressed
+from anabranch.core.errors import UsageError
+from anabranch.core.outputs import require_folder, require_writable
+from anabranch.core.storage import shown
 from anabranch.files.manifest import NAME
-from anabranch.files.model import Source
 from anabranch.files.options import ConvertOptions
-from anabranch.files.sources import QUARANTINE
-from anabranch.outputs import require_folder, require_writable
-from anabranch.storage import shown
+from anabranch.formats.formats import uncompressed
+from anabranch.formats.model import Source
+from anabranch.sources import remote
+from anabranch.sources.finding import QUARANTINE
 
 _PLACEHOLDER = re.compile(r"\{(name|stem|ext|parent)\}")
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,11}")  # not the year in report.2024

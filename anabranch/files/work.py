@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from anabranch.errors import SourceError, Stopped
-from anabranch.files.catalogue import Catalogue, File, load
-from anabranch.files.gathering import Blocks
-from anabranch.files.model import BadRow, MisfitError
+from anabranch.core.errors import SourceError, Stopped
+from anabranch.core.storage import fingerprint, work_file
 from anabranch.files.options import ReadOptions
 from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
-from anabranch.files.quarantine import Quarantine
-from anabranch.files.reading import Chunk
-from anabranch.files.sources import require_unchanged
-from anabranch.files.types.tables import fitted, folded, has_huge_floats
-from anabranch.files.writing import SegmentWriter
-from anabranch.storage import fingerprint, work_file
+from anabranch.formats.catalogue import Catalogue, File, load
+from anabranch.formats.gathering import Blocks
+from anabranch.formats.model import BadRow, MisfitError
+from anabranch.formats.quarantine import Quarantine
+from anabranch.formats.reading import Chunk
+from anabranch.formats.writing import SegmentWriter
+from anabranch.schema.tables import fitted, folded, has_huge_floats
+from anabranch.sources.finding import require_unchanged
 
 Stop = Callable[[], bool]
 

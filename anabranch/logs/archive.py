@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from anabranch.errors import SourceError, UsageError
-from anabranch.parts import WorkFile
-from anabranch.storage import shown, unchanged
+from anabranch.core.errors import SourceError, UsageError
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import shown, unchanged
 
 Kind = Literal["bz2", "gz", "xz", "tar"]
 

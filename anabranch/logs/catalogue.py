@@ -7,12 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from anabranch.decoding import DamageError
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import fingerprint, published
 from anabranch.logs.archive import require_unchanged
 from anabranch.logs.reading import blocks
-from anabranch.parts import WorkFile
-from anabranch.spans import Span, within
-from anabranch.storage import fingerprint, published
+from anabranch.sources.decoding import DamageError
+from anabranch.sources.spans import Span, within
 
 
 class Piece(NamedTuple):

@@ -10,16 +10,16 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO
 
-from anabranch.errors import AnabranchError, SourceError
+from anabranch.core.errors import AnabranchError, SourceError
+from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
+from anabranch.core.storage import published, shown
 from anabranch.logs import modems
 from anabranch.logs.modems import Modems
 from anabranch.logs.modes import EVENTS, FORMS
 from anabranch.logs.plan import LogPart, LogPlan, Source
 from anabranch.logs.results import Result, read_results
 from anabranch.logs.targets import targets
-from anabranch.parts import ErrorLine, Outcome, PartCounts, Report
-from anabranch.spans import Span, SpanFile
-from anabranch.storage import published, shown
+from anabranch.sources.spans import Span, SpanFile
 
 UNTAR_FAILED = "The untar failed with: ex failed with: 2: \n"
 

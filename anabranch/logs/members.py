@@ -5,7 +5,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from anabranch.spans import Span, SpanFile
+from anabranch.sources.spans import Span, SpanFile
 
 _NAME = "messages.log"
 TAR_BLOCK = 512  # bytes

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from anabranch.config import Words
+from anabranch.core.config import Words
 from anabranch.logs.timestamps import Clock, parse_bound
 
 Mode = Literal["known", "sessions", "bw", "md", "grading", "memory"]

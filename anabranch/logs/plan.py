@@ -9,8 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from anabranch.batches import contiguous, part_count
-from anabranch.errors import AnabranchError, SourceError, TemporaryError, as_ours
+from anabranch.core.batches import contiguous, part_count
+from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, as_ours
+from anabranch.core.parts import Outcome, Part, Plan
+from anabranch.core.storage import fingerprint, shown
 from anabranch.logs.archive import Archive
 from anabranch.logs.catalogue import Catalogue, Piece
 from anabranch.logs.members import TAR_BLOCK, Listing, Member, listing
@@ -18,10 +20,8 @@ from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import is_compressed
 from anabranch.logs.timestamps import Clock
 from anabranch.logs.unpack import ArchiveSlice, Survey, code_key
-from anabranch.parts import Outcome, Part, Plan
-from anabranch.spans import Span, SpanFile, within
-from anabranch.storage import fingerprint, shown
-from anabranch.unpacking import SlicePart
+from anabranch.sources.spans import Span, SpanFile, within
+from anabranch.sources.unpacking import SlicePart
 
 # Bytes that one core reads, scans and matches in a second, and the share of that which holds the GIL: measured with
 # six modes on text of which 6 % are candidate lines, gzipped to a fifth.

@@ -1,8 +1,8 @@
 """What a run would do, told without doing anything."""
 
+from anabranch.core.parts import Job
 from anabranch.logs.options import LogOptions
 from anabranch.logs.unpack import Survey, survey
-from anabranch.parts import Job
 
 
 def preview(job: Job[LogOptions]) -> Survey:

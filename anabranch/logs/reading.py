@@ -5,8 +5,8 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
-from anabranch.decoding import GZIP, INPUT, damage_noticed, streams
-from anabranch.spans import Span, SpanFile
+from anabranch.sources.decoding import GZIP, INPUT, damage_noticed, streams
+from anabranch.sources.spans import Span, SpanFile
 
 LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
 _OUTPUT = 1 << 20  # bytes read at a time

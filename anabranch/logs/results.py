@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import published, work_file
 from anabranch.logs.modems import Figures, Modems, merge
 from anabranch.logs.modes import Findings
-from anabranch.parts import WorkFile
-from anabranch.storage import published, work_file
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
+from anabranch.core.outputs import require_folder, require_writable
 from anabranch.logs.archive import find
 from anabranch.logs.options import LogOptions
-from anabranch.outputs import require_folder, require_writable
 
 
 def check(source: Sequence[str], output: str | None, options: LogOptions) -> list[Path]:

@@ -3,23 +3,21 @@
 import bz2
 import hashlib
 import lzma
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
-from anabranch import bzip2
-from anabranch.batches import part_count
-from anabranch.decoding import GZIP, DamageError, damage_noticed
-from anabranch.errors import SourceError
+from anabranch.core import versions
+from anabranch.core.batches import part_count
+from anabranch.core.errors import SourceError
+from anabranch.core.parts import Manifest, Plan, WorkFile
+from anabranch.core.storage import fingerprint, shown, work_file
 from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of, require_unchanged
 from anabranch.logs.reading import inflate
-from anabranch.parts import Manifest, Plan, WorkFile
-from anabranch.storage import code_version, fingerprint, shown, work_file
-from anabranch.unpacking import Slice, SlicePart, joined, slice_parts, write
+from anabranch.sources import bzip2
+from anabranch.sources.decoding import GZIP, DamageError, damage_noticed
+from anabranch.sources.unpacking import Slice, SlicePart, joined, slice_parts, write
 
 # Compressed bytes that one core unpacks in a second (measured with logs that are gzipped inside).
 _RATES: dict[Kind, float] = {"bz2": 14e6, "gz": 60e6, "xz": 40e6}
@@ -103,13 +101,9 @@ def _damaged(archive: Archive, fault: str) -> SourceError:
     )
 
 
-@cache
 def code_key() -> str:
-    """Fingerprint the code and the rules of this workload, and the software under it that decides bytes, too."""
-    here = Path(__file__).parent
-    return fingerprint(
-        code_version(here), code_version(here.parent, deep=False), sys.version_info[:2], *map(version, _LIBRARIES)
-    )
+    """Fingerprint the code, the rules and the libraries that decide the bytes of the reports."""
+    return versions.code_key("core", "sources", "logs", libraries=_LIBRARIES)
 
 
 def _look(path: Path) -> tuple[Archive, list[range]]:

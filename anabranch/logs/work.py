@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from anabranch.decoding import DamageError
-from anabranch.errors import Stopped
+from anabranch.core.errors import Stopped
+from anabranch.core.parts import Manifest
+from anabranch.core.storage import shown
 from anabranch.logs.catalogue import Catalogue, Piece, load
 from anabranch.logs.modes import Findings, streams
 from anabranch.logs.plan import LogPart
 from anabranch.logs.results import Result, ResultWriter
 from anabranch.logs.scan import Scanner
-from anabranch.parts import Manifest
-from anabranch.storage import shown
+from anabranch.sources.decoding import DamageError
 
 Stop = Callable[[], bool]
 

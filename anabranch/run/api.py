@@ -11,7 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
-from anabranch.errors import SetupError
+from anabranch.core.errors import SetupError
 
 NOT_FOUND = 404
 BUSY = (429, 503)  # 503 is what the server says when its SQLite database is locked

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from anabranch.errors import SetupError
-from anabranch.storage import published
+from anabranch.core.errors import SetupError
+from anabranch.core.storage import published
 
 Say = Callable[[str], None]
 

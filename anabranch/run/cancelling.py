@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
-from anabranch.errors import Stopped
+from anabranch.core.errors import Stopped
 
 LOOK_EVERY = 2.0  # seconds between two looks at the run's state
 

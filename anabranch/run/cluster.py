@@ -13,9 +13,9 @@ from distributed import Client, Security
 from distributed.comm.core import connect
 from prefect.utilities.asyncutils import run_coro_as_sync
 
-from anabranch.config import RunOptions, cluster_address, cores, work_dir
-from anabranch.errors import SetupError
-from anabranch.parts import Job, Opts, Plan, WorkFile
+from anabranch.core.config import RunOptions, cluster_address, cores, work_dir
+from anabranch.core.errors import SetupError
+from anabranch.core.parts import Job, Opts, Plan, WorkFile
 
 CONNECT_SECONDS = 8
 COMPARED = ("anabranch", "prefect", "distributed")  # what must be of one version here and on every worker

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from anabranch.errors import SetupError
+from anabranch.core.errors import SetupError
 from anabranch.run.api import NOT_FOUND, RefusedError, call
 from anabranch.run.background import Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.run.server import Server, ensure_server, find_server, prefect_environment, state_folder, stop_server

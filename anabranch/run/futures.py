@@ -17,7 +17,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Crashed
 from prefect_dask.task_runners import PrefectDaskFuture
 
-from anabranch.errors import TemporaryError
+from anabranch.core.errors import TemporaryError
 from anabranch.run.crashes import Origin
 from anabranch.run.payload import pack_state, unpack_state
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from anabranch.errors import SetupError, UsageError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.run.api import NOT_FOUND, RefusedError, call, ui_url
 
 CONFLICT, UNPROCESSABLE = 409, 422  # how the server refuses parameters

@@ -17,15 +17,15 @@ from prefect.futures import PrefectFuture
 from prefect.results import ResultStore
 from prefect.states import Cancelled
 
-from anabranch.config import RunOptions, cluster_address, work_dir
-from anabranch.errors import AnabranchError, Stopped, TemporaryError, as_ours
-from anabranch.parts import Manifest, Outcome, Part, Plan
+from anabranch.core.config import RunOptions, cluster_address, work_dir
+from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours
+from anabranch.core.parts import Manifest, Outcome, Part, Plan
+from anabranch.core.storage import prune, touch, unchanged
 from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import check_cluster
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, using
 from anabranch.run.stopping import stop_requested
-from anabranch.storage import prune, touch, unchanged
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from anabranch.config import state_dir
-from anabranch.errors import SetupError
+from anabranch.core.config import state_dir
+from anabranch.core.errors import SetupError
 from anabranch.run.api import NOT_FOUND, RefusedError, call
 from anabranch.run.background import Program, alive, note_down, noted
 

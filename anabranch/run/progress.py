@@ -11,7 +11,7 @@ from prefect import get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 
-from anabranch.parts import Outcome, Part, Plan
+from anabranch.core.parts import Outcome, Part, Plan
 
 SHOW_EVERY = 1.0  # seconds: the run's page is never updated more often
 LOG_EVERY = 10.0  # seconds between lines in the run's log

@@ -15,9 +15,9 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.urls import url_for
 
-from anabranch.config import RunOptions
-from anabranch.errors import PartlyFailed, Stopped
-from anabranch.parts import Report
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import PartlyFailed, Stopped
+from anabranch.core.parts import Report
 from anabranch.run.progress import artifact_key, page_of_the_run
 from anabranch.run.summary import MOST_LINES, summary
 

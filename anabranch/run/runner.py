@@ -21,8 +21,8 @@ from prefect.utilities.engine import collect_task_run_inputs_sync
 from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner
 
-from anabranch.config import RunOptions, cluster_address, cores
-from anabranch.parts import Plan
+from anabranch.core.config import RunOptions, cluster_address, cores
+from anabranch.core.parts import Plan
 from anabranch.run.cluster import require_scheduler
 from anabranch.run.crashes import Origin
 from anabranch.run.futures import Collector, WarmFuture

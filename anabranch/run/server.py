@@ -1,6 +1,6 @@
 """Find, start and stop Anabranch's own background Prefect server, or use the one that PREFECT_API_URL names.
 
-Everything of it lies in one folder (`anabranch.config.state_dir()`), the user's ~/.prefect is never touched. This
+Everything of it lies in one folder (`anabranch.core.config.state_dir()`), the user's ~/.prefect is never touched. This
 module does not import Prefect, so that a command can set `prefect_environment` first.
 """
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import certifi
 
-from anabranch.config import state_dir
-from anabranch.errors import SetupError
+from anabranch.core.config import state_dir
+from anabranch.core.errors import SetupError
+from anabranch.core.storage import published
 from anabranch.run.api import RefusedError, call, ui_url, unreachable
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
-from anabranch.storage import published
 
 PORT_SECONDS = 3.0  # to wait for the port of last time
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse

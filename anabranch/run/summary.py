@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from anabranch.parts import Report
+from anabranch.core.parts import Report
 from anabranch.run.pictures import bars, in_bytes, plainly
 
 MOST_LINES = 200  # of each list and table; the report's JSON has them all

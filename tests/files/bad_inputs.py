@@ -247,7 +247,7 @@ BAD_INPUTS = [
         packed(BOMB, "a.csv.zst", codec="zst"),
         code="too-large",
         says=("bytes expand to more than",),
-        bounds={"anabranch.files.compression.codecs.MOST_BYTES": 1 << 20},
+        bounds={"anabranch.sources.codecs.MOST_BYTES": 1 << 20},
     ),
     BadInput(
         "ORC on which Arrow's reader crashes",

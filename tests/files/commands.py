@@ -4,18 +4,19 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from anabranch.errors import Stopped, as_ours
+from anabranch.core.errors import Stopped, as_ours
+from anabranch.core.parts import Job, Manifest, Outcome, Part, Plan, Report
+from anabranch.core.storage import unchanged
 from anabranch.files.join import join
 from anabranch.files.listing import Listing, listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, plan
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
-from anabranch.files.survey import Survey, look, survey
-from anabranch.files.unpack import unpack
+from anabranch.files.versions import code_key
 from anabranch.files.work import work
-from anabranch.parts import Job, Manifest, Outcome, Part, Plan, Report
-from anabranch.storage import unchanged
+from anabranch.formats.survey import Survey, look, survey
+from anabranch.sources.unpack import unpack
 
 Cache = dict[str, Manifest]  # by the part's key
 
@@ -38,7 +39,7 @@ class Command:
             return True
         match self._plan:
             case Listing() as listing:
-                self._begin(survey(listing, self._outcomes, self.job), look)
+                self._begin(survey(listing, self._outcomes, self.job, code_key()), look)
             case Survey() as looks:
                 self._convert(plan(looks, self._outcomes, self.job))
             case Conversion(parts=()):

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import AnabranchError
+from anabranch.core.errors import AnabranchError
+from anabranch.core.parts import Job, Outcome, Part, Report
 from anabranch.files.join import join
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import plan
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
-from anabranch.files.survey import look, survey
-from anabranch.files.unpack import unpack
+from anabranch.files.versions import code_key
 from anabranch.files.work import work
-from anabranch.parts import Job, Outcome, Part, Report
+from anabranch.formats.survey import look, survey
+from anabranch.sources.unpack import unpack
 
 
 def convert(
@@ -35,7 +36,7 @@ def convert(
     check(sources, str(output), chosen)
     job = Job(sources, str(output), chosen, work_dir, threads, refresh)
     listing = listed(job)
-    looks = survey(listing, outcomes(unpack, listing.parts, order), job)
+    looks = survey(listing, outcomes(unpack, listing.parts, order), job, code_key())
     conversion = plan(looks, outcomes(look, looks.parts, order), job)
     while conversion.parts:
         conversion.save()
@@ -59,7 +60,7 @@ def outcome(step, part: Part) -> Outcome:
 
 def cut_small(monkeypatch: pytest.MonkeyPatch, block: int, *, part_seconds: float) -> None:
     """Make blocks of so many bytes, and parts of so little work, that small files have many of both."""
-    for module in ("survey", "plan", "reading", "gathering"):
-        monkeypatch.setattr(f"anabranch.files.{module}.BLOCK", block)
-    monkeypatch.setattr("anabranch.batches.SMALLEST_PART", part_seconds)
-    monkeypatch.setattr("anabranch.batches.SECONDS_PER_PART", part_seconds)
+    for module in ("formats.survey", "files.plan", "formats.reading", "formats.gathering"):
+        monkeypatch.setattr(f"anabranch.{module}.BLOCK", block)
+    monkeypatch.setattr("anabranch.core.batches.SMALLEST_PART", part_seconds)
+    monkeypatch.setattr("anabranch.core.batches.SECONDS_PER_PART", part_seconds)

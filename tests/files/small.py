@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from anabranch.parts import Report
+from anabranch.core.parts import Report
 from tests.files.converting import convert, cut_small
 
 BLOCK = 500  # bytes
@@ -22,7 +22,7 @@ def small_scale(*, block: int = BLOCK, part_seconds: float = 1e-5) -> Iterator[N
     with (
         pytest.MonkeyPatch.context() as patches,
         patch("anabranch.files.listing.BIG", 0),
-        patch("anabranch.files.unpack.BIG", 0),
+        patch("anabranch.sources.unpack.BIG", 0),
     ):
         cut_small(patches, block, part_seconds=part_seconds)
         yield

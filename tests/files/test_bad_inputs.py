@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import anabranch
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
 from tests.files.bad_inputs import BAD_INPUTS, BadInput
 from tests.files.converting import convert
 
@@ -105,7 +105,7 @@ def test_the_library_function_gives_the_same_outcome_on_two_threads(bad, folder,
 FILLED = """
 import resource, sys
 import anabranch
-from anabranch.errors import as_ours
+from anabranch.core.errors import as_ours
 resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
 try:
     errors = anabranch.bulk_convert(sys.argv[1], sys.argv[2], to_ext=sys.argv[3]).errors
@@ -157,7 +157,7 @@ def test_the_command_tells_the_outcome_by_its_exit_code(name, code, folder, tmp_
 
 def _command(*words, work_dir):
     return subprocess.run(
-        [sys.executable, "-m", "anabranch.cli", *map(str, words)],
+        [sys.executable, "-m", "anabranch.command.cli", *map(str, words)],
         env={**os.environ, "ANABRANCH_WORK_DIR": str(work_dir)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError
-from anabranch.files import model
-from anabranch.files.delimited.blocks import blocks
-from anabranch.files.model import Dialect, Look
+from anabranch.core.errors import SourceError
+from anabranch.formats import model
+from anabranch.formats.delimited.blocks import blocks
+from anabranch.formats.model import Dialect, Look
 from tests.files.test_quotes import TEXTS, cuts_of, record_begins
 
 

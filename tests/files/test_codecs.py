@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError, TemporaryError
-from anabranch.files.compression import codecs
-from anabranch.files.compression.codecs import decoded, named_codec, open_source, open_text, sniff, sniff_encoding
-from anabranch.files.sources import find
+from anabranch.core.errors import SourceError, TemporaryError
+from anabranch.sources import codecs
+from anabranch.sources.codecs import decoded, named_codec, open_source, open_text, sniff, sniff_encoding
+from anabranch.sources.finding import find
 from tests.files.packing import PACK, SKIPPABLE
 
 TEXT = "".join(f"{number},\u00e4\u20ac\U0001f600,{number * 7919 % 10007}\n" for number in range(150_000)).encode()

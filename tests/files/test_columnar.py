@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import orc
 
-from anabranch.errors import SourceError
-from anabranch.files.columnar.excel import ExcelFile
-from anabranch.files.columnar.reading import look_columnar, read_units
-from anabranch.files.columnar.typed_files import BATCH_ROWS
-from anabranch.files.compression.codecs import decoded
+from anabranch.core.errors import SourceError
 from anabranch.files.options import ReadOptions
+from anabranch.formats.columnar.excel import ExcelFile
+from anabranch.formats.columnar.reading import look_columnar, read_units
+from anabranch.formats.columnar.typed_files import BATCH_ROWS
+from anabranch.sources.codecs import decoded
 from tests.files.packing import PACK
 
 TABLE = pa.table(
@@ -162,7 +162,7 @@ def test_batches_have_a_bounded_number_of_rows(kind):
 
 
 def test_batches_of_wide_rows_have_fewer(monkeypatch):
-    monkeypatch.setattr("anabranch.files.columnar.typed_files.BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr("anabranch.formats.columnar.typed_files.BATCH_BYTES", 1 << 20)
     data = parquet(pa.table({"t": [str(n) * 2000 for n in range(1000)]}), use_dictionary=False)
 
     sizes = [batch.num_rows for batch in batches(data, look_at(data, "parquet"))]

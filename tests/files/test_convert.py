@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import TemporaryError
-from anabranch.files.catalogue import load
+from anabranch.core.errors import TemporaryError
+from anabranch.core.parts import Job
 from anabranch.files.manifest import read_record
 from anabranch.files.options import ConvertOptions
 from anabranch.files.preview import check, preview
 from anabranch.files.work import work
-from anabranch.parts import Job
+from anabranch.formats.catalogue import load
 from tests.examples import examples
 from tests.files.converting import convert, cut_small
 
@@ -339,7 +339,7 @@ def test_the_types_do_not_depend_on_which_blocks_are_parsed_in_one_go(tmp_path, 
 
 
 def test_json_without_line_ends_is_refused_in_bounded_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("anabranch.files.model.LONGEST", 1 << 12)
+    monkeypatch.setattr("anabranch.formats.model.LONGEST", 1 << 12)
     cut_small(monkeypatch, 1000, part_seconds=1)
     source = tmp_path / "one.jsonl"
     source.write_bytes(b'{"a":1}\n' + b'{"a":1}' * 2000)
@@ -360,8 +360,8 @@ def test_json_without_line_ends_is_refused_in_bounded_memory(tmp_path, monkeypat
 )
 def test_a_record_may_be_as_long_as_the_limit_and_no_longer(tmp_path, monkeypatch, name, text, packed):
     limit = 1 << 12
-    monkeypatch.setattr("anabranch.files.model.LONGEST", limit)
-    monkeypatch.setattr("anabranch.files.json.array._PIECE", 100)
+    monkeypatch.setattr("anabranch.formats.model.LONGEST", limit)
+    monkeypatch.setattr("anabranch.formats.json.array._PIECE", 100)
     cut_small(monkeypatch, 1000, part_seconds=1)
 
     def codes(size):

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError, UsageError
-from anabranch.files.delimited.dialect import _rows, look_delimited
-from anabranch.files.delimited.rows import Rows
-from anabranch.files.model import Dialect, Look
+from anabranch.core.errors import SourceError, UsageError
 from anabranch.files.options import ReadOptions
+from anabranch.formats.delimited.dialect import _rows, look_delimited
+from anabranch.formats.delimited.rows import Rows
+from anabranch.formats.model import Dialect, Look
 
 
 def look(text: bytes, kind: str = "csv", whole: bool = True, **options) -> Look:

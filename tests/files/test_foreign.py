@@ -10,11 +10,11 @@ import sys
 import pyarrow as pa
 import pytest
 
-from anabranch.errors import SourceError, UsageError
-from anabranch.files.foreign import reading as foreign
-from anabranch.files.foreign.formats import FORMATS
+from anabranch.core.errors import SourceError, UsageError
 from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.files.preview import check
+from anabranch.formats.foreign import reading as foreign
+from anabranch.formats.foreign.formats import FORMATS
 from tests.files.foreign_samples import BSON, BSON_EXPECTED, DBF, DBF_EXPECTED, GEO, LTSV, SAMPLES, by_dbfread
 from tests.held import held, more_than
 

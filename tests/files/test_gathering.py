@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from anabranch.files import gathering
-from anabranch.files.gathering import Blocks
+from anabranch.formats import gathering
+from anabranch.formats.gathering import Blocks
 
 
 def test_blocks_end_at_so_many_rows_and_where_another_unit_begins(monkeypatch):

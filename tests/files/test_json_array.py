@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError
-from anabranch.files.json.array import Flattener, lines_of_array
+from anabranch.core.errors import SourceError
+from anabranch.formats.json.array import Flattener, lines_of_array
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(['"', "\\", '\\"', "],[", "{ }", "a  b"]),

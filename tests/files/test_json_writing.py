@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError
-from anabranch.files.delimited.writing import csv_rows
-from anabranch.files.json.writing import json_lines
+from anabranch.core.errors import SourceError
+from anabranch.formats.delimited.writing import csv_rows
+from anabranch.formats.json.writing import json_lines
 
 DAYS = st.dates()
 MOMENTS = st.datetimes(dt.datetime.fromisoformat("1700-01-01"), dt.datetime.fromisoformat("2200-01-01"))

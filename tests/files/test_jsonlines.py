@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.files.json import examining as json_examining
-from anabranch.files.json import lines as json_lines
-from anabranch.files.json.lines import examine, look_json, parse
-from anabranch.files.json.types import type_of
-from anabranch.files.json.values import Integer, MalformedError, Number, decoded, text_of
-from anabranch.files.model import RAW, Look, MisfitError
 from anabranch.files.options import ReadOptions
-from anabranch.files.types.schema import load_schema
+from anabranch.formats.json import examining as json_examining
+from anabranch.formats.json import lines as json_lines
+from anabranch.formats.json.lines import examine, look_json, parse
+from anabranch.formats.json.types import type_of
+from anabranch.formats.json.values import Integer, MalformedError, Number, decoded, text_of
+from anabranch.formats.model import RAW, Look, MisfitError
+from anabranch.schema.schema import load_schema
 
 BIG = pa.decimal128(38, 0)
 BAD_LINES = [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch.files.delimited.narrowing import cast, fits, least, natural, widened
-from anabranch.files.model import MisfitError
+from anabranch.formats.model import MisfitError
+from anabranch.schema.narrowing import cast, fits, least, natural, widened
 
 KINDS = {
     pa.int64(): ("0", "7", "-7", "9223372036854775807", "-9223372036854775808"),

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch import parallel_read
-from anabranch.errors import SourceError, UsageError
+from anabranch.core.errors import SourceError, UsageError
 from anabranch.files.options import ReadOptions
 from tests.examples import examples
 from tests.held import held, more_than

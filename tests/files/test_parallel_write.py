@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch import parallel_write
-from anabranch.errors import AnabranchError, SourceError, TemporaryError, UsageError
+from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.files.options import WriteOptions
-from anabranch.files.spool import Spool
+from anabranch.library.spool import Spool
 from tests.examples import examples
 from tests.held import held, more_than
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import AnabranchError
-from anabranch.files.columnar import thrift
-from anabranch.files.columnar.parquet_join import join_parquet
+from anabranch.core.errors import AnabranchError
+from anabranch.formats.columnar import thrift
+from anabranch.formats.columnar.parquet_join import join_parquet
 from tests.examples import examples
 
 SCHEMA = pa.schema(

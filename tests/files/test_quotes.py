@@ -5,10 +5,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError
-from anabranch.files.delimited import quotes
-from anabranch.files.delimited.quotes import Quotes, boundaries, is_regular, scan, scan_range
-from anabranch.files.model import Dialect, Look
+from anabranch.core.errors import SourceError
+from anabranch.formats.delimited import quotes
+from anabranch.formats.delimited.quotes import Quotes, boundaries, is_regular, scan, scan_range
+from anabranch.formats.model import Dialect, Look
 
 COMMA = Dialect()
 TEXTS = st.lists(st.sampled_from([b'"', b'""', b",", b"\n", b"\r", b"\r\n", b"a", b"\xc3\xa9", b"x"])).map(b"".join)

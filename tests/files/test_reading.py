@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
-from anabranch.errors import SourceError
+from anabranch.core.errors import SourceError
 from anabranch.files.options import ReadOptions
-from anabranch.files.reading import read_batches
+from anabranch.formats.reading import read_batches
 from tests.files.converting import cut_small
 
 

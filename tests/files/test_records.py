@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import SourceError
-from anabranch.files.types import records
+from anabranch.core.errors import SourceError
+from anabranch.schema import records
 from tests.examples import examples
 
 SCALARS = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import UsageError
-from anabranch.files.types.schema import ConflictError, dump_schema, load_schema, shown_type, unify, wider, writable
+from anabranch.core.errors import UsageError
+from anabranch.schema.schema import ConflictError, dump_schema, load_schema, shown_type, unify, wider, writable
 
 MODES = ("fail", "widen", "string")
 FLAT = [

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import anabranch
+from anabranch.core.parts import Job
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
-from anabranch.files.reading import chunks, look_at
-from anabranch.files.scratch import copied
-from anabranch.parts import Job
+from anabranch.formats.reading import chunks, look_at
+from anabranch.sources.scratch import copied
 from tests.files.converting import convert
 
 

@@ -17,11 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from anabranch.errors import Stopped, TemporaryError
-from anabranch.files.catalogue import load
+from anabranch.core.errors import Stopped, TemporaryError
+from anabranch.core.parts import Job
 from anabranch.files.manifest import NAME, begin_record, read_record
 from anabranch.files.options import ConvertOptions
-from anabranch.parts import Job
+from anabranch.formats.catalogue import load
 from tests.examples import SOAK_EXAMPLES
 from tests.files.commands import Cache, Command, run
 from tests.files.small import rows, small_scale

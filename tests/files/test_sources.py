@@ -13,11 +13,11 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
-from anabranch.errors import SourceError, TemporaryError, UsageError
-from anabranch.files.compression import codecs
+from anabranch.core.errors import SourceError, TemporaryError, UsageError
 from anabranch.files.manifest import NAME, Entry, Record, write_record
 from anabranch.files.options import ConvertOptions
-from anabranch.files.sources import QUARANTINE, find, labelled, require_unchanged
+from anabranch.sources import codecs
+from anabranch.sources.finding import QUARANTINE, find, labelled, require_unchanged
 from tests import ordinary
 from tests.files.converting import convert
 from tests.files.small import small_scale

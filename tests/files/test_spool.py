@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
-from anabranch.files.lanes import weight_of
-from anabranch.files.spool import Spool
-from anabranch.files.types.schema import ConflictError
+from anabranch.library.lanes import weight_of
+from anabranch.library.spool import Spool
+from anabranch.schema.schema import ConflictError
 
 
 def test_a_slice_of_a_batch_takes_no_more_place_than_its_own_rows(tmp_path):

@@ -6,11 +6,11 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from anabranch.files.model import MisfitError
 from anabranch.files.options import ReadOptions
-from anabranch.files.types.exact import cast_column, misfits
-from anabranch.files.types.plain import retyped
-from anabranch.files.types.tables import cast, examine, fitted
+from anabranch.formats.model import MisfitError
+from anabranch.schema.exact import cast_column, misfits
+from anabranch.schema.plain import retyped
+from anabranch.schema.tables import cast, examine, fitted
 
 STAMP = dt.datetime(2024, 1, 1, 5)  # noqa: DTZ001  of no zone
 INT, DOUBLE, TEXT = pa.int64(), pa.float64(), pa.string()

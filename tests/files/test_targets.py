@@ -2,11 +2,11 @@ import os
 
 import pytest
 
-from anabranch.errors import UsageError
-from anabranch.files.model import Source
+from anabranch.core.errors import UsageError
 from anabranch.files.options import ConvertOptions
-from anabranch.files.sources import find
 from anabranch.files.targets import targets
+from anabranch.formats.model import Source
+from anabranch.sources.finding import find
 
 
 def found(folder, *names):

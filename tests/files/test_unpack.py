@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.decoding import DamageError
-from anabranch.errors import Stopped
-from anabranch.files import unpack as unpacking
-from anabranch.files.compression import codecs
-from anabranch.files.compression.codecs import decoded
-from anabranch.files.compression.cutting import cut, decode
-from anabranch.files.sources import find
-from anabranch.files.unpack import slice_parts, slices, spans, unpack
-from anabranch.parts import Outcome
-from anabranch.spans import SpanFile
+from anabranch.core.errors import Stopped
+from anabranch.core.parts import Outcome
+from anabranch.sources import codecs
+from anabranch.sources import unpack as unpacking
+from anabranch.sources.codecs import decoded
+from anabranch.sources.cutting import cut, decode
+from anabranch.sources.decoding import DamageError
+from anabranch.sources.finding import find
+from anabranch.sources.spans import SpanFile
+from anabranch.sources.unpack import slice_parts, slices, spans, unpack
 from tests.examples import examples
 from tests.files.converting import convert
 from tests.files.packing import PACK, SKIPPABLE
@@ -113,8 +113,8 @@ def found(folder, data, name="a.csv"):
 
 def unpacked(source, codec, folder, threads=4, stop=lambda: False):
     """Unpack a source; give its spans, and the outcomes in another order than they were made."""
-    with patch.object(unpacking, "BIG", 1), patch("anabranch.batches.SMALLEST_PART", 1e-4):
-        of_source = slices(source, codec, folder, threads)
+    with patch.object(unpacking, "BIG", 1), patch("anabranch.core.batches.SMALLEST_PART", 1e-4):
+        of_source = slices(source, codec, folder, threads, "")
         parts = slice_parts(of_source, threads)
     outcomes = [Outcome(part, unpack(part, stop)) for part in reversed(parts)]
     return spans(of_source, outcomes), outcomes
@@ -144,9 +144,9 @@ def test_a_single_stream_is_one_slice(tmp_path):
 def test_small_plain_and_remote_files_are_not_unpacked(tmp_path):
     source = found(tmp_path, gzip.compress(TEXT))
 
-    assert slices(source, "gz", tmp_path, 4) == []
+    assert slices(source, "gz", tmp_path, 4, "") == []
     with patch.object(unpacking, "BIG", 1):
-        assert slices(source, "", tmp_path, 4) == []
+        assert slices(source, "", tmp_path, 4, "") == []
 
 
 @pytest.mark.parametrize("codec", PACK)

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import orc
 
-from anabranch.errors import AnabranchError, SourceError, UsageError
-from anabranch.files.delimited.dialect import look_delimited
-from anabranch.files.delimited.parsing import parse
+from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from anabranch.files.options import ReadOptions, WriteOptions
-from anabranch.files.writing import SegmentWriter, join_segments
+from anabranch.formats.delimited.dialect import look_delimited
+from anabranch.formats.delimited.parsing import parse
+from anabranch.formats.writing import SegmentWriter, join_segments
 from tests.examples import examples
 
 KINDS = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")

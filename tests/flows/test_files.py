@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from anabranch.config import RunOptions
-from anabranch.errors import PartlyFailed
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import PartlyFailed
 from anabranch.files.options import ConvertOptions
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from anabranch.config import RunOptions
+from anabranch.core.config import RunOptions
 from anabranch.logs.options import LogOptions
 from anabranch.logs.sample import write_sample
 
@@ -64,7 +64,7 @@ def test_a_cluster_gives_the_same_bytes_even_when_a_worker_is_killed(parse, clus
 def test_a_work_folder_that_a_worker_does_not_see_is_refused(cluster, tmp_path):
     import distributed
 
-    from anabranch.errors import SetupError
+    from anabranch.core.errors import SetupError
     from anabranch.run.cluster import check_shared
 
     folder = os.open(tmp_path, os.O_RDONLY)

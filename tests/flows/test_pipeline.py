@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.config import RunOptions
-from anabranch.errors import PartlyFailed
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import PartlyFailed
 from anabranch.files.pipeline.options import PipelineOptions
 from tests.files.pipeline.running import STEPS, read_lines, write_lines
 

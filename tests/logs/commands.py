@@ -4,14 +4,14 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from anabranch.errors import AnabranchError, Stopped
+from anabranch.core.errors import AnabranchError, Stopped
+from anabranch.core.parts import Manifest, Outcome, Part, Report
+from anabranch.core.storage import unchanged
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import LogPlan, plan
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
-from anabranch.parts import Manifest, Outcome, Part, Report
-from anabranch.storage import unchanged
 
 Cache = dict[str, Manifest]  # by the part's key
 

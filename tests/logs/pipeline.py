@@ -4,13 +4,13 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from anabranch.errors import AnabranchError
+from anabranch.core.errors import AnabranchError
+from anabranch.core.parts import Outcome, Part, Report
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
-from anabranch.parts import Outcome, Part, Report
 
 
 def parse_logs(

@@ -22,7 +22,7 @@ def small_scale(*, seconds: float = 4e-4, piece: int = 16 << 10) -> Iterator[Non
     `seconds` are those of the smallest part, `piece` the bytes of a piece.
     """
     with (
-        patch("anabranch.batches.SMALLEST_PART", seconds),
+        patch("anabranch.core.batches.SMALLEST_PART", seconds),
         patch("anabranch.logs.unpack._WHOLE", 0),
         patch("anabranch.logs.plan._PIECE", piece),
     ):

@@ -1,6 +1,6 @@
 import pytest
 
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
 from anabranch.logs.archive import find, kind_of
 from tests import ordinary
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import SourceError
+from anabranch.core.errors import SourceError
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey, unpack

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch import bzip2
-from anabranch.errors import AnabranchError, TemporaryError
+from anabranch.core.errors import AnabranchError, TemporaryError
+from anabranch.core.parts import Outcome, Report
 from anabranch.logs.join import UNTAR_FAILED, join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
-from anabranch.parts import Outcome, Report
+from anabranch.sources import bzip2
 from tests.logs.archives import START, entry, flow, line, tar_of, tar_with, write
 from tests.logs.pipeline import outcome, outcomes, parse_logs
 
@@ -91,7 +91,7 @@ def test_what_precedes_a_damaged_bzip2_block_is_in_the_report(behind, slices, tm
     damaged[third + behind] ^= 0xFF
     (tmp_path / "unit.tar.bz2").write_bytes(damaged)
 
-    with patch("anabranch.logs.unpack._WHOLE", 0), patch("anabranch.batches.SMALLEST_PART", 1e-5):
+    with patch("anabranch.logs.unpack._WHOLE", 0), patch("anabranch.core.batches.SMALLEST_PART", 1e-5):
         report = parse_logs([str(tmp_path / "unit.tar.bz2")], tmp_path / "out", BW, tmp_path / "work")
 
     assert (tmp_path / "out").read_text() == UNTAR_FAILED + HEADER + row(1)

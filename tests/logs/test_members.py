@@ -4,7 +4,7 @@ import tarfile
 import pytest
 
 from anabranch.logs.members import listing
-from anabranch.spans import Span
+from anabranch.sources.spans import Span
 from tests.logs.archives import entry, tar_of, tar_with
 
 

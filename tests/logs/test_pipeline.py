@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.errors import Stopped
+from anabranch.core.errors import Stopped
+from anabranch.core.parts import Outcome
 from anabranch.logs.join import join
 from anabranch.logs.modes import FORMS
 from anabranch.logs.options import LogOptions
@@ -19,7 +20,6 @@ from anabranch.logs.plan import plan
 from anabranch.logs.sample import write_sample
 from anabranch.logs.unpack import survey, unpack
 from anabranch.logs.work import work
-from anabranch.parts import Outcome
 from tests.examples import examples
 from tests.logs.archives import START, flow, line, tar_of, write
 from tests.logs.pipeline import outcomes, parse_logs
@@ -74,7 +74,7 @@ def test_any_cutting_and_any_order_give_the_same_bytes(
         patch("anabranch.logs.plan._PIECE", piece),
         patch("anabranch.logs.plan._LOOK", 50),
         patch("anabranch.logs.unpack._WHOLE", whole),
-        patch("anabranch.batches.SMALLEST_PART", smallest),
+        patch("anabranch.core.batches.SMALLEST_PART", smallest),
     ):
         parse_logs([str(archives)], folder / "out", ALL, folder / "work", threads=threads, order=random.Random(seed))
 
@@ -90,7 +90,7 @@ def test_the_reports_of_each_mode_alone_are_those_of_all_modes(archives, expecte
 
 
 def test_parts_are_small_cover_every_piece_once_and_have_keys_of_their_own(archives, tmp_path):
-    with patch("anabranch.logs.unpack._WHOLE", 0), patch("anabranch.batches.SMALLEST_PART", 1e-5):
+    with patch("anabranch.logs.unpack._WHOLE", 0), patch("anabranch.core.batches.SMALLEST_PART", 1e-5):
         slices = survey([str(archives)], tmp_path, 3)
         logs = plan(slices, outcomes(unpack, slices.parts), ALL, 3)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.decoding import DamageError
 from anabranch.logs.reading import LONGEST_LINE, blocks, is_compressed
-from anabranch.spans import Span
+from anabranch.sources.decoding import DamageError
+from anabranch.sources.spans import Span
 
 
 def spans(path, data):

@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from anabranch.errors import Stopped, TemporaryError
+from anabranch.core.errors import Stopped, TemporaryError
 from anabranch.logs.catalogue import load
 from anabranch.logs.options import LogOptions
 from tests.examples import SOAK_EXAMPLES

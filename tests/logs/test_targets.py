@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
 from anabranch.logs.options import LogOptions
 from anabranch.logs.targets import check, targets
 from tests.logs.archives import flow, write

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from anabranch.errors import SetupError, UsageError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.run import background
 from anabranch.run.background import Program, alive, last_line, launch, locked, patiently, running, stop
 

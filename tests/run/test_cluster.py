@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.config import RunOptions
-from anabranch.errors import SetupError
-from anabranch.parts import WorkFile
-from anabranch.storage import work_file
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import SetupError
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import work_file
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import SetupError, UsageError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.run.api import call
 from anabranch.run.background import patiently
 from anabranch.run.deploying import down, status, up
@@ -179,7 +179,7 @@ def detach(url, state, tmp_path):
     """Hand the command over from a folder of its own, without importing Prefect; return the run's id."""
     up(ROOT, state)
     code = (
-        "import sys; from anabranch.cli import main\n"
+        "import sys; from anabranch.command.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "finally: assert 'prefect' not in sys.modules"
     )

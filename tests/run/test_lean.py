@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from anabranch.config import RunOptions
+from anabranch.core.config import RunOptions
 from anabranch.files.options import ConvertOptions
 
 PARAMETERS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.config import RunOptions
-from anabranch.errors import PartlyFailed
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import PartlyFailed
 
 pytestmark = pytest.mark.server
 
@@ -88,7 +88,7 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(error, may_pass):
 def test_a_percentage_is_one_of_the_files_where_files_fail_one_by_one(prefect_server, tolerate, name):
     from prefect import flow
 
-    from anabranch.parts import ErrorLine, PartCounts, Report
+    from anabranch.core.parts import ErrorLine, PartCounts, Report
     from anabranch.run.reporting import concluded
 
     @flow
@@ -273,7 +273,7 @@ if __name__ == "__main__":
 def test_a_page_that_cannot_be_shown_is_a_warning_and_the_run_stands(prefect_server, caplog):
     from prefect import flow
 
-    from anabranch.parts import Report
+    from anabranch.core.parts import Report
     from anabranch.run.reporting import concluded
 
     @flow
@@ -297,7 +297,7 @@ def test_progress_is_an_artifact_of_the_flow_whatever_the_task_is_called(prefect
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
     from prefect.context import FlowRunContext
 
-    from anabranch.parts import Part, Plan
+    from anabranch.core.parts import Part, Plan
     from anabranch.run.progress import Progress
 
     @flow(name="convert")

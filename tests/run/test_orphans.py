@@ -10,7 +10,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from anabranch.config import state_dir
+from anabranch.core.config import state_dir
 from anabranch.run.background import Program, note_down
 from anabranch.run.lean import call
 from anabranch.run.orphans import end_orphans, noting

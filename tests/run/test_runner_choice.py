@@ -17,9 +17,9 @@ from prefect.exceptions import MissingContextError
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect_dask import DaskTaskRunner
 
-from anabranch.config import RunOptions
-from anabranch.errors import SetupError
-from anabranch.parts import Part, Plan
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import SetupError
+from anabranch.core.parts import Part, Plan
 from anabranch.run.cluster import require_scheduler
 from anabranch.run.runner import CLUSTER_SETTINGS, PROCESS_START_SECONDS, WarmDaskTaskRunner, runner_for, using
 from tests.run import runner_tasks as tasks

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.errors import SetupError
+from anabranch.core.errors import SetupError
 from anabranch.run import api
 from anabranch.run.api import call, ui_url
 from anabranch.run.background import patiently

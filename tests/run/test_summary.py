@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from anabranch.parts import ErrorLine, Report
+from anabranch.core.parts import ErrorLine, Report
 from anabranch.run.pictures import LONGEST_NAME, MOST_BARS, bars, in_bytes
 from anabranch.run.summary import MOST_LINES, summary
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from prefect import flow, task
 
-from anabranch.config import RunOptions
-from anabranch.errors import SourceError, Stopped, TemporaryError
-from anabranch.parts import ErrorLine, Manifest, Part, PartCounts, Plan, Report
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import SourceError, Stopped, TemporaryError
+from anabranch.core.parts import ErrorLine, Manifest, Part, PartCounts, Plan, Report
+from anabranch.core.storage import published, work_file
 from anabranch.run.mapping import BY_PART, Done, carry_out, is_temporary, map_parts
 from anabranch.run.reporting import concluded
-from anabranch.storage import published, work_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from anabranch.errors import AnabranchError
+from anabranch.core.errors import AnabranchError
 from anabranch.logs.options import LogOptions
 from tests.bounded import bounded
 from tests.examples import SOAK_EXAMPLES

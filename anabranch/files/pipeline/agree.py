@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from anabranch.errors import SourceError, Stopped
-from anabranch.files.catalogue import File, load
+from anabranch.core.errors import SourceError, Stopped
+from anabranch.core.parts import Outcome
 from anabranch.files.options import ReadOptions
 from anabranch.files.plan import C, ConvertManifest, ConvertPart, Piece, Segment, next_round
-from anabranch.files.types.tables import folded
 from anabranch.files.work import Stop, parsed
-from anabranch.parts import Outcome
+from anabranch.formats.catalogue import File, load
+from anabranch.schema.tables import folded
 
 
 def agreeing(known: C, threads: int) -> C:

@@ -12,8 +12,8 @@ from typing import Any
 
 import cloudpickle
 
-from anabranch.errors import UsageError
-from anabranch.storage import fingerprint
+from anabranch.core.errors import UsageError
+from anabranch.core.storage import fingerprint
 
 Function = Callable[..., Any]
 _LATER = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)

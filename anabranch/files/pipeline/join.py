@@ -12,22 +12,22 @@ from pathlib import Path
 import orjson
 import pyarrow as pa
 
-from anabranch.errors import AnabranchError, SourceError, UsageError
+from anabranch.core.errors import AnabranchError, SourceError, UsageError
+from anabranch.core.parts import Outcome, Report, WorkFile
+from anabranch.core.storage import shown
 from anabranch.files import join as conversion
-from anabranch.files.catalogue import File
 from anabranch.files.manifest import Entry
 from anabranch.files.pipeline.functions import load_function
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying
 from anabranch.files.pipeline.results import Made, as_record
-from anabranch.files.pipeline.spans import Applied
+from anabranch.files.pipeline.shares import Applied
 from anabranch.files.pipeline.step import Step
 from anabranch.files.pipeline.tally import Tally
 from anabranch.files.plan import Piece, Segment, next_round
 from anabranch.files.rounds import bad_row_error, failed_parts
-from anabranch.files.types.tables import folded
-from anabranch.parts import Outcome, Report, WorkFile
-from anabranch.storage import shown
+from anabranch.formats.catalogue import File
+from anabranch.schema.tables import folded
 
 Spans = dict[int, list[Applied]]  # of each file, in order
 

@@ -3,21 +3,19 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import cast
 
-from anabranch.batches import contiguous, part_count
-from anabranch.errors import UsageError
-from anabranch.files.catalogue import File
+from anabranch.core.batches import contiguous, part_count
+from anabranch.core.errors import UsageError
+from anabranch.core.parts import Outcome, first_to_last
+from anabranch.core.storage import fingerprint
 from anabranch.files.pipeline.decision import Decision, Measured, decide
 from anabranch.files.pipeline.options import PipelineOptions
-from anabranch.files.pipeline.spans import Applied, ApplyPart, Span
+from anabranch.files.pipeline.shares import Applied, ApplyPart, Span
 from anabranch.files.plan import Conversion
 from anabranch.files.versions import code_key
-from anabranch.parts import Outcome, first_to_last
-from anabranch.storage import code_version, fingerprint
+from anabranch.formats.catalogue import File
 
 START_SECONDS = 3.7  # that a run takes longer on new processes: docs/decisions/0001
 _ASSUMED = Measured(0, cpu=20e-6, wall=20e-6)  # where nothing is measured
@@ -148,16 +146,11 @@ def _part(plan: Applying, index: int, spans: Sequence[Span], cost: float, thread
     used = [(files[span.file].key, span) for span in spans]
     options = plan.options.model_dump(exclude=_OF_WRITING)
     written = plan.options.to if plan.options.lines else "tables"
-    key = fingerprint("apply", _code(), plan.options.code, used, options, written)
+    key = fingerprint("apply", code_key(), plan.options.code, used, options, written)
     inner = -(-decision.workers // threads) if decision.mode == "thread" else 1
     path = str(plan.catalogue.path(plan.folder))
     alone = decision.mode == "inline"
     return ApplyPart(index, _label(files, spans), cost, key, path, plan.folder, tuple(spans), inner, alone)
-
-
-@cache
-def _code() -> str:
-    return fingerprint(code_key(), code_version(Path(__file__).parent))
 
 
 def _label(files: Sequence[File], spans: Sequence[Span]) -> str:

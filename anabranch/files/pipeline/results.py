@@ -14,14 +14,14 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from anabranch.errors import SourceError
-from anabranch.files.catalogue import File
+from anabranch.core.errors import SourceError
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import fingerprint, published
 from anabranch.files.options import OnConflict, ReadOptions, WriteOptions
-from anabranch.files.reading import Chunk, TableChunk
-from anabranch.files.text_writing import TextSegment
-from anabranch.files.types import records
-from anabranch.parts import WorkFile
-from anabranch.storage import fingerprint, published
+from anabranch.formats.catalogue import File
+from anabranch.formats.reading import Chunk, TableChunk
+from anabranch.formats.text_writing import TextSegment
+from anabranch.schema import records
 
 _UNIT = b"unit"  # key in a table's metadata
 _HELD = frozenset({type(None), bool, int, float, bytes, dt.date, dt.time, dt.datetime})

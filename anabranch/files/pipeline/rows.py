@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from anabranch.files.catalogue import File
-from anabranch.files.model import BadRow
 from anabranch.files.options import ReadOptions
 from anabranch.files.pipeline.grid import bounds, cut, shares_of
-from anabranch.files.pipeline.spans import Span
-from anabranch.files.reading import Chunk, TextChunk
+from anabranch.files.pipeline.shares import Span
 from anabranch.files.work import parsed, placed
+from anabranch.formats.catalogue import File
+from anabranch.formats.model import BadRow
+from anabranch.formats.reading import Chunk, TextChunk
 
 Record = dict[str, Any]
 

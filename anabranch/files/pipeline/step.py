@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from anabranch.errors import Stopped, UsageError
+from anabranch.core.errors import Stopped, UsageError
 from anabranch.files.pipeline.functions import Function, load_function, require_usable, takes_state
 from anabranch.files.pipeline.options import Batch, PipelineOptions
 

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
-from anabranch.errors import SourceError, Stopped
-from anabranch.files.catalogue import File, load
-from anabranch.files.model import BadRow
+from anabranch.core.errors import SourceError, Stopped
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import fingerprint, published, work_file
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record
 from anabranch.files.pipeline.rows import Group, Rows, groups
-from anabranch.files.pipeline.spans import Applied, ApplyPart, Span
+from anabranch.files.pipeline.shares import Applied, ApplyPart, Span
 from anabranch.files.pipeline.step import Failure, FunctionError, Ran, Record, State, Step
 from anabranch.files.plan import ConvertManifest
-from anabranch.files.quarantine import Quarantine
-from anabranch.files.sources import require_unchanged
 from anabranch.files.work import BadRowError, Stop
-from anabranch.parts import WorkFile
-from anabranch.storage import fingerprint, published, work_file
+from anabranch.formats.catalogue import File, load
+from anabranch.formats.model import BadRow
+from anabranch.formats.quarantine import Quarantine
+from anabranch.sources.finding import require_unchanged
 
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by
 

@@ -4,8 +4,8 @@ import json
 import random
 from pathlib import Path
 
+from anabranch.core.parts import Job, Report
 from anabranch.files.listing import listed
-from anabranch.files.model import BLOCK
 from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.join import join, results
@@ -15,9 +15,10 @@ from anabranch.files.pipeline.preview import check
 from anabranch.files.pipeline.work import work
 from anabranch.files.plan import gathered
 from anabranch.files.rounds import settle
-from anabranch.files.survey import look, survey
+from anabranch.files.versions import code_key
 from anabranch.files.work import work as convert
-from anabranch.parts import Job, Report
+from anabranch.formats.model import BLOCK
+from anabranch.formats.survey import look, survey
 from tests.files.converting import outcomes
 
 STEPS = "tests.files.pipeline.steps"
@@ -43,7 +44,7 @@ def planned(
     chosen = PipelineOptions(function=f"{STEPS}:{function}", **named, **options)
     check([str(source)], str(output), chosen)
     job = Job([str(source)], str(output), chosen, output.parent / "work", threads, refresh=True)
-    looks = survey(listed(job), (), job)
+    looks = survey(listed(job), (), job, code_key())
     known = gathered(looks, outcomes(look, looks.parts, order), job)
     types = agreeing(known, threads)
     types.save()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import anabranch
-from anabranch.errors import AnabranchError, SourceError, UsageError
+from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from tests.examples import examples
 from tests.files.pipeline import steps
 from tests.files.pipeline.running import read_lines, write_blocks, write_lines

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 import anabranch
-from anabranch.errors import SourceError, UsageError
-from anabranch.files.pipeline import failed
+from anabranch.core.errors import SourceError, UsageError
+from anabranch.library import failed
 from tests.files.pipeline import steps
 from tests.files.pipeline.running import read_lines, write_blocks, write_lines
 from tests.files.pipeline.test_api import Kept

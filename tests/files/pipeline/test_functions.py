@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
 from anabranch.files.pipeline.functions import code_of, load_function, reference_to, takes_state, why_here
 from tests.files.pipeline import steps
 

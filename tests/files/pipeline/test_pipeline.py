@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import orc
 
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
 from tests.examples import examples
 from tests.files.converting import cut_small
 from tests.files.pipeline.running import planned, read_lines, run, write_lines

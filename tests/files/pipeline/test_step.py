@@ -2,7 +2,7 @@
 
 import pytest
 
-from anabranch.errors import UsageError
+from anabranch.core.errors import UsageError
 from anabranch.files.pipeline.step import Failure, FunctionError, Ran, Step, prepared
 from tests.files.pipeline import steps
 

@@ -1,0 +1,85 @@
+"""Run a flow in this process for a person or a script: server, progress, summary, exit code."""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anabranch.command import interrupts
+from anabranch.command.stdout import readers_may_leave
+from anabranch.command.terminal import Terminal
+from anabranch.command.workloads import load
+from anabranch.core.config import work_dir
+from anabranch.core.errors import PartlyFailed, as_ours
+from anabranch.core.outputs import require_usable
+from anabranch.core.parts import ErrorLine, Report
+from anabranch.run.orphans import end_orphans
+from anabranch.run.server import ensure_server, prefect_environment
+
+if TYPE_CHECKING:
+    from anabranch.command.command import Request
+
+EXIT_CODES = {"completed": 0, "failed": 1, "partly_failed": 3, "nothing_to_do": 0, "cancelled": 5}
+NOTHING_TO_DO = 4
+
+
+def run_flow(request: "Request") -> int:
+    """Run the request's flow, with a bar on stderr; print the report or its data; return the exit code."""
+    terminal = Terminal(quiet="quiet" in request.flags)
+    require_usable(work_dir(request.run))
+    own_server = not os.environ.get("PREFECT_API_URL")
+    url = ensure_server(waiting=terminal.say)
+    end_orphans(url)
+    os.environ.update(prefect_environment(url))  # before anything imports Prefect
+    if "debug" not in request.flags:  # errors are shown by us, once, without traceback; the run's page has them all
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    interrupts.handle(interrupts.interrupt, signal.SIGTERM, signal.SIGHUP)  # stop as Ctrl-C does
+    state = _run(request, terminal)
+    report, error = _reported(request.workload.name, state)
+    if "json" in request.flags:
+        with readers_may_leave():
+            print(report.model_dump_json(indent=2))
+    elif request.output is None and report.outputs:
+        _copy_to_stdout(Path(report.outputs[0]))
+    terminal.summarise(report, own_server=own_server)
+    if error is not None and "debug" in request.flags:
+        raise error
+    if report.status == "nothing_to_do" and "error_on_empty" in request.flags:
+        return NOTHING_TO_DO
+    return as_ours(error).exit_code if error else EXIT_CODES[report.status]
+
+
+def _run(request: "Request", terminal: Terminal) -> Any:
+    if interrupts.seen():  # and lost on the way
+        raise KeyboardInterrupt
+    with interrupts.leaving():
+        flow = load(request.workload.flow)
+        from anabranch.run.lean import call
+        from anabranch.run.progress import listening
+    with terminal, listening(terminal.show):
+        return call(flow, request.parameters)
+
+
+def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
+    """Take the report from the flow's final state, or make one that says what ended the flow."""
+    from prefect.utilities.urls import url_for
+
+    result = None if state.is_cancelled() else state.result(raise_on_failure=False)
+    if isinstance(result, PartlyFailed):
+        return result.report, None
+    if isinstance(result, Report):
+        return result, None
+    run_id = state.state_details.flow_run_id
+    report = Report(flow=flow, run_id=str(run_id or ""), run_url=(run_id and url_for("flow-run", run_id)) or "")
+    if result is None or interrupts.seen():  # of which somebody may have made another error
+        report.status, report.warnings = "cancelled", [state.message or ""]
+        return report, None
+    report.status, report.errors = "failed", [ErrorLine.of(as_ours(result))]
+    return report, result
+
+
+def _copy_to_stdout(path: Path) -> None:
+    with path.open("rb") as file, readers_may_leave():
+        shutil.copyfileobj(file, sys.stdout.buffer)

@@ -1,0 +1,71 @@
+"""The `anabranch` command: from its words to its exit code, whatever happens on the way."""
+
+import atexit
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from anabranch.command import interrupts
+from anabranch.command.stdout import open_streams
+
+USAGE = 2  # exit code
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 1 failed, 2 usage, 3 partly failed, 4 nothing to do, 5 stopped."""
+    open_streams()
+    result: list[int] = []
+    atexit.register(_end, result)  # the first to be registered, and so the last to be called
+    code = _run(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:  # else the process is somebody else's
+        result.append(code)
+    interrupts.handle(lambda *_: os._exit(code), signal.SIGINT)  # who is in a hurry now changes nothing any more
+    sys.exit(code)
+
+
+def become(command: str) -> NoReturn:
+    """Go on as the command of this name, anew: it tells Prefect of its server before Prefect is imported."""
+    os.execv(sys.executable, [sys.executable, "-m", "anabranch.command.cli", command, *sys.argv[1:]])  # noqa: S606  no shell
+
+
+def _end(result: list[int]) -> None:
+    """End the process without taking apart all that it imported, which takes a tenth of a second."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if result:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(result[0])
+
+
+def _run(words: list[str]) -> int:
+    with interrupts.leaving():
+        from cyclopts import CycloptsError
+
+        from anabranch.command.app import app
+        from anabranch.core.errors import as_ours
+    interrupts.handle(interrupts.interrupt, signal.SIGINT)
+    try:
+        return int(app(words, exit_on_error=False, print_error=False, result_action="return_value") or 0)
+    except CycloptsError as error:
+        print(f"error: {error} See `anabranch --help`.", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        return _stopped()
+    except Exception as error:
+        if interrupts.seen():
+            return _stopped()
+        if "--debug" in words:
+            raise
+        ours = as_ours(error)
+        print(f"error: {ours}", file=sys.stderr)
+        return ours.exit_code
+
+
+def _stopped() -> int:
+    print(interrupts.MESSAGE, file=sys.stderr)
+    return interrupts.STOPPED
+
+
+if __name__ == "__main__":
+    main()

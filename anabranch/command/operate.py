@@ -1,0 +1,175 @@
+"""The commands about the house itself: up, down, status, doctor, demo."""
+
+import json as json_format
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Annotated, get_args
+
+from cyclopts import Parameter
+from packaging.requirements import Requirement
+
+from anabranch.command.terminal import Terminal
+from anabranch.core.config import RunOptions, cluster_address, cores, state_dir, work_dir
+from anabranch.core.errors import AnabranchError, SetupError
+from anabranch.core.outputs import require_usable
+from anabranch.run.deploying import Status
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
+
+
+def up() -> int:
+    """Start the Prefect server, create the work pool, deploy every flow of prefect.yaml, start a worker.
+
+    May be repeated: it does what is missing. Needs the folder of the checkout, where prefect.yaml stands.
+    """
+    from anabranch.run import deploying
+
+    _print_status(deploying.up(say=Terminal().say))
+    return 0
+
+
+def down() -> int:
+    """Stop the worker and the server that `up`, or a run, started. History and schedules are kept."""
+    from anabranch.run import deploying
+
+    deploying.down(say=Terminal().say)
+    return 0
+
+
+def status(*, json: Json = False) -> int:
+    """Show the server, the worker and the deployments; start nothing. Exit 1 when no server answers."""
+    from anabranch.run import deploying
+
+    found = deploying.status()
+    if json:
+        print(json_format.dumps(_plain(found)))
+    else:
+        _print_status(found)
+    return 0 if found.server and found.server.healthy else 1
+
+
+def doctor(*, cluster: Annotated[str | None, Parameter(help="A Dask scheduler to check, too.")] = None) -> int:
+    """Check versions, folders, the server and the cluster; say for each what is wrong and what to do. Exit 1 if any."""
+    failed = 0
+    for name, check in _checks(RunOptions(cluster=cluster)):
+        try:
+            print(f"ok    {name}: {check()}")
+        except AnabranchError as error:
+            failed += 1
+            print(f"FAIL  {name}: {error}")
+    return 1 if failed else 0
+
+
+def demo(workload: str = "parse-logs", /) -> int:
+    """Make a sample archive of 30 MB of text in ./anabranch-demo and parse it in all six modes.
+
+    Parameters
+    ----------
+    workload
+        What to show: parse-logs.
+    """
+    from anabranch.command.app import app
+    from anabranch.core.errors import UsageError
+    from anabranch.logs.options import Mode
+
+    if workload != "parse-logs":
+        raise UsageError("bad-option", f"there is no demo of {workload!r}", "Use: anabranch demo parse-logs.")
+    folder, terminal = Path("anabranch-demo"), Terminal()
+    archive = folder / "unit.tar.bz2"
+    if not archive.exists():
+        terminal.say(f"writing a sample archive with 30 MB of log text: {archive}")
+        _write_sample(archive)
+    command = ["parse-logs", str(archive), "--mode", ",".join(get_args(Mode)), "--output", f"{folder}/"]
+    terminal.say(f"$ anabranch {' '.join(command)}")
+    code = int(app(command, exit_on_error=False, result_action="return_value"))
+    if code == 0:
+        report = folder / f"{archive.name}.sessions.txt"
+        print(f"--- the end of {report}:")
+        print("\n".join(report.read_text().splitlines()[-5:]))
+    return code
+
+
+def _write_sample(archive: Path) -> None:
+    """Write it aside and rename it, since an interrupted demo must not leave half an archive to the next."""
+    from anabranch.logs.sample import write_sample
+
+    archive.parent.mkdir(exist_ok=True)
+    aside = archive.with_name(f".part.{archive.name}")  # the suffix chooses the compression
+    write_sample(aside, megabytes=30)
+    aside.rename(archive)
+
+
+def _print_status(found: Status) -> None:
+    server = found.server
+    health = "answers" if server and server.healthy else "does not answer"
+    print(f"server: {f'{server.ui_url} ({health})' if server else 'not running'}")
+    print(f"worker: {f'running, process {found.worker}' if found.worker else 'not running'}")
+    for deployment in found.deployments:
+        schedules = ", ".join(f"{slug} {'on' if on else 'off'}" for slug, on in deployment.schedules.items())
+        print(f"deployment: {deployment.name} (schedules: {schedules or 'none'})")
+    if not server:
+        print("Start everything with `anabranch up`.")
+
+
+def _plain(found: Status) -> dict[str, object]:
+    server = found.server
+    return {
+        "server": server and {"url": server.url, "ui_url": server.ui_url, "healthy": server.healthy, "pid": server.pid},
+        "worker": found.worker,
+        "deployments": {deployment.name: deployment.schedules for deployment in found.deployments},
+    }
+
+
+def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "system", _check_system
+    yield "python", lambda: f"{sys.version.split()[0]}, {cores()} cores"
+    yield "versions", _check_versions
+    yield "work folder", lambda: str(require_usable(work_dir(run)))
+    yield "state folder", lambda: str(require_usable(state_dir()))
+    yield "server", _check_server
+    if address := cluster_address(run):
+        yield "cluster", lambda: _check_cluster(address)
+
+
+def _check_system() -> str:
+    """Check for Linux, whose /proc, flock and process groups the background server and the worker rely on."""
+    if platform.system() != "Linux":
+        raise SetupError("bad-version", f"Anabranch runs on Linux, not on {platform.system()}", "Use a container.")
+    return platform.platform()
+
+
+def _check_versions() -> str:
+    """Check all that our package requires, since with some other versions Prefect stops working in silence."""
+    for needed in map(Requirement, requires("anabranch") or ()):
+        found = _installed(needed.name)
+        if not found or not needed.specifier.contains(found, prereleases=True):
+            reason = f"{needed} is needed, and {found or 'none'} is installed"
+            raise SetupError("bad-version", reason, "Run `make setup`.")
+    return ", ".join(f"{name} {version(name)}" for name in ("anabranch", "prefect", "dask", "fastapi", "sqlalchemy"))
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _check_server() -> str:
+    from anabranch.run.server import find_server
+
+    server = find_server()
+    if server and not server.healthy:
+        raise SetupError("server-unreachable", f"{server.url} does not answer", "Run `anabranch down`, then `up`.")
+    return server.url if server else "not running; the next run starts it"
+
+
+def _check_cluster(address: str) -> str:
+    from anabranch.run.cluster import check_software, connected
+
+    with connected(address) as client:
+        check_software(client)
+        return f"{len(client.nthreads())} workers with {sum(client.nthreads().values())} threads"

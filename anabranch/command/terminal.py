@@ -1,0 +1,92 @@
+"""What a person sees on stderr: a live bar on a terminal, a plain line every 10 s elsewhere, a summary at the end."""
+
+import sys
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from anabranch.core.parts import Report
+
+if TYPE_CHECKING:
+    from anabranch.run.progress import Progress
+
+LINE_EVERY = 10.0  # seconds between plain lines
+MOST_LINES = 20  # errors, warnings or outputs in the summary; the run's page and --json have them all
+
+
+class Terminal:
+    """Show progress and messages on stderr; with `quiet` nothing but errors."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.quiet = quiet
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+                   MofNCompleteColumn(), TextColumn("parts{task.fields[note]}"), TimeElapsedColumn())  # fmt: skip
+        self._bar = None if quiet or not self.console.is_terminal else Bar(*columns, console=self.console)
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        self._last_line = time.monotonic()
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Print one line for a person."""
+        if not self.quiet:
+            with suppress(OSError):  # a terminal that was closed
+                self.console.print(text, markup=False)
+
+    def show(self, progress: "Progress") -> None:
+        """Show how far a map is."""
+        if self._bar:
+            self._move(self._bar, progress)
+        elif time.monotonic() - self._last_line >= LINE_EVERY:
+            self._last_line = time.monotonic()
+            self.say(str(progress))
+
+    def _move(self, bar: Bar, progress: "Progress") -> None:
+        if progress.step not in self._tasks:
+            self._tasks[progress.step] = bar.add_task(progress.step, total=progress.total, note="")
+        note = f", {progress.failed} failed" if progress.failed else ""
+        bar.update(self._tasks[progress.step], completed=progress.done + progress.failed, note=note)
+
+    def summarise(self, report: Report, *, own_server: bool) -> None:
+        """Say what happened, item by item, and what to do next."""
+        for title, lines in (("warning", report.warnings), ("error", report.errors)):
+            if title == "error" or not self.quiet:
+                for line in lines[:MOST_LINES]:
+                    with suppress(OSError):
+                        print(f"{title}: {line}", file=sys.stderr)
+            self._say_rest(len(lines), f"{title}s")
+        for note in report.notes:
+            self.say(note)
+        items = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in report.items.items() if number)
+        speed = f", {report.bytes_in / report.seconds / 1e6:.1f} MB/s" if report.seconds and report.bytes_in else ""
+        done = f": {report.message}" if report.parts.total else ""
+        self.say(f"{report.flow}: {report.status.replace('_', ' ')}{done}")
+        if report.seconds:
+            self.say(f"{items or 'nothing'} in {report.seconds:.2f} s ({report.bytes_in / 1e6:.1f} MB read{speed})")
+        for output in report.outputs[:MOST_LINES]:
+            self.say(f"wrote {output}")
+        self._say_rest(len(report.outputs), "outputs")
+        if report.run_url:
+            self.say(f"run: {report.run_url}")
+        if own_server:
+            self.say("The Prefect server stays up for the next run; `anabranch down` stops it.")
+
+    def _say_rest(self, count: int, what: str) -> None:
+        if count > MOST_LINES:
+            self.say(f"… and {count - MOST_LINES:,} more {what}: --json lists them all")

@@ -1,0 +1,84 @@
+"""The workloads by name, and where their flow, options and plan stand: imported only when one of them is used."""
+
+import gc
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One flow as the command shows it; the dotted names are `module:attribute`."""
+
+    name: str  # of the command and, in Prefect, of the flow
+    summary: str
+    source: str  # help for SOURCE
+    output: str  # help for --output
+    ends_with_output: bool  # whether OUTPUT may stand behind the sources
+    flow: str
+    options: str
+    check: str  # (source, output, options) -> files to be written; UsageError for what can be told before anything runs
+    preview: str  # Job -> Plan that a dry run shows: cheap, reads only
+    example: str
+    prepare: str = ""  # () -> None, called before all else in a process of our own
+
+    @property
+    def command(self) -> str:
+        """The attribute of anabranch.command.command that holds this workload's command."""
+        return self.name.replace("-", "_")
+
+    @property
+    def help(self) -> str:
+        """The text of `anabranch NAME --help`; a list of commands shows its first paragraph."""
+        return f"{self.summary}\n\nExample: {self.example}"
+
+
+def load(name: str) -> Any:
+    """Import `module:attribute`, without looking for garbage among what is imported, which stays: 5% of a small run."""
+    module, attribute = name.split(":")
+    gc.disable()
+    try:
+        return getattr(import_module(module), attribute)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+PARSE_LOGS = Workload(
+    name="parse-logs",
+    summary="Parse log archives into reports, byte-identical to the one-core parser, on all cores.",
+    source="Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.",
+    output="File for one report, or folder for several: ARCHIVE.MODE.txt. Default: standard output.",
+    ends_with_output=False,
+    flow="flows.logs:parse_logs",
+    options="anabranch.logs.options:LogOptions",
+    check="anabranch.logs.targets:check",
+    preview="anabranch.logs.preview:preview",
+    example="anabranch parse-logs unit.tar.bz2 --mode known,bw --timezone Europe/Paris --output reports/",
+)
+CONVERT_FILES = Workload(
+    name="convert-files",
+    summary="Convert data files into another format, many files and blocks of big ones at a time.",
+    source="Files, folders, glob patterns (** for folders at any depth), or URLs.",
+    output="Folder for the outputs, or with --combine one file. May also stand last.",
+    ends_with_output=True,
+    flow="flows.files:convert_files",
+    options="anabranch.files.options:ConvertOptions",
+    check="anabranch.files.preview:check",
+    preview="anabranch.files.preview:preview",
+    example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
+    prepare="anabranch.formats.arrow:without_pandas",
+)
+RUN_PIPELINE = Workload(
+    name="run-pipeline",
+    summary="Call a function for every record of data files, in order, and write what it returns.",
+    source=CONVERT_FILES.source,
+    output=CONVERT_FILES.output,
+    ends_with_output=True,
+    flow="flows.pipeline:run_pipeline",
+    options="anabranch.files.pipeline.options:PipelineOptions",
+    check="anabranch.files.pipeline.preview:check",
+    preview="anabranch.files.pipeline.preview:preview",
+    example="anabranch run-pipeline 'orders/*.jsonl' scored/ --function shop.scoring:score",
+)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE)

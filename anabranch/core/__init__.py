@@ -1,0 +1,1 @@
+"""The contract of all rooms: parts, files, errors."""

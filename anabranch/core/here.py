@@ -1,0 +1,56 @@
+"""Do the parts of a plan in this process: what `map_parts` does with tasks on a cluster, done with threads."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event
+from typing import Any, TypeVar
+
+from anabranch.core.errors import Stopped, as_ours
+from anabranch.core.parts import Manifest, Outcome, Part, Plan
+
+P = TypeVar("P", bound=Part)
+Work = Callable[[P, Callable[[], bool]], Manifest]
+Seen = Callable[[Outcome], object]
+
+
+def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda _: None) -> list[Outcome]:
+    """Do every part of the plan, heaviest first, on that many threads; return the outcomes in the plan's order.
+
+    With one worker that is the calling thread, where the user's own functions may hold what is of one thread only.
+    A part that fails becomes an outcome with its error and stops no other part. `seen` is called with each outcome as
+    it comes, from this thread; an exception from it, or Ctrl-C, stops the parts in flight at their next item.
+    """
+    heaviest = sorted(plan.parts, key=lambda part: -part.cost)
+    if workers <= 1:
+        outcomes = [_shown(_outcome(work, part, lambda: False), seen) for part in heaviest]
+    else:
+        outcomes = _on_threads(work, heaviest, workers, seen)
+    return sorted(outcomes, key=lambda outcome: outcome.part.index)
+
+
+def _on_threads(work: Work[P], parts: Sequence[P], workers: int, seen: Seen) -> list[Outcome]:
+    stop = Event()
+    with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as pool:
+        futures = {pool.submit(_outcome, work, part, stop.is_set): part for part in parts}
+        try:
+            return [_shown(future.result(), seen) for future in as_completed(futures)]
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _outcome(work: Work[Any], part: Part, stop: Callable[[], bool]) -> Outcome:
+    try:
+        return Outcome(part, manifest=work(part, stop))
+    except Stopped:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever it is, the other parts go on, as they do in map_parts
+        ours = as_ours(error, part.label)
+        ours.part = ours.part or part.label
+        return Outcome(part, error=ours)
+
+
+def _shown(outcome: Outcome, seen: Seen) -> Outcome:
+    seen(outcome)
+    return outcome

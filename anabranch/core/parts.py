@@ -1,0 +1,179 @@
+"""The data's way through every workload: a plan of parts, one outcome for each, one report."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, Field
+
+from anabranch.core.errors import AnabranchError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One unit of work: where its bytes are, never the bytes; workloads add their own fields (< 4 KB pickled)."""
+
+    index: int  # place in the plan, and so in the join
+    label: str  # what a person would call it
+    cost: float  # estimated seconds of one core
+    key: str  # fingerprint of everything that its result depends on
+
+
+def first_to_last(names: Iterable[str]) -> str:
+    """Name a part by what it works on, in its order: the one thing, or the first and the last."""
+    known = list(dict.fromkeys(names))
+    return f"{known[0]} to {known[-1]}" if len(known) > 1 else known[0]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFile:
+    """A file as it was at some moment: an input when it was planned, a work file when its part was done."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
+Opts = TypeVar("Opts", bound=BaseModel)
+Opts_co = TypeVar("Opts_co", bound=BaseModel, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Opts_co]):
+    """What a flow shall do, as every step that plans it sees it."""
+
+    source: Sequence[str]
+    output: str | None
+    options: Opts_co
+    work_dir: Path
+    threads: int  # how many parts will run at the same time
+    refresh: bool = False  # do everything anew
+
+
+P_co = TypeVar("P_co", bound=Part, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Generic[P_co]):
+    """All parts of one map, in the order of the join."""
+
+    parts: tuple[P_co, ...]
+    folder: str  # where the parts' work files go
+    python_seconds: float = 0.0  # how much of the cost holds the GIL, so that threads would not share it
+    reads: tuple[WorkFile, ...] = ()  # the input, as it was when it was planned
+
+    @property
+    def cost(self) -> float:
+        """Estimated seconds of one core for all parts."""
+        return sum(part.cost for part in self.parts)
+
+    def written(self, named: Sequence[Path]) -> Sequence[Path]:
+        """Say which of the outputs that go with the sources will be written."""
+        return named
+
+    def notes(self) -> Iterator[tuple[str, str]]:
+        """Say what is known of each input beside its size: what it is, or why it cannot be read."""
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a part brings back: the files it wrote, and counts; workloads add their own fields, never data.
+
+    `errors` are of single items: the rest of the part is done. Such a part is done anew by the next run.
+    """
+
+    files: tuple[WorkFile, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    errors: tuple[AnabranchError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one part: `manifest` when it is done, else `error`."""
+
+    part: Part
+    manifest: Any = None  # the workload's Manifest
+    error: AnabranchError | None = None
+    attempts: int = 1
+    cached: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the part has a result, though some of its items may have failed."""
+        return self.error is None
+
+    @property
+    def errors(self) -> tuple[AnabranchError, ...]:
+        """What failed: the part, or items of it."""
+        return (self.error,) if self.error else tuple(self.manifest.errors)
+
+
+class ErrorLine(BaseModel):
+    """One thing that went wrong, as people and programs read it."""
+
+    code: str
+    part: str
+    item: str = ""
+    reason: str
+    remedy: str
+
+    @classmethod
+    def of(cls, error: AnabranchError) -> "ErrorLine":
+        """Take the line from an error."""
+        return cls(code=error.code, part=error.part, item=error.item, reason=error.reason, remedy=error.remedy)
+
+    def __str__(self) -> str:
+        return str(AnabranchError(self.code, self.reason, self.remedy, self.part, self.item))
+
+
+class PartCounts(BaseModel):
+    """How many parts a run had, and what became of them."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    cached: int = 0
+
+    @classmethod
+    def of(cls, outcomes: Collection[Outcome]) -> "PartCounts":
+        """Count the outcomes of all maps of a run; a part of which an item failed counts as failed."""
+        failed = sum(bool(outcome.errors) for outcome in outcomes)
+        cached = sum(outcome.cached for outcome in outcomes)
+        return cls(total=len(outcomes), done=len(outcomes) - failed, failed=failed, cached=cached)
+
+
+Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]
+
+
+class Report(BaseModel):
+    """What a run did: the object that `--json` prints and the run's page shows."""
+
+    flow: str
+    status: Status = "completed"
+    run_id: str = ""
+    run_url: str = ""
+    parts: PartCounts = Field(default_factory=PartCounts)
+    items: dict[str, int] = Field(default_factory=dict)
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    outputs: list[str] = Field(default_factory=list)
+    errors: list[ErrorLine] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)  # of what the run decided by itself; nothing is wrong
+    details: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is an output beside what failed: of this run, or unchanged since an earlier one."""
+        return bool(self.outputs or self.items.get("unchanged"))
+
+    @property
+    def message(self) -> str:
+        """One sentence for the run's state and the end of the log."""
+        cached = f", {self.parts.cached} from the cache" if self.parts.cached else ""
+        failed = f", {self.parts.failed} failed" if self.parts.failed else ""
+        return f"{self.parts.done} of {self.parts.total} parts done{cached}{failed}"

@@ -1,0 +1,154 @@
+"""Files that are either whole or not there: written aside, flushed to disk, renamed."""
+
+import errno
+import hashlib
+import io
+import os
+import re
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from typing_extensions import Buffer
+
+from anabranch.core.errors import UsageError
+from anabranch.core.parts import WorkFile
+
+LEFT_SECONDS = 3600  # since its last write; a writer that is alive writes more often
+_LEFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{32}\.part")  # the name of such a file, see `published`
+_swept: dict[Path, float] = {}  # when a folder was looked at
+KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last week's parts
+
+
+@contextmanager
+def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Give a file to write; rename it to `target` when the block ends well, remove it otherwise.
+
+    With `durable` the file and its folder are flushed to disk, so that the name never stands for half a file even
+    after a power cut. A target that exists and is no regular file (a device, a pipe, a link) is a UsageError.
+    """
+    refuse_special(target)
+    mark = fingerprint(target.name)  # the name itself might be too long with more behind it
+    if durable:
+        _sweep(target.parent)
+    aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
+    try:
+        raw = _Counted(aside, "xb")
+        with io.BufferedWriter(raw) as file:
+            yield file
+            file.flush()
+            _check_size(raw, target)
+            if durable:
+                os.fsync(raw.fileno())
+        aside.rename(target)
+        if durable:
+            _flush_folder(target.parent)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(target)  # a full disk does not say which
+        aside.unlink(missing_ok=True)
+        raise
+
+
+class _Counted(io.FileIO):
+    """Count the bytes that the system says it took."""
+
+    written = 0
+
+    def write(self, data: Buffer, /) -> int:
+        count = super().write(data)
+        self.written += count
+        return count
+
+    def truncate(self, size: int | None = None, /) -> int:
+        self.written = super().truncate(size)
+        return self.written
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left in a folder; looks once in a while only, since a run may write many files."""
+    now = time.time()
+    if now - _swept.get(folder, 0) < LEFT_SECONDS:
+        return
+    _swept[folder] = now
+    with suppress(OSError):
+        for left in os.scandir(folder):
+            if _LEFT.fullmatch(left.name) and now - left.stat().st_mtime > LEFT_SECONDS:
+                Path(left).unlink()
+
+
+def _check_size(raw: _Counted, target: Path) -> None:
+    if raw.written != os.fstat(raw.fileno()).st_size:
+        raise OSError(errno.EIO, "the disk kept fewer bytes than were written", str(target))
+
+
+def refuse_special(target: Path) -> None:
+    """Raise UsageError where writing to `target` would not replace a regular file."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(target.lstat().st_mode):
+            raise UsageError(
+                "output-not-a-file", "the output exists and is not a regular file", "Name another output.", str(target)
+            )
+
+
+def work_file(path: Path) -> WorkFile:
+    """Note a finished file as it is now."""
+    status = path.stat()
+    return WorkFile(str(path), status.st_size, status.st_mtime_ns)
+
+
+def unchanged(file: WorkFile) -> bool:
+    """Whether a file that a part once wrote is still there as it was."""
+    try:
+        return work_file(Path(file.path)) == file
+    except OSError:
+        return False
+
+
+def shown(name: str) -> str:
+    """Write a name from outside so that it fits on one line and into UTF-8; what does not is escaped."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def fingerprint(*facts: object) -> str:
+    """Name everything that a result depends on, in 32 hexadecimal digits."""
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+
+def code_version(folder: Path) -> str:
+    """Fingerprint the source in a folder and below, so that changed code never takes an old result from the cache.
+
+    Compiled code does not count, since it differs from machine to machine.
+    """
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".pyc"]
+    return fingerprint(*[(str(file.relative_to(folder)), file.read_bytes()) for file in files])
+
+
+def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:
+    """Remove the folders of plans, and the records of results, that no run has used for that long."""
+    oldest = time.time() - keep_seconds
+    for path in work_dir.glob("*/*"):
+        with suppress(OSError):
+            if path.lstat().st_mtime < oldest:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def touch(*paths: Path) -> None:
+    """Note that these are in use, so that they are kept."""
+    for path in paths:
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,1 +1,0 @@
-"""Formats whose columns have types: parquet, arrow, orc, avro, excel."""

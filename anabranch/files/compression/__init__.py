@@ -1,1 +1,0 @@
-"""Compressed files: opened, cut, written."""

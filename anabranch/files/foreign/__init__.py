@@ -1,1 +1,0 @@
-"""Further formats, which are read, never written."""

@@ -1,1 +1,0 @@
-"""JSON lines, and JSON arrays as such."""

@@ -1,0 +1,73 @@
+"""The list of all files of a conversion, with what is known of each; parts name ranges of it."""
+
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from anabranch.core.storage import fingerprint, published
+from anabranch.files.options import ConvertOptions, ReadOptions
+from anabranch.formats.formats import engine_of
+from anabranch.formats.model import Look, Source
+from anabranch.formats.reading import Chunk, chunks
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to convert: what is in it, where it is cut, and the types of its columns and of its output's."""
+
+    source: Source
+    look: Look
+    units: int  # blocks, row groups, stripes or batches; 1 where the file is read from begin to end
+    cuts: tuple[int, ...]  # first byte of each block and the end, where blocks are read each on its own
+    schema: pa.Schema  # of its own columns
+    output: pa.Schema  # of the file that is written, which other sources may share
+
+    @property
+    def key(self) -> str:
+        """Fingerprint what its rows depend on."""
+        facts = (self.source.stamp, self.look, self.cuts, self.schema.serialize().to_pybytes())
+        return fingerprint(*facts, self.output.serialize().to_pybytes())
+
+    @property
+    def how(self) -> str:
+        """Tell a person as what it is read, and what is known of its size."""
+        look = self.look
+        words = [look.format, self.source.packed or look.codec]
+        if look.dialect:
+            words += [look.encoding, f"cells divided by {look.dialect.delimiter!r}"]
+        columns = f"{len(self.schema)} columns, {self.units} block{'s' if self.units > 1 else ''}"
+        return f"{', '.join(filter(None, words))}; {columns}; by {engine_of(look.format)}"
+
+    def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
+        """Give the rows of some units."""
+        return chunks(self.source, self.look, options, units, self.cuts)
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All files of a run in the order of the join, and the options they share."""
+
+    files: tuple[File, ...]
+    options: ConvertOptions
+
+    def path(self, folder: str) -> Path:
+        """Name the file for it in a folder, after all of its content: `load` keeps what it read under that name."""
+        facts = [(file.key, file.source) for file in self.files]
+        return Path(folder) / f"{fingerprint(self.options, *facts)}.catalogue"
+
+    def save(self, folder: str) -> None:
+        """Write it there."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with published(self.path(folder), durable=False) as file:
+            pickle.dump(self, file)
+
+
+@lru_cache(maxsize=4)
+def load(path: str) -> Catalogue:
+    """Read a catalogue, once for all parts that a process works on; it lies in the run's own work folder."""
+    with Path(path).open("rb") as file:
+        return pickle.load(file)  # type: ignore[no-any-return]  # noqa: S301  ours, like Prefect's results beside it

@@ -1,0 +1,1 @@
+"""Formats that keep columns and their types: Parquet, Arrow, ORC, Avro, Excel."""

@@ -1,0 +1,137 @@
+"""The head of a delimited file in; its dialect, its columns and their least types out."""
+
+import re
+from codecs import BOM_UTF8
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from anabranch.core.errors import SourceError, UsageError
+from anabranch.files.options import ReadOptions
+from anabranch.formats.delimited.parsing import read_text
+from anabranch.formats.delimited.rows import Rows
+from anabranch.formats.model import Dialect, Look
+from anabranch.schema import narrowing
+from anabranch.schema.names import unique_names
+from anabranch.schema.narrowing import inferring
+
+DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
+_SNIFFED = 200  # lines
+_NO_DECIMAL = re.compile(rb"(?<!\d),|,(?!\d)")
+
+
+def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) -> Look:  # noqa: A002  as in Look
+    """Find out from its head, decompressed, how a file is written; `whole` says that there is no more of it.
+
+    Raises SourceError for a file that holds no row, for a header that is not whole or not UTF-8, and for columns of
+    one name, unless they may be renamed; UsageError for a delimiter or a quote that can be none.
+    """
+    begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
+    body = head[begin:]
+    if not body.strip(b"\r\n"):
+        raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")
+    dialect = _dialect(body, options, format)
+    rows = _rows(body, dialect, options.head)
+    dialect = replace(dialect, newline=rows.newline)
+    known = len(rows.start) - int(not whole and not rows.complete)
+    names, warnings = _names(rows, body, known, options)
+    start = rows.end(0) if dialect.header else 0
+    sample = body[start : rows.end(min(known, options.head + int(dialect.header)) - 1)] if known else b""
+    return Look(
+        format=format,
+        dialect=dialect,
+        data_start=begin + start,
+        names=names,
+        schema=_schema(sample, dialect, names, options, whole and known == int(dialect.header)),
+        warnings=(*warnings, *(["it holds NUL characters"] if b"\0" in body else [])),
+    )
+
+
+def _schema(sample: bytes, dialect: Dialect, names: Sequence[str], options: ReadOptions, empty: bool) -> pa.Schema:
+    """Give the least types that hold the rows that are not broken; text where no row says better."""
+    if empty or options.infer == "none":
+        return pa.schema([(name, pa.string()) for name in names])
+    rows = Rows(sample, dialect)
+    broken = rows.broken(names)
+    text = read_text(rows.without([broken[row] for row in sorted(broken)]), dialect, names, options)
+    return pa.schema([(name, narrowing.least(cells, inferring(options))) for name, cells in text.items()])
+
+
+def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[tuple[str, ...], list[str]]:
+    if not options.header:
+        width = _most_common(rows.cells[:known].tolist() or [1])
+        return tuple(f"column{number}" for number in range(1, width + 1)), []
+    if not known or (rows.unclosed and len(rows.start) == 1):
+        remedy = (
+            "Look for a quote that is never closed; if quotes have no meaning in this file, say so with --quote ''."
+        )
+        raise SourceError("header-incomplete", f"the header does not end within {len(body)} bytes", remedy)
+    header = body[: rows.end(0)]
+    try:
+        header.decode()
+    except UnicodeDecodeError as error:
+        reason = f"the header is not UTF-8: {error.reason} at byte {error.start}"
+        raise SourceError("header-encoding", reason, "Name the file's encoding with --encoding.") from error
+    if b"\0" in header:
+        remedy = "Name the encoding with --encoding, such as utf-16-le; leave out what is no text."
+        raise SourceError("header-encoding", "the header holds NUL characters, as UTF-16 and binary files do", remedy)
+    width = int(rows.cells[0])
+    cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
+    found = [column[0].as_py() or "" for column in cells.values()]
+    return unique_names(found, rename=options.duplicate_columns == "rename")
+
+
+def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
+    quote = '"' if options.quote is None else options.quote
+    told = options.delimiter or ("\t" if format_ == "tsv" else None)
+    for mark in (told or ",", quote):
+        if not mark.isascii() or mark in "\r\n" * bool(mark) or told == quote:
+            raise UsageError(
+                "bad-delimiter",
+                f"{mark!r} cannot be told from other text as delimiter or quote",
+                "Choose another ASCII character with --delimiter or --quote.",
+            )
+    delimiter = told or _delimiter(_lines(body, _SNIFFED), quote, options.header)
+    return Dialect(delimiter, quote, header=options.header)
+
+
+def _rows(body: bytes, dialect: Dialect, head: int) -> Rows:
+    """Find the rows: those of the first lines, where they hold the header, so many more and another, and else all."""
+    lines = _lines(body, 2 * head + 2) if dialect.header else body  # without, all tell how many columns there are
+    rows = Rows(lines, dialect)
+    enough = len(rows.start) > max(head, 1) + 1 and rows.newline == "\n"  # so that no row further on could tell more
+    return rows if enough or lines is body else Rows(body, dialect)
+
+
+def _lines(body: bytes, count: int) -> bytes:
+    """Give the first lines."""
+    end = 0
+    for _ in range(count):
+        end = body.find(b"\n", end) + 1
+        if not end:
+            return body
+    return body[:end]
+
+
+def _delimiter(lines: bytes, quote: str, header: bool) -> str:
+    """Choose the delimiter that gives the most rows as many cells as the header has; then, the most cells.
+
+    Before a comma that stands between digits only goes any other that fits as well: it may part whole numbers from
+    their fractions.
+    """
+    scores = {}
+    for mark in DELIMITERS:
+        if mark.encode() in lines and mark != quote:
+            cells = Rows(lines, Dialect(mark, quote)).cells
+            width = int(cells[0]) if header else _most_common(cells.tolist())
+            others = cells[1:] if header else cells
+            if width > 1 and (not others.size or others.max() > 1):
+                share = float((others == width).mean()) if others.size else 1.0
+                scores[mark] = (share, mark != "," or bool(_NO_DECIMAL.search(lines)), width)
+    return max(scores, key=lambda mark: scores[mark], default=",")
+
+
+def _most_common(numbers: Sequence[int]) -> int:
+    return Counter(numbers).most_common(1)[0][0]

@@ -1,0 +1,102 @@
+"""The rows of a block of delimited text, one by one: where each begins, how many cells it has, what is broken in it."""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anabranch.formats.delimited.quotes import Quotes
+from anabranch.formats.model import RAW, BadRow, Dialect, without
+
+_LINE_END = re.compile(rb"\r*\n?")
+
+
+class Rows:
+    """All rows as the parser sees them; blank lines are none. Places count from the begin of the block."""
+
+    def __init__(self, block: bytes, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self._block = block
+        self._quotes = Quotes(block, dialect)
+        self._quoted = self._quotes.quoted()
+        text = self._quotes.text
+        ends = self._outside((text == ord("\n")) | (text == ord("\r")))
+        start, stop = np.concatenate([[0], ends + 1]), np.concatenate([ends, [text.size]])
+        self.start, self.stop = start[start < stop], stop[start < stop]  # line ends left out
+        self.newline = "\r" if ends.size and not (text[ends] == ord("\n")).any() else "\n"
+        self._marks = self._outside(text == ord(dialect.delimiter))
+
+    @property
+    def unclosed(self) -> bool:
+        """Whether the last row ends within a quoted cell."""
+        return bool(self._quoted[-1])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last row ends with a line end."""
+        return bool(self.stop.size and self.stop[-1] < len(self._block))
+
+    @property
+    def cells(self) -> NDArray[np.intp]:
+        """Count the cells of each row."""
+        return np.searchsorted(self._marks, self.stop) - np.searchsorted(self._marks, self.start) + 1
+
+    def broken(self, names: Sequence[str]) -> dict[int, BadRow]:
+        """Find the rows that no parser should read, by number: of these columns."""
+        bad: dict[int, BadRow] = {}
+        for row, place, reason in self._faults(len(names)):
+            cell = self._cell(row, place)
+            column = names[cell] if place >= 0 and cell < len(names) else ""
+            bad.setdefault(row, self.bad(row, f"column {column!r}: {reason}" if column else reason, column))
+        return bad
+
+    def bad(self, row: int, reason: str, column: str = "") -> BadRow:
+        """Tell what is wrong with a row."""
+        start = int(self.start[row])
+        raw = self._block[start : int(self.stop[row])].decode(errors="backslashreplace")
+        return BadRow(row, start, self.end(row) - start, raw[:RAW], reason, column)
+
+    def end(self, row: int) -> int:
+        """Give the place behind a row and its line end."""
+        end = _LINE_END.match(self._block, int(self.stop[row]))
+        return end.end() if end else len(self._block)
+
+    def without(self, bad: Collection[BadRow]) -> bytes:
+        """Give the block without these rows, which are in order."""
+        return without(self._block, bad) if bad else self._block
+
+    def _faults(self, columns: int) -> Iterator[tuple[int, int, str]]:
+        """Give row, place and fault, the worst first."""
+        if self.unclosed:
+            yield len(self.start) - 1, -1, "a quote is never closed"
+        for place in self._quotes.strays().tolist():
+            yield self._row(place), place, "text follows the quote that closes the cell"
+        cells = self.cells
+        for row in np.flatnonzero(cells != columns).tolist():
+            yield row, -1, f"expected {columns} cell{'s' * (columns != 1)}, found {cells[row]}"
+        yield from self._undecodable()
+
+    def _undecodable(self) -> Iterator[tuple[int, int, str]]:
+        try:
+            self._block.decode()
+        except UnicodeDecodeError:
+            high = np.flatnonzero(self._quotes.text >= 0x80)  # noqa: PLR2004  bytes that are not ASCII
+            for row in np.unique(np.searchsorted(self.start, high, "right") - 1).tolist():
+                start = int(self.start[row])
+                try:
+                    self._block[start : int(self.stop[row])].decode()
+                except UnicodeDecodeError as error:
+                    place = start + error.start
+                    yield row, place, f"invalid UTF-8: byte 0x{self._block[place]:02x}, the row's byte {error.start}"
+
+    def _outside(self, found: NDArray[np.bool_]) -> NDArray[np.intp]:
+        places = np.flatnonzero(found)
+        outside: NDArray[np.intp] = places[self._quoted[self._quotes.runs_before(places)] == 0]
+        return outside
+
+    def _row(self, place: int) -> int:
+        return int(np.searchsorted(self.start, place, "right")) - 1
+
+    def _cell(self, row: int, place: int) -> int:
+        return int(np.searchsorted(self._marks, place) - np.searchsorted(self._marks, self.start[row]))

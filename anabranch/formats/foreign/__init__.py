@@ -1,0 +1,1 @@
+"""Formats that Python libraries read, record by record."""

@@ -1,0 +1,69 @@
+"""Tell the format of a file: by what the user says, by its first bytes, then by its name."""
+
+from pathlib import PurePosixPath
+
+from anabranch.core.errors import SourceError
+
+TEXT = ("csv", "tsv", "jsonl", "json")  # cut into blocks of whole records
+UNITS = ("parquet", "arrow", "orc")  # cut at row groups, batches, stripes
+WHOLE = ("avro", "excel")  # read from begin to end
+FORMATS = (*TEXT, *UNITS, *WHOLE)
+ENGINES = {"avro": "fastavro", "excel": "python-calamine"}  # what reads a format; the further ones see `foreign`
+LIBRARIES = (  # which decide what is read and written; the later ones read further formats, where they are installed
+    *("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine"),
+    *("iterabledata", "pymongo", "msgpack", "cbor2", "pyyaml"),
+)
+CODEC_SUFFIXES = {
+    ".gz": "gz", ".gzip": "gz", ".bgz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz",
+    ".zst": "zst", ".zstd": "zst", ".lz4": "lz4",
+}  # fmt: skip
+
+_SUFFIXES = {
+    ".csv": "csv", ".txt": "csv", ".dat": "csv", ".psv": "csv", ".tsv": "tsv", ".tab": "tsv",
+    ".jsonl": "jsonl", ".ndjson": "jsonl", ".jl": "jsonl", ".json": "json",
+    ".parquet": "parquet", ".pq": "parquet", ".orc": "orc", ".avro": "avro",
+    ".arrow": "arrow", ".arrows": "arrow", ".feather": "arrow", ".ipc": "arrow",
+    ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel", ".xlsb": "excel", ".ods": "excel",
+}  # fmt: skip
+_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"ORC": "orc", b"Obj\x01": "avro"}
+
+
+def format_of(name: str, head: bytes, label: str = "") -> str:
+    """Name the format of a file from its first decompressed bytes and its name; SourceError where neither tells."""
+    for magic, known in _MAGIC.items():
+        if head.startswith(magic):
+            return known
+    suffix = uncompressed(PurePosixPath(name)).suffix.lower()
+    named = _SUFFIXES.get(suffix)
+    if named in ("csv", "tsv", "excel"):
+        return named
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if named in ("jsonl", "json"):
+        return "json" if first == b"[" else named
+    if named is None and first in (b"{", b"["):
+        return "json" if first == b"[" else "jsonl"
+    if named is None or named in _MAGIC.values():
+        raise SourceError(
+            "format-unknown",
+            f"its content is not {named}" if named else f"neither its name nor its content tells a format ({suffix!r})",
+            "Name one with --format.",
+            label or name,
+        )
+    return named
+
+
+def engine_of(format_: str) -> str:
+    """Name what reads a format."""
+    return ENGINES.get(format_, "pyarrow" if format_ in FORMATS else "records")
+
+
+def ending(name: str) -> str:
+    """Name the format, and behind a dot the codec, that an output's name asks for: csv.gz for a.csv.gzip."""
+    path = PurePosixPath(name)
+    codec = CODEC_SUFFIXES.get(path.suffix.lower(), "")
+    return ".".join(filter(None, (uncompressed(path).suffix.lower().lstrip("."), codec)))
+
+
+def uncompressed(path: PurePosixPath) -> PurePosixPath:
+    """Take the suffix of a codec from a name."""
+    return path.with_suffix("") if path.suffix.lower() in CODEC_SUFFIXES else path

@@ -1,0 +1,83 @@
+"""Rows that were set aside: one JSON line for each, with its number, its place, its text, and why."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import orjson
+
+from anabranch.core.errors import UsageError
+from anabranch.core.parts import WorkFile
+from anabranch.core.storage import published, work_file
+from anabranch.files.options import ReadOptions
+from anabranch.formats.model import BadRow
+
+
+def require_none(options: ReadOptions) -> None:
+    """Raise UsageError where bad rows shall be set aside while records are handed out one by one."""
+    if options.on_bad_row == "quarantine":
+        raise UsageError(
+            "no-quarantine",
+            "on_bad_row is quarantine, and there is no place beside records that come through this process",
+            "Convert the files first, or for pipeline name a file, and functions that can be imported.",
+        )
+
+
+class Quarantine:
+    """Write a piece's bad rows, numbered within it: a context manager; there is no file where there is no such row."""
+
+    def __init__(self, path: Path) -> None:
+        self.count = 0
+        self._path = path
+        self._stack = ExitStack()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, rows: Iterable[BadRow]) -> None:
+        """Append rows."""
+        for row in rows:
+            if self._file is None:
+                self._file = self._stack.enter_context(published(self._path, durable=False))
+            self._file.write(orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE))
+            self.count += 1
+
+    def file(self) -> WorkFile | None:
+        """Note the finished file."""
+        return work_file(self._path) if self.count else None
+
+
+def join_quarantine(pieces: Iterable[tuple[int, WorkFile | None]], out: IO[bytes]) -> None:
+    """Write the rows of a file's pieces, in order, numbered from 1; each piece comes with the rows before it."""
+    for before, file in pieces:
+        for row in _rows(file):
+            out.write(orjson.dumps({**row, "row": row["row"] + before + 1}, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _rows(file: WorkFile | None) -> Iterator[dict[str, Any]]:
+    if file:
+        with Path(file.path).open("rb") as lines:
+            yield from map(json.loads, lines)
+
+
+def _plain(row: BadRow) -> dict[str, Any]:
+    facts = {
+        "row": row.row,
+        "byte": row.offset if row.offset >= 0 else "",
+        "reason": row.reason,
+        "column": row.column,
+        "value": row.value,
+        "expected": row.expected,
+        "found": row.found,
+        "raw": row.raw,
+    }
+    return {name: value for name, value in facts.items() if value != ""}

@@ -1,0 +1,1 @@
+"""The door for programs: the Python functions, without Prefect."""

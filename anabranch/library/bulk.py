@@ -1,0 +1,279 @@
+"""`anabranch.bulk_convert`: the conversion as a Python function, with the signature that iterabledata's users know."""
+
+import logging
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress as Bar
+
+from anabranch.core.config import RunOptions, cores, first_fault, work_dir
+from anabranch.core.errors import AnabranchError
+from anabranch.core.parts import Job, Outcome
+from anabranch.files.manifest import Entry, SourceEntry
+from anabranch.files.options import ConvertOptions, WriteOptions
+from anabranch.files.plan import Conversion
+from anabranch.formats.formats import ending
+from anabranch.formats.model import Source
+from anabranch.library.convert import convert
+from anabranch.library.defaults import Defaults
+
+Progress = Callable[[dict[str, Any]], object]
+
+_TAKEN = {"to", "pattern", "flatten"}  # of ConvertOptions, by arguments of another name
+_READ_ARGUMENTS = {  # of iterabledata's readers, and what they are here
+    "delimiter": "delimiter",
+    "quotechar": "quote",
+    "encoding": "encoding",
+    "format": "format",
+}
+
+
+@dataclass
+class ConversionResult:
+    """What became of one file's rows and bytes."""
+
+    rows_in: int
+    rows_out: int
+    elapsed_seconds: float  # of one core
+    bytes_read: int | None = None
+    bytes_written: int | None = None
+    errors: list[Exception] = field(default_factory=list)
+
+
+@dataclass
+class FileConversionResult:
+    """One file of a bulk conversion: `result` when it was converted, else `error`."""
+
+    source_file: str
+    dest_file: str
+    result: ConversionResult | None
+    error: Exception | None = None
+
+    @property
+    def success(self) -> bool:
+        """Whether the file was converted."""
+        return self.error is None and self.result is not None
+
+
+@dataclass
+class BulkConversionResult:
+    """All files of a bulk conversion, in the order of the sources, and their sums."""
+
+    total_files: int
+    successful_files: int
+    failed_files: int
+    total_rows_in: int
+    total_rows_out: int
+    total_elapsed_seconds: float
+    file_results: list[FileConversionResult] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+
+    @property
+    def throughput(self) -> float | None:
+        """Rows written per second."""
+        return self.total_rows_out / self.total_elapsed_seconds if self.total_elapsed_seconds > 0 else None
+
+
+def bulk_convert(  # noqa: PLR0917  the signature that users know
+    source: str | Path | Sequence[str | Path],
+    dest: str | Path,
+    pattern: str | None = None,
+    to_ext: str | None = None,
+    iterableargs: Mapping[str, Any] | None = None,
+    toiterableargs: Mapping[str, Any] | None = None,
+    scan_limit: int = 1000,
+    batch_size: int = 50000,
+    silent: bool = True,
+    is_flatten: bool = False,
+    use_totals: bool = False,  # noqa: ARG001  of the signature; sizes are always known
+    progress: Progress | None = None,
+    progress_interval: int = 1000,  # noqa: ARG001  of the signature; progress comes with every part
+    show_progress: bool = False,
+    atomic: bool = True,  # noqa: ARG001  of the signature; every output is published whole or not at all
+    use_native_batch: bool = True,  # noqa: ARG001  of the signature; rows always travel in batches
+    parallel: bool | None = None,
+    workers: int | None = None,
+    **options: Any,
+) -> BulkConversionResult:
+    """Convert files into `dest`, each into one of the format that `to_ext`, or the pattern's ending, names.
+
+    The same as the flow convert_files without server and cluster: blocks of files on threads of this process, one at a
+    time unless `parallel`. The outputs are byte-identical either way. Every file is converted anew.
+
+    Args:
+        source: File, folder, glob pattern (** for any depth), URL, or several of these.
+        dest: Folder of the outputs; made where it is missing.
+        pattern: Name of each output, of {name}, {stem}, {ext} and {parent}.
+        to_ext: Format to write, such as parquet or csv.gz.
+        iterableargs: How the sources are read: delimiter, quotechar, encoding, format.
+        toiterableargs: How the outputs are written: delimiter.
+        scan_limit: Of the signature; the first 1,000 rows say what the columns are, and later ones widen them.
+        batch_size: Of the signature; blocks are of the same size whatever it is.
+        silent: No bar, whatever `show_progress` says.
+        is_flatten: Write fields of nested records as columns with dotted names.
+        use_totals: Of the signature.
+        progress: Called after every part with file_index, total_files, current_file, file_rows_read,
+            file_rows_written, rows_read, rows_written and elapsed.
+        progress_interval: Of the signature.
+        show_progress: Show a bar on stderr.
+        atomic: Of the signature; outputs always appear whole.
+        use_native_batch: Of the signature.
+        parallel: Use several threads. Default: the setting ANABRANCH_PARALLEL, else no.
+        workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
+        **options: Further options by their names in ConvertOptions, such as on_conflict or on_bad_row; with combine,
+            dest is one file for all sources.
+
+    Returns:
+        The result of each file in the order of the sources, and sums.
+
+    Raises:
+        ValueError: Neither `pattern` nor `to_ext` is given, or an argument cannot be.
+        UsageError: Names of outputs collide, a source is missing, or an output cannot be written.
+
+    """
+    if pattern is None and to_ext is None:
+        raise ValueError("Either 'pattern' or 'to_ext' must be specified")
+    if scan_limit < 0 or batch_size <= 0:
+        raise ValueError("scan_limit is at least 0, batch_size at least 1")
+    if workers is not None and workers < 1:
+        raise ValueError("workers is at least 1")
+    if options.get("combine"):
+        if pattern is not None:
+            raise ValueError("with combine, dest is the one output, and a pattern names none")
+    elif Path(dest).exists() and not Path(dest).is_dir():
+        raise ValueError(f"Destination path '{dest}' exists but is not a directory")
+    if taken := set(options) & _TAKEN:
+        raise ValueError(f"{sorted(taken)} cannot be given: pattern, to_ext and is_flatten say it")
+    given = {**_reading(iterableargs or {}), **_writing(toiterableargs or {}), **options}
+    try:
+        chosen = ConvertOptions(to=_format(pattern, to_ext), pattern=pattern, flatten=is_flatten, **given)
+        defaults = Defaults()
+    except ValidationError as error:
+        raise ValueError(": ".join(filter(None, first_fault(error)))) from None
+    threads = (workers or defaults.workers or cores()) if (defaults.parallel if parallel is None else parallel) else 1
+    sources = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
+    job = Job(sources, str(Path(dest).absolute()), chosen, work_dir(RunOptions()), threads, refresh=True)
+    started = time.time()
+    with _bar(shown=show_progress and not silent) as bar:
+        conversion, entries = convert(job, _Watch(progress, bar))
+    return _result(conversion, entries, time.time() - started)
+
+
+def _format(pattern: str | None, to_ext: str | None) -> str:
+    """Name the format to write; ValueError where the names of the outputs would tell another."""
+    named = ending((pattern or "").replace("{stem}", "stem"))  # a name that begins with a dot has no ending
+    if to_ext and named and WriteOptions(to=to_ext).to != named:
+        raise ValueError(f"to_ext is {to_ext!r}, and the pattern {pattern!r} names its outputs {named}")
+    return to_ext or named
+
+
+def _reading(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(arguments) - set(_READ_ARGUMENTS)
+    if unknown:  # an option that nobody reads would be a silent change of the data
+        raise ValueError(f"iterableargs has {sorted(unknown)}, and only {sorted(_READ_ARGUMENTS)} mean something here")
+    return {_READ_ARGUMENTS[name]: value for name, value in arguments.items()}
+
+
+def _writing(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(arguments) - {"delimiter"}
+    if unknown:
+        raise ValueError(f"toiterableargs has {sorted(unknown)}, and only ['delimiter'] means something here")
+    return {"output_delimiter": arguments["delimiter"]} if arguments else {}
+
+
+def _bar(*, shown: bool) -> Any:
+    """Give a bar on stderr, or nothing."""
+    if not shown:
+        return nullcontext()
+    bar = Bar(console=Console(stderr=True))
+    bar.add_task("Converting", total=None)
+    return bar
+
+
+class _Watch:
+    """Tell a callback, and a bar, how far a conversion is."""
+
+    def __init__(self, progress: Progress | None, bar: Any) -> None:
+        self._progress, self._bar = progress, bar
+        self._started = time.monotonic()
+        self._rows: Counter[int] = Counter()
+
+    def __call__(self, conversion: Conversion, outcome: Outcome) -> None:
+        """Take in one part's outcome."""
+        for segment in outcome.manifest.segments if outcome.done else ():
+            self._rows[segment.piece.file] += segment.rows
+            self._tell(conversion, segment.piece.file)
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], total=len(conversion.parts), advance=1)
+
+    def _tell(self, conversion: Conversion, index: int) -> None:
+        if self._progress is None:
+            return
+        figures = {
+            "file_index": index + 1,
+            "total_files": len(conversion.sources),
+            "current_file": conversion.catalogue.files[index].source.path,
+            "file_rows_read": self._rows[index],
+            "file_rows_written": self._rows[index],
+            "rows_read": self._rows.total(),
+            "rows_written": self._rows.total(),
+            "elapsed": time.monotonic() - self._started,
+        }
+        try:
+            self._progress(figures)
+        except Exception:
+            logging.getLogger(__name__).exception("the progress callback failed; the conversion goes on")
+
+
+def _result(conversion: Conversion, entries: Sequence[Entry], seconds: float) -> BulkConversionResult:
+    written = {source.path: (entry, source) for entry in entries for source in entry.sources}
+    spent: defaultdict[int, float] = defaultdict(float)
+    for segment in conversion.segments:
+        spent[segment.piece.file] += segment.seconds
+    index = {file.source: number for number, file in enumerate(conversion.catalogue.files)}
+    results = [
+        _file_result(source, conversion, index.get(source), written.get(source.path), spent)
+        for source in conversion.sources
+    ]
+    labels = {source.label for source in conversion.sources}
+    unread = [error for error in conversion.errors if error.part not in labels]
+    results += [FileConversionResult(error.part, "", None, error) for error in unread]
+    good = [one.result for one in results if one.result]
+    return BulkConversionResult(
+        total_files=len(results),
+        successful_files=len(good),
+        failed_files=len(results) - len(good),
+        total_rows_in=sum(result.rows_in for result in good),
+        total_rows_out=sum(result.rows_out for result in good),
+        total_elapsed_seconds=seconds,
+        file_results=results,
+        errors=[one.error for one in results if one.error],
+    )
+
+
+def _file_result(
+    source: Source,
+    conversion: Conversion,
+    index: int | None,
+    written: tuple[Entry, SourceEntry] | None,
+    spent: Mapping[int, float],
+) -> FileConversionResult:
+    target = conversion.outputs[index] if index is not None else ""
+    if written and index is not None:
+        entry, read = written
+        done = ConversionResult(read.rows, read.rows - read.bad_rows, spent[index], source.size, entry.size)
+        return FileConversionResult(source.path, target, done)
+    if source in conversion.skipped:
+        return FileConversionResult(source.path, "", ConversionResult(0, 0, 0.0, source.size, 0))
+    if index is not None and index in conversion.failed:
+        return FileConversionResult(source.path, target, None, conversion.failed[index])
+    everything = AnabranchError("not-converted", "it was not converted", "See the errors of the others.", source.label)
+    error = next((error for error in conversion.all_errors if error.part == source.label), everything)
+    return FileConversionResult(source.path, target, None, error)

@@ -1,0 +1,63 @@
+"""The records for which the function failed, in memory and in a file beside the destination."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import orjson
+
+from anabranch.core.storage import published
+from anabranch.files.pipeline.step import Failure, Record
+from anabranch.library.origin import Origin
+
+MOST_FAILED = 10_000  # failed records that are kept in memory; all of them are in the file
+
+
+class Failed:
+    """Keep failed records, and write all of them beside the destination where that is a file: a context manager."""
+
+    def __init__(self, destination: Any, origin: Origin) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._path = Path(f"{destination}.quarantine.jsonl") if isinstance(destination, str | Path) else None
+        self._origin = origin
+        self._stack = ExitStack()
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        if kind is None and self._path and not self.rows:
+            self._path.unlink(missing_ok=True)  # of an earlier run
+        return self._stack.__exit__(kind, error, trace)
+
+    def add(self, records: Callable[[], Sequence[Record]], failures: Sequence[Failure], before: int) -> None:
+        """Keep the records of a chunk that failed."""
+        chunk = records() if failures else ()
+        for one in failures:
+            row = self._told(one, chunk[one.index], before)
+            if len(self.rows) < MOST_FAILED:
+                self.rows.append(row)
+            if self._path:
+                self._file = self._file or self._stack.enter_context(published(self._path))
+                self._file.write(_line(row))
+
+    def _told(self, failure: Failure, record: Record, before: int) -> dict[str, Any]:
+        label, row = self._origin.place(before + failure.index + 1)
+        facts = {"row": row, "error": failure.error, "message": failure.message, "record": record}
+        return {"source": label, **facts} if label else facts
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # names that are no texts, integers of more than 64 bits, half of a character
+        return orjson.dumps({name: _escaped(value) for name, value in row.items()}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _escaped(value: Any) -> Any:
+    return value if isinstance(value, int) else str(value).encode(errors="backslashreplace").decode()

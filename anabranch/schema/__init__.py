@@ -1,0 +1,1 @@
+"""Types of columns, and values that become them exactly."""

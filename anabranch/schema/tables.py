@@ -1,0 +1,155 @@
+"""Tables and their types: fit one into another schema exactly, and find out what does not fit."""
+
+from collections.abc import Container, Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from anabranch.core.errors import SourceError
+from anabranch.files.options import OnConflict, ReadOptions
+from anabranch.formats.model import BadRow, Examined, MisfitError
+from anabranch.schema.exact import cast_column, misfits
+from anabranch.schema.narrowing import Manner, inferring
+from anabranch.schema.plain import retyped, with_texts
+from anabranch.schema.schema import is_nested, shown_type, unify
+
+_LONG_END = float(1 << 63)
+
+
+def fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """Give the table the columns of a schema that holds all of its own; those that it lacks are null."""
+    if table.schema == wanted:
+        return table
+    columns = [
+        _cast(table.column(field.name), field)
+        if field.name in table.schema.names
+        else pa.nulls(table.num_rows, field.type)
+        for field in wanted
+    ]
+    return pa.table(columns, schema=wanted)
+
+
+def cast(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> pa.Table:
+    """Cast a table exactly; MisfitError where a value cannot be held, or a column has no place.
+
+    The columns of which the user gave the types are cast where that is exact; the others, where their types allow it.
+    """
+    if any(name not in wanted.names for name in table.schema.names):
+        raise MisfitError
+    columns = [_column(table, field, options, given) for field in wanted]
+    return pa.table(columns, schema=wanted)
+
+
+def folded(schema: pa.Schema, needs: Iterable[pa.Schema], on_conflict: OnConflict) -> pa.Schema:
+    """Widen a schema by what each chunk needs, in order; a column keeps its type where a chunk's conflicts with it."""
+    for need in needs:
+        for field in need:
+            one = pa.schema([field])
+            if field.name not in schema.names:
+                schema = schema.append(field)
+                continue
+            index = schema.get_field_index(field.name)
+            try:
+                both = unify([pa.schema([schema.field(index)]), one], on_conflict)
+            except SourceError:
+                continue
+            schema = schema.set(index, both.field(0))
+    return schema
+
+
+def floats(table: pa.Table) -> Iterator[pa.Array]:
+    """Give all arrays of floating numbers of a table, nested ones too."""
+    return _floats(chunk for column in table.columns for chunk in column.chunks)
+
+
+def has_huge_floats(table: pa.Table) -> bool:
+    """Say whether a number is so large that it may be an integer which needs a decimal, were it not among others."""
+    return any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(table))
+
+
+def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> Examined:
+    """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
+    schema = _grown(wanted, table.schema, options)
+    bad: dict[int, BadRow] = {}
+    for field in table.schema:
+        index = schema.get_field_index(field.name)
+        if index < 0:
+            bad |= {row: _unexpected(row, field) for row in range(table.num_rows)}
+            continue
+        column, manner = table.column(field.name), _manner(field, options, given)
+        if misfits(column, schema.field(index).type, manner, options.on_conflict).any():
+            schema = schema.set(index, wanted.field(field.name))
+        expected = schema.field(index)
+        marks = misfits(column, expected.type, manner, options.on_conflict)
+        if not expected.nullable:
+            marks |= column.is_null().to_numpy()
+        bad |= {row: _bad(row, field, column[row], expected.type) for row in np.flatnonzero(marks).tolist()}
+    lacking = [field for field in schema if not field.nullable and field.name not in table.schema.names]
+    for field in lacking:
+        bad |= {row: _missing(row, field) for row in range(table.num_rows)}
+    return Examined(table.num_rows, schema, tuple(bad[row] for row in sorted(bad)))
+
+
+def _grown(wanted: pa.Schema, found: pa.Schema, options: ReadOptions) -> pa.Schema:
+    """Widen a schema by a table's as far as may be; of sampled types only where the sample had no value."""
+    if options.schema_file:
+        return wanted
+    if options.infer.startswith("sample") and options.on_conflict == "fail":
+        empty = [field.name for field in wanted if types.is_null(field.type)]
+        found = pa.schema([field for field in found if field.name in empty])
+    return folded(wanted, [found], options.on_conflict)
+
+
+def _column(
+    table: pa.Table, field: pa.Field, options: ReadOptions, given: Container[str]
+) -> pa.ChunkedArray | pa.Array:
+    if field.name in table.schema.names:
+        column = table.column(field.name)
+        column = cast_column(column, field.type, _manner(field, options, given), options.on_conflict)
+    else:
+        column = pa.nulls(table.num_rows, field.type)
+    if column.null_count and not field.nullable:
+        raise MisfitError
+    return column
+
+
+def _manner(field: pa.Field, options: ReadOptions, given: Container[str]) -> Manner:
+    return "given" if field.name in given else inferring(options)
+
+
+def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:
+    for array in arrays:
+        if is_nested(array.type):
+            inner = array.flatten()
+            yield from _floats(inner if isinstance(inner, list) else [inner])
+        elif types.is_floating(array.type):
+            yield array
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.ChunkedArray:
+    if column.type == wanted.type:
+        return column
+    return retyped(with_texts(column, wanted.type), wanted.type, wanted.name)
+
+
+def _bad(row: int, field: pa.Field, value: pa.Scalar, expected: pa.DataType) -> BadRow:
+    text, found = _shown(value), shown_type(field.type)
+    reason = f"column {field.name!r}: {text!r} is {found}, where {shown_type(expected)} is expected"
+    return BadRow(row, -1, 0, "", reason, field.name, text, shown_type(expected), found)
+
+
+def _shown(value: pa.Scalar) -> str:
+    try:
+        return str(value.as_py())
+    except (OverflowError, ValueError):  # a time that Python has no value for
+        return str(pa.array([value], value.type).to_string(skip_new_lines=True)[1:-1])
+
+
+def _unexpected(row: int, field: pa.Field) -> BadRow:
+    return BadRow(row, -1, 0, "", f"the schema has no column {field.name!r}", field.name)
+
+
+def _missing(row: int, field: pa.Field) -> BadRow:
+    return BadRow(row, -1, 0, "", f"there is no column {field.name!r}, which must not be null", field.name)

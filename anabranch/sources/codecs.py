@@ -1,0 +1,219 @@
+"""Open sources as seekable streams of bytes: decompressed, and turned into UTF-8."""
+
+import codecs
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from typing_extensions import Buffer
+
+from anabranch.core.errors import SourceError
+from anabranch.formats.formats import CODEC_SUFFIXES
+from anabranch.formats.model import Source
+from anabranch.sources import remote
+from anabranch.sources.decoding import DamageError, damage_noticed, sniff, streams
+from anabranch.sources.frames import NAMES, frames
+from anabranch.sources.spans import SpanFile
+
+__all__ = [
+    "decoded",
+    "decompressed",
+    "named_codec",
+    "open_source",
+    "open_text",
+    "require_bounded",
+    "sniff",
+    "sniff_encoding",
+]
+
+# Compressed data that expand beyond both are taken for an attack: gz reaches 1,032 at most, bz2 and zst a million.
+MOST_BYTES, MOST_RATIO = 1 << 30, 1000
+_BUFFER = 1 << 20  # bytes
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_LE: "utf-16",
+    codecs.BOM_BE: "utf-16",
+}
+
+
+def sniff_encoding(head: bytes) -> str:
+    """Name the encoding that a byte order mark tells: utf-16 or utf-32; utf-8 otherwise."""
+    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+def named_codec(path: str) -> str:
+    """Name the codec that a file's suffix promises, or nothing."""
+    return CODEC_SUFFIXES.get(PurePosixPath(remote.named(path)).suffix.lower(), "")
+
+
+def open_source(source: Source) -> IO[bytes]:
+    """Open the bytes as they lie there, unpacked where they were, seekable; SourceError where that is refused."""
+    if source.spans:
+        return io.BufferedReader(SpanFile(source.spans), _BUFFER)
+    if remote.is_url(source.path):
+        return remote.open_file(source.path, source.label, source.work)
+    try:
+        return Path(source.path).open("rb")
+    except OSError as error:
+        raise SourceError(
+            "source-unreadable", os.strerror(error.errno or 0), "Mend that, and run again.", source.label
+        ) from error
+
+
+def open_text(source: Source, codec: str, encoding: str = "utf-8") -> IO[bytes]:
+    """Open the decompressed bytes, turned into UTF-8 where `encoding` is another; see `decoded`."""
+    return decoded(open_source(source), codec, encoding, source.label)
+
+
+def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = "") -> IO[bytes]:
+    """Read a seekable file decompressed and in UTF-8; owns `raw`. Seeking works, but backwards begins anew.
+
+    Reading raises SourceError: `source-damaged` (cut short, damaged, or with something else behind it), `too-large`
+    (expands beyond MOST_BYTES and MOST_RATIO) or `undecodable` (no text in that encoding), each with its offset.
+    """
+    if not codec and encoding == "utf-8":
+        return raw
+
+    def pieces() -> Iterator[bytes]:
+        raw.seek(0)
+        plain = decompressed(raw, codec, label) if codec else iter(lambda: raw.read(_BUFFER), b"")
+        return plain if encoding == "utf-8" else _transcoded(plain, encoding, label)
+
+    return io.BufferedReader(_Pieces(raw, pieces), _BUFFER)
+
+
+def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]:
+    """Decode a file from where it stands to its end; raises as reading from `decoded` does."""
+    size = 0
+    try:
+        with damage_noticed():
+            for piece in (frames if codec in NAMES else _padded)(raw, codec):
+                yield piece
+                size += len(piece)
+                require_bounded(size, raw.tell(), label)
+    except DamageError as error:
+        where = f"at byte {raw.tell()} of the file or little before it, behind at least {size} decompressed bytes"
+        raise _damaged(f"the {codec} data are damaged {where} ({error})", label) from error
+    end = raw.tell()
+    if raw.read(1):
+        where = f"at byte {end} of the file, behind {size} decompressed bytes"
+        raise _damaged(f"something that is no {codec} follows {where}", label)
+
+
+def _padded(raw: IO[bytes], codec: str) -> Iterator[bytes]:
+    """Decode streams that zeros may follow: padding, of xz by its standard, of gz by old use."""
+    yield from streams(raw, codec)
+    while codec in ("xz", "gz") and _skip_zeros(raw):
+        yield from streams(raw, codec)
+
+
+def _skip_zeros(raw: IO[bytes]) -> bool:
+    """Go to the next byte that is not zero, or the end; say whether there was a zero."""
+    begin = raw.tell()
+    while data := raw.read(_BUFFER):
+        if left := data.lstrip(b"\0"):
+            raw.seek(-len(left), os.SEEK_CUR)
+            break
+    return raw.tell() > begin
+
+
+def require_bounded(size: int, read: int, label: str = "") -> None:
+    """Raise SourceError where so many bytes read have become so many that it looks like an attack."""
+    if size > max(MOST_BYTES, MOST_RATIO * read):
+        raise SourceError(
+            "too-large",
+            f"{read} bytes expand to more than {size}, as if to fill the disk",
+            "Unpack the file yourself where you trust it.",
+            label,
+        )
+
+
+def _damaged(reason: str, label: str) -> SourceError:
+    return SourceError("source-damaged", reason, "Fetch the file again, or mend it.", label)
+
+
+def _transcoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    read = 0
+    for piece in pieces:
+        read += len(piece)
+        yield _utf8(decoder, piece, read, encoding, label)
+    yield _utf8(decoder, b"", read, encoding, label)
+
+
+def _utf8(decoder: codecs.IncrementalDecoder, piece: bytes, read: int, encoding: str, label: str) -> bytes:
+    """Decode a piece; `read` counts the bytes up to its end, and an empty piece is the end of the text."""
+    try:
+        return decoder.decode(piece, not piece).encode()
+    except UnicodeDecodeError as error:
+        # what the decoder held back is in the object, too
+        raise _undecodable(f"offset {read - len(error.object) + error.start}", encoding, error.reason, label) from error
+    except UnicodeError as error:  # no mark of the byte order where one must be, or half of a surrogate pair
+        raise _undecodable(f"or before offset {read}", encoding, str(error), label) from error
+
+
+def _undecodable(place: str, encoding: str, reason: str, label: str) -> SourceError:
+    return SourceError(
+        "undecodable",
+        f"the bytes at {place} of the text are no {encoding} ({reason})",
+        "Name the right encoding with --encoding.",
+        label,
+    )
+
+
+class _Pieces(io.RawIOBase):
+    """Read the joined pieces that a function gives anew each time it is called."""
+
+    def __init__(self, raw: IO[bytes], pieces: Callable[[], Iterator[bytes]]) -> None:
+        self._raw, self._again = raw, pieces
+        self._restart()
+
+    def _restart(self) -> None:
+        self._left, self._held, self._position = self._again(), memoryview(b""), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Buffer) -> int:
+        room = memoryview(buffer)
+        while not self._held:
+            piece = next(self._left, None)
+            if piece is None:
+                return 0
+            self._held = memoryview(piece)
+        size = min(len(room), len(self._held))
+        room[:size] = self._held[:size]
+        self._held = self._held[size:]
+        self._position += size
+        return size
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            while self._skip(_BUFFER):
+                pass
+        target = offset + (0 if whence == os.SEEK_SET else self._position)
+        if target < 0:
+            raise ValueError("a position before the begin of the file")
+        if target < self._position:
+            self._restart()
+        while self._position < target and self._skip(target - self._position):
+            pass
+        return self._position
+
+    def _skip(self, size: int) -> int:
+        return self.readinto(bytearray(min(size, _BUFFER)))
+
+    def close(self) -> None:
+        with suppress(AttributeError):  # where its creation failed
+            self._raw.close()
+        super().close()

@@ -1,0 +1,173 @@
+"""Find the files that a user named, and tell later whether one is still what it was."""
+
+import errno
+import glob
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from anabranch.core.errors import SourceError, TemporaryError, UsageError
+from anabranch.core.storage import fingerprint, shown
+from anabranch.files.manifest import NAME, read_record
+from anabranch.formats.model import Source
+from anabranch.sources import remote
+from anabranch.sources.walking import EVERY, Match, split, walk
+
+QUARANTINE = ".quarantine.jsonl"  # ends the name of the rows that were set aside, beside an output
+_RECORD = b'{\n "anabranch":'  # how a run's record begins
+_REMEDY = "Mend that, or leave it out, and run again."
+
+
+class Found(NamedTuple):
+    """The files to read, in the order of the arguments, and those that cannot be."""
+
+    sources: tuple[Source, ...]
+    errors: tuple[SourceError, ...]
+
+
+def find(source: Sequence[str], output: str | None = None) -> Found:
+    """List the files meant by files, folders, glob patterns and URLs: each once, those of one argument by name.
+
+    Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, `output` with
+    all that is in it, where it lies below them, and where it is the folder itself, the outputs that its record names.
+    A path that cannot be read is an error of its own. Raises UsageError where an argument names nothing, or a protocol
+    that cannot be spoken.
+    """
+    sources: dict[str, Source] = {}
+    errors: dict[str, SourceError] = {}
+    for argument in source:
+        for found in _remote(argument) if remote.is_url(argument) else _local(argument, output):
+            if isinstance(found, Source):
+                sources.setdefault(found.path if remote.is_url(found.path) else str(_place(Path(found.path))), found)
+            else:
+                errors.setdefault(found.part, found)
+    labels = labelled([one.path for one in sources.values()])
+    named = (replace(one, label=label) for one, label in zip(sources.values(), labels, strict=True))
+    return Found(tuple(named), tuple(errors.values()))
+
+
+def require_unchanged(source: Source) -> None:
+    """Raise SourceError where a file is another than when it was found."""
+    try:
+        stamp = remote.state(source.path).stamp if remote.is_url(source.path) else _stamp(source.path)
+    except OSError:
+        stamp = ""
+    if stamp != source.stamp:
+        raise SourceError("source-changed", "it changed during the run", "Run the same command again.", source.label)
+
+
+def labelled(paths: Sequence[str]) -> list[str]:
+    """Name each path by as many of its last words as tell it from the others."""
+    words = [shown(remote.named(path)).split("/") for path in paths]
+    depths = [1] * len(paths)
+    while True:
+        labels = ["/".join(each[-depth:]) for each, depth in zip(words, depths, strict=True)]
+        count = Counter(labels)
+        alike = [index for index, label in enumerate(labels) if count[label] > 1]
+        longer = [index for index in alike if depths[index] < len(words[index])]
+        if not longer:
+            break
+        for index in longer:
+            depths[index] += 1
+    for number, index in enumerate(alike, 1):  # which differ only in what is not shown
+        labels[index] += f" ({number})"
+    return labels
+
+
+def _local(argument: str, output: str | None) -> Iterator[Source | SourceError]:
+    path = Path(remote.without_scheme(argument))
+    try:
+        yield from _meant(path, argument, output)
+    except OSError as error:  # of a folder above, which may not be entered
+        yield _unreadable(error, shown(str(path.absolute())))
+
+
+def _meant(path: Path, argument: str, output: str | None) -> Iterator[Source | SourceError]:
+    if argument and path.is_dir():
+        folder, words = path.absolute(), EVERY
+    elif argument and os.path.lexists(path):
+        yield _source(Match(path.absolute()), path.absolute().parent)
+        return
+    elif glob.has_magic(argument):
+        folder, words = split(path)
+    else:
+        raise _missing(path)
+    if not folder.is_dir():
+        raise _missing(folder)
+    left_out = _left_out(folder, output)
+    for match in sorted(set(walk(folder, words))):
+        place = _place(match.path)
+        if not (_of_a_run(match.path) or place in left_out or left_out.intersection(place.parents)):
+            yield _source(match, folder)
+
+
+def _left_out(folder: Path, output: str | None) -> set[Path]:
+    """Give the files and folders below this one that a run into `output` makes, or made."""
+    if not output or remote.is_url(output):
+        return set()
+    root, place = folder.resolve(), Path(remote.without_scheme(output)).resolve()
+    if place == root:
+        record = read_record(place / NAME)
+        return {_place(Path(path)) for path in (*record.unfinished, *(entry.output for entry in record.standing))}
+    return {place} if root in place.parents else set()
+
+
+def _of_a_run(path: Path) -> bool:
+    if path.name.endswith(QUARANTINE):
+        return True
+    if not path.name.endswith(NAME) or not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_RECORD)) == _RECORD
+    except OSError:
+        return False
+
+
+def _remote(url: str) -> Iterator[Source | SourceError]:
+    try:
+        for file in remote.listing(url):
+            words = PurePath(file.below).parts
+            if not any(word.startswith(".") for word in words):
+                yield Source(file.url, remote.shown_url(file.url), file.size, file.stamp, "/".join(words[:-1]))
+    except TemporaryError as error:  # the other sources may answer
+        yield SourceError(error.code, error.reason, error.remedy, error.part)
+
+
+def _source(match: Match, folder: Path) -> Source | SourceError:
+    """Note a file as it is now; a label is given to it when all are known."""
+    path, label = str(match.path), shown(str(match.path))
+    try:
+        if match.error:
+            raise match.error
+        status = match.path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return SourceError("source-not-a-file", "this is neither a file nor a folder", _REMEDY, label)
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        return _unreadable(error, label)
+    parent = "" if match.path.parent == folder else str(match.path.parent.relative_to(folder))
+    return Source(path, label, status.st_size, _stamp(path, status), parent)
+
+
+def _unreadable(error: OSError, label: str) -> SourceError:
+    return SourceError("source-unreadable", error.strerror or str(error), _REMEDY, label)
+
+
+def _stamp(path: str, status: os.stat_result | None = None) -> str:
+    now = status or os.stat(path)  # noqa: PTH116  a text as good as a path
+    return fingerprint(path, now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
+
+
+def _place(path: Path) -> Path:
+    """Name a file the same whatever links lead to its folder; a link is a file of its own."""
+    return path.parent.resolve() / path.name
+
+
+def _missing(path: Path) -> UsageError:
+    return UsageError("source-missing", "there is no such file or folder", "Check the path.", shown(str(path)))
