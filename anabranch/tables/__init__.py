@@ -1,0 +1,1 @@
+"""The workload import_table: files become rows of a database's table, all of them or none."""
