@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import pyarrow as pa
 
@@ -86,7 +86,7 @@ class ColumnType:
         fits = _WRITTEN.fullmatch(" ".join(written.lower().split()))
         word, first, second, zone = fits.groups() if fits else ("", None, None, None)
         name = f"{word}{zone or ''}"
-        kind = _SYNONYMS.get(name, name)
+        kind = cast("Kind", _SYNONYMS.get(name, name))  # checked below
         numbers = [int(number) for number in (first, second) if number is not None]
         if kind not in get_args(Kind) or len(numbers) > _most_numbers(kind):
             raise UsageError(
