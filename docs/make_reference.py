@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from anabranch.command import operate
-from anabranch.command.command import FLAGS, choices, shown_default, spoken
+from anabranch.command.command import choices, shown_default, spoken
+from anabranch.command.request import FLAGS
 from anabranch.command.workloads import WORKLOADS, load
 from anabranch.core.config import RunOptions
 

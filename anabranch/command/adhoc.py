@@ -5,9 +5,10 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anabranch.command import interrupts
+from anabranch.command.request import Request
 from anabranch.command.stdout import readers_may_leave
 from anabranch.command.terminal import Terminal
 from anabranch.command.workloads import load
@@ -18,14 +19,11 @@ from anabranch.core.parts import ErrorLine, Report
 from anabranch.run.orphans import end_orphans
 from anabranch.run.server import ensure_server, prefect_environment
 
-if TYPE_CHECKING:
-    from anabranch.command.command import Request
-
 EXIT_CODES = {"completed": 0, "failed": 1, "partly_failed": 3, "nothing_to_do": 0, "cancelled": 5}
 NOTHING_TO_DO = 4
 
 
-def run_flow(request: "Request") -> int:
+def run_flow(request: Request) -> int:
     """Run the request's flow, with a bar on stderr; print the report or its data; return the exit code."""
     terminal = Terminal(quiet="quiet" in request.flags)
     require_usable(work_dir(request.run))
@@ -51,7 +49,7 @@ def run_flow(request: "Request") -> int:
     return as_ours(error).exit_code if error else EXIT_CODES[report.status]
 
 
-def _run(request: "Request", terminal: Terminal) -> Any:
+def _run(request: Request, terminal: Terminal) -> Any:
     if interrupts.seen():  # and lost on the way
         raise KeyboardInterrupt
     with interrupts.leaving():

@@ -6,7 +6,6 @@ import json
 import os
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -14,41 +13,17 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from anabranch.command.request import FLAGS, Request
 from anabranch.command.workloads import WORKLOADS, Workload, load
 from anabranch.core.config import RunOptions, first_fault
 from anabranch.core.errors import UsageError
 from anabranch.core.storage import shown
 
-FLAGS = {
-    "dry_run": "Print the plan and end; reads only, and needs no server.",
-    "detach": "Hand the run to its deployment (see `anabranch up`), print its id and page, and end.",
-    "json": "Print the report as one JSON object.",
-    "quiet": "Print errors only.",
-    "error_on_empty": "Exit with 4 when there was nothing to do.",
-    "debug": "Show the traceback of an error.",
-}
 WORKLOAD, RUN, COMMAND = (Group(name, sort_key=i) for i, name in enumerate(("Options", "The run", "The command")))
 
 _UNSPEAKABLE = {"Cc", "Cs"}  # control characters, and the surrogates that stand for bytes that are no UTF-8
 
 M = TypeVar("M", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A flow with all its parameters, valid, and the command's own flags."""
-
-    workload: Workload
-    source: list[str]
-    output: str | None
-    options: BaseModel
-    run: RunOptions
-    flags: frozenset[str]
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The flow's parameters."""
-        return {"source": self.source, "output": self.output, "options": self.options, "run": self.run}
 
 
 def flow_command(workload: Workload) -> Callable[..., int]:

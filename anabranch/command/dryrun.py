@@ -3,8 +3,9 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from anabranch.command.request import Request
 from anabranch.command.stdout import readers_may_leave
 from anabranch.command.workloads import load
 from anabranch.core.config import cluster_address, cores, work_dir
@@ -13,11 +14,8 @@ from anabranch.core.storage import shown
 
 _MB = 1_000_000
 
-if TYPE_CHECKING:
-    from anabranch.command.command import Request
 
-
-def show_plan(request: "Request", writes: Sequence[Path]) -> int:
+def show_plan(request: Request, writes: Sequence[Path]) -> int:
     """Print the plan; read only, without a server and without Prefect."""
     threads = request.run.workers or cores()
     job = Job(request.source, request.output, request.options, work_dir(request.run), threads, request.run.refresh)
@@ -48,7 +46,7 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= _MB else f"{size:,} bytes"
 
 
-def _plain(request: "Request", plan: Plan[Part], writes: Sequence[Path], where: str) -> dict[str, Any]:
+def _plain(request: Request, plan: Plan[Part], writes: Sequence[Path], where: str) -> dict[str, Any]:
     return {
         "flow": request.workload.name,
         "runs_on": where,

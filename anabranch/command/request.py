@@ -1,0 +1,35 @@
+"""What a command asks for: a flow with its parameters, and the command's own flags."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from anabranch.command.workloads import Workload
+from anabranch.core.config import RunOptions
+
+FLAGS = {
+    "dry_run": "Print the plan and end; reads only, and needs no server.",
+    "detach": "Hand the run to its deployment (see `anabranch up`), print its id and page, and end.",
+    "json": "Print the report as one JSON object.",
+    "quiet": "Print errors only.",
+    "error_on_empty": "Exit with 4 when there was nothing to do.",
+    "debug": "Show the traceback of an error.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A flow with all its parameters, valid, and the command's own flags."""
+
+    workload: Workload
+    source: list[str]
+    output: str | None
+    options: BaseModel
+    run: RunOptions
+    flags: frozenset[str]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The flow's parameters."""
+        return {"source": self.source, "output": self.output, "options": self.options, "run": self.run}
