@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from anabranch.command import operate
+from anabranch.command import demo, operate
 from anabranch.command.command import choices, shown_default, spoken
 from anabranch.command.request import FLAGS
 from anabranch.command.workloads import WORKLOADS, load
@@ -47,12 +47,15 @@ def _lines() -> Iterator[str]:
         yield f"```console\n$ {workload.example}\n```\n\nSOURCE: {workload.source}\n"
         yield f"The flow is `{flow}`; its parameters are `source`, `output`, `options` and `run`.\n"
         yield from _table("option", {"output": workload.output, **_described(load(workload.options))})
+        if workload.extras:
+            yield ""
+            yield from (f"- `anabranch {extra.name}`: {extra.help}" for extra in workload.extras)
     yield "\n## Options of every flow\n"
     yield from _table("option", _described(RunOptions))
     yield "\n## Options of the command alone\n"
     yield from _table("option", FLAGS)
     yield "\n## Commands about the house\n"
-    for command in (operate.up, operate.down, operate.status, operate.doctor, operate.demo):
+    for command in (operate.up, operate.down, operate.status, operate.doctor, demo.demo):
         yield f"- `anabranch {command.__name__}`: {(command.__doc__ or '').partition(chr(10))[0]}"
     yield "\n## Exit codes\n"
     yield from (f"- {code}: {text}" for code, text in EXITS.items())

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from anabranch.command.command import flow_command
 from anabranch.command.workloads import PARSE_LOGS
 from anabranch.core.config import Words
-from anabranch.core.errors import UsageError
+from anabranch.core.errors import AnabranchError, UsageError
 
 
 class TableOptions(BaseModel):
@@ -90,3 +90,31 @@ def test_control_characters_and_bytes_that_are_no_utf8_are_refused_in_the_word_a
     Path(tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / name)
     refused("a.tar")
+
+
+@pytest.mark.parametrize(("without", "refused"), [
+    ("stdout", "a detached run has no standard output"), ("refused", "no output is named"), ("chosen", None),
+])  # fmt: skip
+def test_a_detached_run_needs_an_output_unless_its_workload_chooses_one(tmp_path, monkeypatch, without, refused):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    command = flow_command(replace(PARSE_LOGS, without_output=without))
+
+    with pytest.raises(AnabranchError) as seen:
+        command("a.tar", detach=True)
+
+    assert seen.value.code == ("output-missing" if refused else "server-unreachable")
+    assert refused in (seen.value.reason, None)
+
+
+@pytest.mark.parametrize(("words", "output"), [
+    (["a.csv", "s3://b/p/"], "s3://b/p/"), (["a.csv"], None), (["a.csv", "b.csv", "--output", "gdrive://f"], "gdrive://f"),
+])  # fmt: skip
+def test_the_last_word_may_be_the_output_also_an_address(words, output):
+    app = App(result_action="return_value")
+    ends = replace(PARSE_LOGS, ends_with_output=True, options=f"{__name__}:TableOptions", check=f"{__name__}:check")
+    app.default(flow_command(ends))
+
+    with pytest.raises(Checked) as seen:
+        app(words, exit_on_error=False, print_error=False)
+
+    assert seen.value.args[1] == output

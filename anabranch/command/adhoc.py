@@ -39,7 +39,7 @@ def run_flow(request: Request) -> int:
     if "json" in request.flags:
         with readers_may_leave():
             print(report.model_dump_json(indent=2))
-    elif request.output is None and report.outputs:
+    elif request.output is None and request.workload.without_output == "stdout" and report.outputs:
         _copy_to_stdout(Path(report.outputs[0]))
     terminal.summarise(report, own_server=own_server)
     if error is not None and "debug" in request.flags:

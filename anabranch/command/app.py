@@ -1,25 +1,48 @@
 """All commands by name; help imports no workload, and no command imports Prefect before it runs a flow."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from cyclopts import App
 
-from anabranch.command.workloads import WORKLOADS
+from anabranch.command.workloads import WORKLOADS, Workload
 
-app = App(
-    name="anabranch",
-    help="Split archives, chunks and files into parts, run them on all cores or a Dask cluster, rejoin them in order.",
-    version=lambda: version("anabranch"),
-    suppress_keyboard_interrupt=False,
-)
-for workload in WORKLOADS:
-    app.command(f"anabranch.command.command:{workload.command}", name=workload.name, help=workload.help)
-app.command(
-    "anabranch.command.operate:up", name="up", help="Start the Prefect server, deploy the flows, start a worker."
-)
-app.command("anabranch.command.operate:down", name="down", help="Stop the worker and the server that `up` started.")
-app.command("anabranch.command.operate:status", name="status", help="Show the server, the worker and the deployments.")
-app.command(
-    "anabranch.command.operate:doctor", name="doctor", help="Check versions, folders, the server and the cluster."
-)
-app.command("anabranch.command.operate:demo", name="demo", help="Make a sample archive and parse it.")
+HELP = "Split archives, chunks and files into parts, run them on all cores or a Dask cluster, rejoin them in order."
+COMMANDS = {  # about the house
+    "up": ("operate", "Start the Prefect server, deploy the flows, start a worker."),
+    "down": ("operate", "Stop the worker and the server that `up` started."),
+    "status": ("operate", "Show the server, the worker and the deployments."),
+    "doctor": ("operate", "Check versions, folders, the server and the cluster."),
+    "demo": ("demo", "Make sample input and run a workload on it."),
+}
+
+
+def application(workloads: Sequence[Workload]) -> App:
+    """Return the command line of these workloads."""
+    made = App(
+        name="anabranch",
+        help=HELP,
+        version=lambda: version("anabranch"),
+        suppress_keyboard_interrupt=False,
+    )
+    for workload in workloads:
+        made.command(f"anabranch.command.command:{workload.command}", name=workload.name, help=workload.help)
+        _add_extras(made, workload)
+    for name, (module, text) in COMMANDS.items():
+        made.command(f"anabranch.command.{module}:{name}", name=name, help=text)
+    return made
+
+
+def _add_extras(made: App, workload: Workload) -> None:
+    groups: dict[str, App] = {}
+    for extra in workload.extras:
+        group, _, name = extra.name.partition(" ")
+        if group not in groups:
+            names = [other.name.partition(" ")[2] for other in workload.extras if other.name.startswith(f"{group} ")]
+            groups[group] = App(name=group, help=f"Of {workload.name}: {', '.join(names)}.")
+            made.command(groups[group])
+        path = f"anabranch.command.extras:{extra.function.replace(':', '.')}"
+        groups[group].command(path, name=name, help=extra.help)
+
+
+app = application(WORKLOADS)

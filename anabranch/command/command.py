@@ -61,8 +61,7 @@ def flow_command(workload: Workload) -> Callable[..., int]:
 def _carry_out(request: Request) -> int:
     """Choose among the three ways; only the last imports Prefect."""
     if "detach" in request.flags:
-        if request.output is None:
-            raise UsageError("output-missing", "a detached run has no standard output", "Name one with --output.")
+        _require_output(request)
         if "dry_run" not in request.flags:
             return _hand_over(request)  # whose worker may see other folders than we do
     if request.workload.prepare:
@@ -75,6 +74,14 @@ def _carry_out(request: Request) -> int:
     from anabranch.command.adhoc import run_flow
 
     return run_flow(request)
+
+
+def _require_output(request: Request) -> None:
+    """Refuse a run that only its worker would refuse, or that would print what nobody reads."""
+    without = request.workload.without_output
+    if request.output is None and without != "chosen":
+        reason = "no output is named" if without == "refused" else "a detached run has no standard output"
+        raise UsageError("output-missing", reason, "Name one with --output.")
 
 
 def _hand_over(request: Request) -> int:

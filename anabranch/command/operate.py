@@ -1,12 +1,11 @@
-"""The commands about the house itself: up, down, status, doctor, demo."""
+"""The commands about the house itself: up, down, status, doctor."""
 
 import json as json_format
 import platform
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 from cyclopts import Parameter
 from packaging.requirements import Requirement
@@ -61,45 +60,6 @@ def doctor(*, cluster: Annotated[str | None, Parameter(help="A Dask scheduler to
             failed += 1
             print(f"FAIL  {name}: {error}")
     return 1 if failed else 0
-
-
-def demo(workload: str = "parse-logs", /) -> int:
-    """Make a sample archive of 30 MB of text in ./anabranch-demo and parse it in all six modes.
-
-    Parameters
-    ----------
-    workload
-        What to show: parse-logs.
-    """
-    from anabranch.command.app import app
-    from anabranch.core.errors import UsageError
-    from anabranch.logs.options import Mode
-
-    if workload != "parse-logs":
-        raise UsageError("bad-option", f"there is no demo of {workload!r}", "Use: anabranch demo parse-logs.")
-    folder, terminal = Path("anabranch-demo"), Terminal()
-    archive = folder / "unit.tar.bz2"
-    if not archive.exists():
-        terminal.say(f"writing a sample archive with 30 MB of log text: {archive}")
-        _write_sample(archive)
-    command = ["parse-logs", str(archive), "--mode", ",".join(get_args(Mode)), "--output", f"{folder}/"]
-    terminal.say(f"$ anabranch {' '.join(command)}")
-    code = int(app(command, exit_on_error=False, result_action="return_value"))
-    if code == 0:
-        report = folder / f"{archive.name}.sessions.txt"
-        print(f"--- the end of {report}:")
-        print("\n".join(report.read_text().splitlines()[-5:]))
-    return code
-
-
-def _write_sample(archive: Path) -> None:
-    """Write it aside and rename it, since an interrupted demo must not leave half an archive to the next."""
-    from anabranch.logs.sample import write_sample
-
-    archive.parent.mkdir(exist_ok=True)
-    aside = archive.with_name(f".part.{archive.name}")  # the suffix chooses the compression
-    write_sample(aside, megabytes=30)
-    aside.rename(archive)
 
 
 def _print_status(found: Status) -> None:

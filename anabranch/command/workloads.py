@@ -3,7 +3,19 @@
 import gc
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, NamedTuple
+
+# What a run without --output does: it needs one, its one output goes to standard output (which a detached run has not),
+# or the workload chooses the place itself.
+WithoutOutput = Literal["refused", "stdout", "chosen"]
+
+
+class Extra(NamedTuple):
+    """Another command of a workload, beside the one that runs its flow."""
+
+    name: str  # two words: GROUP NAME
+    function: str  # returns what is printed, one mapping or a sequence of them; its parameters are the options
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +27,15 @@ class Workload:
     source: str  # help for SOURCE
     output: str  # help for --output
     ends_with_output: bool  # whether OUTPUT may stand behind the sources
+    without_output: WithoutOutput
     flow: str
     options: str
     check: str  # (source, output, options) -> files to be written; UsageError for what can be told before anything runs
     preview: str  # Job -> Plan that a dry run shows: cheap, reads only
     example: str
     prepare: str = ""  # () -> None, called before all else in a process of our own
+    demo: str = ""  # an anabranch.core.demo.Demo
+    extras: tuple[Extra, ...] = ()
 
     @property
     def command(self) -> str:
@@ -50,11 +65,13 @@ PARSE_LOGS = Workload(
     source="Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.",
     output="File for one report, or folder for several: ARCHIVE.MODE.txt. Default: standard output.",
     ends_with_output=False,
+    without_output="stdout",
     flow="flows.logs:parse_logs",
     options="anabranch.logs.options:LogOptions",
     check="anabranch.logs.targets:check",
     preview="anabranch.logs.preview:preview",
     example="anabranch parse-logs unit.tar.bz2 --mode known,bw --timezone Europe/Paris --output reports/",
+    demo="anabranch.logs.demo:demo",
 )
 CONVERT_FILES = Workload(
     name="convert-files",
@@ -62,12 +79,14 @@ CONVERT_FILES = Workload(
     source="Files, folders, glob patterns (** for folders at any depth), or URLs.",
     output="Folder for the outputs, or with --combine one file. May also stand last.",
     ends_with_output=True,
+    without_output="refused",
     flow="flows.files:convert_files",
     options="anabranch.files.options:ConvertOptions",
     check="anabranch.files.preview:check",
     preview="anabranch.files.preview:preview",
     example="anabranch convert-files 'data/**/*.csv.gz' parquet/ --to parquet",
     prepare="anabranch.formats.arrow:without_pandas",
+    demo="anabranch.files.demo:demo",
 )
 RUN_PIPELINE = Workload(
     name="run-pipeline",
@@ -75,10 +94,12 @@ RUN_PIPELINE = Workload(
     source=CONVERT_FILES.source,
     output=CONVERT_FILES.output,
     ends_with_output=True,
+    without_output="refused",
     flow="flows.pipeline:run_pipeline",
     options="anabranch.files.pipeline.options:PipelineOptions",
     check="anabranch.files.pipeline.preview:check",
     preview="anabranch.files.pipeline.preview:preview",
     example="anabranch run-pipeline 'orders/*.jsonl' scored/ --function shop.scoring:score",
+    demo="anabranch.files.pipeline.demo:demo",
 )
 WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE)
