@@ -12,7 +12,7 @@ def folder(workload: str) -> Path:
 
 
 def cases(workload: str) -> list[dict[str, Any]]:
-    """Read a workload's cases, none where the folder has no manifest: a list of them, or an object that has one."""
+    """Read a workload's cases: a list, or an object's `cases` or `files`; none where the folder has no manifest."""
     manifest = folder(workload) / "manifest.json"
     found = json.loads(manifest.read_text("utf-8")) if manifest.exists() else []
-    return found if isinstance(found, list) else found["cases"]
+    return found if isinstance(found, list) else found["cases" if "cases" in found else "files"]
