@@ -3,7 +3,7 @@
 import json as json_format
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Annotated
 
@@ -103,12 +103,22 @@ def _check_system() -> str:
 
 def _check_versions() -> str:
     """Check all that our package requires, since with some other versions Prefect stops working in silence."""
-    for needed in map(Requirement, requires("anabranch") or ()):
-        found = _installed(needed.name)
-        if not found or not needed.specifier.contains(found, prereleases=True):
-            reason = f"{needed} is needed, and {found or 'none'} is installed"
-            raise SetupError("bad-version", reason, "Run `make setup`.")
+    for needed, found in unmet(requires("anabranch") or ()):
+        reason = f"{needed} is needed, and {found or 'none'} is installed"
+        raise SetupError("bad-version", reason, "Run `make setup`.")
     return ", ".join(f"{name} {version(name)}" for name in ("anabranch", "prefect", "dask", "fastapi", "sqlalchemy"))
+
+
+def unmet(requirements: Iterable[str]) -> Iterator[tuple[Requirement, str]]:
+    """Yield the requirements that this environment should meet and does not, each with the version that it has.
+
+    Those of an extra, such as `formats`, and those for other systems or Pythons are none of a plain installation.
+    """
+    for needed in map(Requirement, requirements):
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            found = _installed(needed.name)
+            if not found or not needed.specifier.contains(found, prereleases=True):
+                yield needed, found
 
 
 def _installed(package: str) -> str:
