@@ -137,12 +137,16 @@ def _start(home: Path) -> Program:
     port = _choose_port(home / "server.port")
     # settings that the user made for another server (its database, its password) would break this one
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    own = {
+        "PREFECT_HOME": str(_prefect_home(home)),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # else the pages of any site may read it
+    }
     return launch(
         ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
         home / "server.json",
         home / "server.log",
         f"http://127.0.0.1:{port}/api",
-        {**inherited, **_SERVER_SETTINGS, "PREFECT_HOME": str(_prefect_home(home))},
+        {**inherited, **_SERVER_SETTINGS, **own},
     )
 
 

@@ -7,6 +7,8 @@ import ssl
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -144,6 +146,25 @@ def test_the_pages_ask_the_server_that_they_come_from_and_nobody_else(home):
 
     assert settings["api_url"] == "/api"
     assert settings["default_ui"] == "v1"  # the other calls a stranger from the browser
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_only_the_servers_own_pages_may_read_its_answers(home, method):
+    server = find_server(home)
+    own = server.ui_url
+
+    def allowed(origin):
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        request = urllib.request.Request(f"{server.url}/admin/version", headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.headers["Access-Control-Allow-Origin"]
+        except urllib.error.HTTPError as refused:
+            return refused.headers["Access-Control-Allow-Origin"]
+
+    foreign = ["http://evil.example", "null", "https://127.0.0.1", own.replace("127.0.0.1", "localhost")]
+    assert [allowed(origin) for origin in (own, *foreign)] == [own, *[None] * len(foreign)]
 
 
 @pytest.mark.server
