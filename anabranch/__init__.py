@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         TemporaryError,
         UsageError,
     )
-    from anabranch.files.options import ReadOptions, WriteOptions
+    from anabranch.formats.options import ReadOptions, WriteOptions
     from anabranch.library.bulk import bulk_convert
     from anabranch.library.parallel_read import parallel_read
     from anabranch.library.parallel_write import parallel_write

@@ -5,18 +5,14 @@ from prefect import flow
 from anabranch.core.config import RunOptions
 from anabranch.core.parts import Report
 from anabranch.files.join import join
-from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
-from anabranch.files.plan import plan
 from anabranch.files.preview import check
-from anabranch.files.rounds import settle
-from anabranch.files.versions import code_key
-from anabranch.formats.arrow import hold_less
-from anabranch.formats.survey import survey
+from anabranch.files.way import way
+from anabranch.formats.arrow import prefer_jemalloc
 from anabranch.run.cluster import job_of
-from anabranch.run.mapping import map_parts
+from anabranch.run.mapping import by_tasks
 from anabranch.run.reporting import concluded
-from tasks.files import convert_part, look_at_files, unpack_slices
+from tasks.files import TASKS
 
 
 @flow(name="convert-files", retries=0)  # parts are retried; the setting for all flows would run what failed for good
@@ -37,16 +33,9 @@ def convert_files(
         run: How the run is carried out.
 
     """
-    hold_less()
+    prefer_jemalloc()
     check(source, output, options)
-    job = job_of(source, output, options, run)
-    listing = listed(job)
-    looks = survey(listing, map_parts(unpack_slices, listing, run), job, code_key())
-    conversion = plan(looks, map_parts(look_at_files, looks, run), job)
-    while conversion.parts:  # once, unless rows turn out to need wider types than the heads of their files told
-        conversion.save()
-        conversion = settle(conversion, map_parts(convert_part, conversion, run), job.threads)
-    return join(conversion)
+    return join(way(job_of(source, output, options, run), by_tasks(TASKS, run)))
 
 
 if __name__ == "__main__":  # python -m flows.files …: the command

@@ -5,7 +5,7 @@ from prefect import task
 from anabranch.files.plan import ConvertPart
 from anabranch.files.work import work
 from anabranch.formats.survey import LookPart, look
-from anabranch.run.mapping import Done, carry_out
+from anabranch.run.mapping import Done, Tasks, carry_out
 from anabranch.sources.unpack import SlicePart, SourceSlice, unpack
 from tasks.policy import RETRIED
 
@@ -26,3 +26,6 @@ def look_at_files(part: LookPart) -> Done:
 def convert_part(part: ConvertPart) -> Done:
     """Convert one part's blocks into segments of their outputs."""
     return carry_out(work, part)
+
+
+TASKS: Tasks = {unpack: unpack_slices, look: look_at_files, work: convert_part}

@@ -6,7 +6,8 @@ from anabranch.files.pipeline.agree import work as agree
 from anabranch.files.pipeline.shares import ApplyPart
 from anabranch.files.pipeline.work import work
 from anabranch.files.plan import ConvertPart
-from anabranch.run.mapping import Done, carry_out
+from anabranch.run.mapping import Done, Tasks, carry_out
+from tasks import files
 from tasks.policy import RETRIED
 
 
@@ -20,3 +21,6 @@ def agree_on_types(part: ConvertPart) -> Done:
 def apply_part(part: ApplyPart) -> Done:
     """Call the function for one part's records, and write what it returns."""
     return carry_out(work, part)
+
+
+TASKS: Tasks = {**files.TASKS, agree: agree_on_types, work: apply_part}

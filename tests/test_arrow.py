@@ -34,7 +34,8 @@ def test_pandas_can_be_imported_afterwards():
 ])  # fmt: skip
 def test_memory_comes_from_where_it_is_given_back_unless_the_environment_chose(environment, pool):
     program = (
-        "from anabranch.formats.arrow import hold_less, pa; hold_less(); print(pa.default_memory_pool().backend_name)"
+        "from anabranch.formats.arrow import prefer_jemalloc, pa; prefer_jemalloc()\n"
+        "print(pa.default_memory_pool().backend_name)"
     )
 
     done = subprocess.run(

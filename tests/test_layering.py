@@ -33,33 +33,6 @@ ROOMS = {  # and the rooms that each may import beside itself
     "flows": READERS | COLUMNS | {"run", "tasks"},
     "face": READERS | {"library"},  # anabranch/__init__.py
 }
-VIOLATIONS = {  # to be removed one by one
-    "anabranch",
-    "anabranch.formats.catalogue",
-    "anabranch.formats.columnar.excel",
-    "anabranch.formats.columnar.reading",
-    "anabranch.formats.delimited.dialect",
-    "anabranch.formats.delimited.parsing",
-    "anabranch.formats.foreign.reading",
-    "anabranch.formats.json.examining",
-    "anabranch.formats.json.lines",
-    "anabranch.formats.json.parsing",
-    "anabranch.formats.json.types",
-    "anabranch.formats.quarantine",
-    "anabranch.formats.reading",
-    "anabranch.formats.survey",
-    "anabranch.formats.text_writing",
-    "anabranch.formats.writing",
-    "anabranch.schema.casting",
-    "anabranch.schema.exact",
-    "anabranch.schema.narrowing",
-    "anabranch.schema.records",
-    "anabranch.schema.schema",
-    "anabranch.schema.tables",
-    "anabranch.sources.codecs",
-    "anabranch.sources.finding",
-    "anabranch.sources.unpack",
-}
 SOURCES = [path for top in ("anabranch", "flows", "tasks") for path in sorted((ROOT / top).rglob("*.py"))]
 
 
@@ -98,13 +71,7 @@ def ours(path):
     return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-def known_violations():
-    for path in SOURCES:
-        marks = [pytest.mark.xfail(reason="imports what is above its room")] if module_of(path) in VIOLATIONS else []
-        yield pytest.param(path, id=module_of(path), marks=marks)
-
-
-@pytest.mark.parametrize("path", list(known_violations()))
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
 def test_imports_run_down_only(path):
     here = room(module_of(path))
 

@@ -27,6 +27,12 @@ def contiguous(costs: Sequence[float], count: int) -> list[range]:
     return _runs(costs, high)
 
 
+def joined(blocks: Sequence[range], count: int) -> list[range]:
+    """Join neighbouring ranges to at most `count` of about one length; none to one that stands for the whole file."""
+    runs = contiguous([len(block) for block in blocks], count)
+    return [range(blocks[run.start].start, blocks[run.stop - 1].stop) for run in runs] or [range(0)]
+
+
 def _runs(costs: Sequence[float], limit: float) -> list[range]:
     runs, start, total = [], 0, 0.0
     for i, cost in enumerate(costs):

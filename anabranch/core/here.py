@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from anabranch.core.errors import Stopped, as_ours
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
@@ -13,6 +13,23 @@ Work = Callable[[P, Callable[[], bool]], Manifest]
 Seen = Callable[[Outcome], object]
 
 
+class Mapped(Protocol):
+    """How the parts of a plan are mapped: by tasks on a cluster, or by threads of this process."""
+
+    def __call__(self, work: Work[P], plan: Plan[P], /) -> list[Outcome]:
+        """Do every part; return one outcome for each, in the plan's order."""
+
+
+def on_threads(workers: int) -> Mapped:
+    """Map the parts by so many threads of this process."""
+    return lambda work, plan: map_here(work, plan, workers)
+
+
+def only(*works: Work[Any], workers: int) -> Mapped:
+    """Map these steps by threads, and no other: a dry run takes the steps that write nothing."""
+    return lambda work, plan: map_here(work, plan, workers) if work in works else []
+
+
 def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda _: None) -> list[Outcome]:
     """Do every part of the plan, heaviest first, on that many threads; return the outcomes in the plan's order.
 
@@ -20,6 +37,7 @@ def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda
     A part that fails becomes an outcome with its error and stops no other part. `seen` is called with each outcome as
     it comes, from this thread; an exception from it, or Ctrl-C, stops the parts in flight at their next item.
     """
+    plan.save()
     heaviest = sorted(plan.parts, key=lambda part: -part.cost)
     if workers <= 1:
         outcomes = [_shown(_outcome(work, part, lambda: False), seen) for part in heaviest]

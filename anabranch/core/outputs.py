@@ -9,6 +9,9 @@ from anabranch.core.storage import refuse_special, shown
 
 _LONGEST_NAME = 255  # bytes, on every file system in use
 
+RECORD = "manifest.json"  # ends the name of what a run leaves beside its outputs: what each was made of
+QUARANTINE = ".quarantine.jsonl"  # ends the name of the rows that were set aside, beside an output
+
 
 def require_usable(folder: Path) -> Path:
     """Give the folder for files of ours; SetupError where nothing can be written into it, or it cannot be made."""

@@ -68,6 +68,9 @@ class Plan(Generic[P_co]):
         """Estimated seconds of one core for all parts."""
         return sum(part.cost for part in self.parts)
 
+    def save(self) -> None:
+        """Write what the parts read beside themselves, if anything; called before they are mapped."""
+
     def written(self, named: Sequence[Path]) -> Sequence[Path]:
         """Say which of the outputs that go with the sources will be written."""
         return named

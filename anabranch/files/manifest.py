@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from anabranch.core.outputs import RECORD
 from anabranch.core.parts import ErrorLine, WorkFile
 from anabranch.core.storage import fingerprint, published, unchanged
 from anabranch.files.options import ConvertOptions
-from anabranch.formats.model import Source
-
-NAME = "manifest.json"
+from anabranch.sources import remote
+from anabranch.sources.source import Source
 
 
 class SourceEntry(BaseModel):
@@ -73,7 +73,7 @@ class Record(BaseModel):
 
 def record_path(options: ConvertOptions, output: str) -> Path:
     """Name the record of a folder of outputs, or of a combined one."""
-    return Path(f"{output}.{NAME}") if options.combine else Path(output) / NAME
+    return Path(f"{output}.{RECORD}") if options.combine else Path(output) / RECORD
 
 
 def read_record(path: Path) -> Record:
@@ -81,6 +81,15 @@ def read_record(path: Path) -> Record:
     with suppress(OSError, ValueError):
         return Record.model_validate(json.loads(path.read_bytes()))
     return Record()
+
+
+def left_by_runs(output: str | None) -> set[Path]:
+    """Name the files and folders that runs into `output` make, or made: no later run takes them for its sources."""
+    if not output or remote.is_url(output):
+        return set()
+    place = Path(remote.without_scheme(output)).resolve()
+    record = read_record(place / RECORD)
+    return {place, *map(Path, record.unfinished), *(Path(entry.output) for entry in record.standing)}
 
 
 @contextmanager

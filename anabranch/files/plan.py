@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,16 +11,16 @@ from anabranch.core.batches import contiguous, part_count
 from anabranch.core.errors import AnabranchError, SourceError
 from anabranch.core.parts import Job, Manifest, Outcome, Part, Plan, WorkFile, first_to_last
 from anabranch.core.storage import fingerprint, shown
+from anabranch.files.listing import Listing
 from anabranch.files.manifest import Entry
 from anabranch.files.options import ConvertOptions
 from anabranch.files.targets import targets
 from anabranch.files.versions import code_key
 from anabranch.formats.catalogue import Catalogue, File
-from anabranch.formats.delimited import quotes
-from anabranch.formats.model import BLOCK, BadRow, Source
-from anabranch.formats.reading import rows_before, with_types
-from anabranch.formats.survey import LookPart, Seen, Survey, scannable
-from anabranch.schema.schema import load_schema, unify, writable
+from anabranch.formats.survey import Survey, known
+from anabranch.schema.fit import BadRow
+from anabranch.schema.schema import unify, writable
+from anabranch.sources.source import Source
 
 # Bytes of input that one core reads and writes as Parquet in a second: measured with eight columns.
 _RATES = {"csv": 80e6, "tsv": 80e6, "jsonl": 40e6, "json": 25e6, "parquet": 30e6, "arrow": 150e6, "orc": 40e6}
@@ -74,7 +73,7 @@ class ConvertManifest(Manifest):
 class Conversion(Plan[ConvertPart]):
     """What is still to be converted, and what is known already."""
 
-    catalogue: Catalogue = field(default_factory=lambda: Catalogue((), ConvertOptions()))
+    catalogue: Catalogue[ConvertOptions] = field(default_factory=lambda: Catalogue((), ConvertOptions()))
     output: str = ""  # folder, or combined file
     outputs: tuple[str, ...] = ()  # path of each file's output
     looked: tuple[Outcome, ...] = ()
@@ -114,54 +113,43 @@ class Conversion(Plan[ConvertPart]):
             yield "empty", source.label
 
     def save(self) -> None:
-        """Write what the parts read."""
+        """Write the catalogue, which the parts read."""
         self.catalogue.save(self.folder)
 
 
 C = TypeVar("C", bound=Conversion)
 
 
-def plan(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Conversion:
-    """Plan the first round, each file with the types that its head needs.
+def gathered(
+    listing: Listing, unpacking: Sequence[Outcome], looks: Survey, looked: Sequence[Outcome], job: Job[ConvertOptions]
+) -> Conversion:
+    """Gather what is known of every file; no parts yet.
 
     Raises UsageError where the outputs' names, or the schema that the user gave, cannot be.
     """
-    known = gathered(survey, outcomes, job)
-    return next_round(known, range(len(known.catalogue.files)), job.threads)
-
-
-def gathered(survey: Survey, outcomes: Sequence[Outcome], job: Job[ConvertOptions]) -> Conversion:
-    """Gather what is known of every file; no parts yet. Raises UsageError as `plan` does."""
-    given = load_schema(job.options.schema_file) if job.options.schema_file else None
-    files: list[File] = []
-    listing = survey.listing
-    errors: list[AnabranchError] = [*listing.errors]
-    skipped: list[Source] = []
-    for source, seen in _seen(outcomes).items():
-        try:
-            files.append(_file(source, seen, given))
-        except AnabranchError as error:
-            if error.code == "empty-source" and job.options.on_empty == "skip":
-                skipped.append(source)
-            else:
-                errors.append(_of(error, source))
-    warnings = [f"{file.source.label}: {warning}" for file in files for warning in file.look.warnings]
-    warnings += [f"{source.label} is empty, and was left out" for source in skipped]
-    named = targets([file.source for file in files], job.options, job.output or "")
+    found = known(looked, job.options)
+    warnings = [f"{file.source.label}: {warning}" for file in found.files for warning in file.look.warnings]
+    warnings += [f"{source.label} is empty, and was left out" for source in found.empty]
+    named = targets([file.source for file in found.files], job.options, job.output or "")
     return Conversion(
         (),
-        survey.folder,
-        reads=survey.reads,
-        catalogue=Catalogue(tuple(files), job.options),
-        outputs=tuple(str(named[file.source.path]) for file in files),
+        listing.folder,
+        reads=looks.reads,
+        catalogue=Catalogue(found.files, job.options),
+        outputs=tuple(str(named[file.source.path]) for file in found.files),
         output=job.output or "",
-        looked=(*survey.unpacked, *outcomes),
+        looked=(*unpacking, *looked),
         sources=listing.sources,
-        skipped=tuple(skipped),
-        errors=tuple(errors),
+        skipped=found.empty,
+        errors=(*listing.errors, *found.errors),
         unchanged=listing.unchanged,
         warnings=tuple(warnings),
     )
+
+
+def first_round(gathered: Conversion, threads: int) -> Conversion:
+    """Plan the first round, each file with the types that its head needs."""
+    return next_round(gathered, range(len(gathered.catalogue.files)), threads)
 
 
 def next_round(plan: C, files: Iterable[int], threads: int) -> C:
@@ -169,42 +157,15 @@ def next_round(plan: C, files: Iterable[int], threads: int) -> C:
     catalogue = _agreed(plan.catalogue)
     pieces = [Piece(index, unit, unit + 1) for index in files for unit in range(catalogue.files[index].units)]
     costs = [_seconds(catalogue.files[piece.file]) / catalogue.files[piece.file].units for piece in pieces]
-    known = replace(plan, catalogue=catalogue)
+    agreed = replace(plan, catalogue=catalogue)
     parts = tuple(
-        _part(known, index, list(_joined(pieces[run.start : run.stop])), sum(costs[run.start : run.stop]))
+        _part(agreed, index, list(_joined(pieces[run.start : run.stop])), sum(costs[run.start : run.stop]))
         for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads)))
     )
-    return replace(known, parts=parts)
+    return replace(agreed, parts=parts)
 
 
-def _seen(outcomes: Sequence[Outcome]) -> dict[Source, list[Seen]]:
-    """Gather what was seen of each file, in the order of the survey."""
-    found: dict[Source, list[Seen]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
-        if isinstance(outcome.part, LookPart):
-            for index, glance in enumerate(outcome.part.glances):
-                seen = outcome.manifest.seen[index] if outcome.done else Seen(None, error=outcome.error)
-                found.setdefault(glance.source, []).append(seen)
-    return found
-
-
-def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File:
-    """Say where a file is cut, and which types its columns begin with."""
-    for one in seen:
-        if one.error:
-            raise one.error
-    look, cuts = seen[0].look, seen[0].cuts
-    if look is None:
-        raise SourceError("source-unreadable", "nobody looked at its begin", "Run the same command again.")
-    if scannable(source, look):
-        scans = [scan for one in seen for scan in one.scans]
-        cuts = quotes.boundaries(scans, look, source.text_size, BLOCK, partial(rows_before, source, look))
-    units = len(look.units) or max(len(cuts) - 1, 1)
-    look = look if given is None else with_types(look, given)
-    return File(source, look, units, cuts, look.schema, look.schema)
-
-
-def _agreed(catalogue: Catalogue) -> Catalogue:
+def _agreed(catalogue: Catalogue[ConvertOptions]) -> Catalogue[ConvertOptions]:
     """Give each output its types: combined, those that all files need together."""
     to = "" if catalogue.options.flatten else catalogue.options.to
     if not catalogue.options.combine:
@@ -245,8 +206,3 @@ def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
             run = piece
     if run:
         yield run
-
-
-def _of(error: AnabranchError, source: Source) -> AnabranchError:
-    error.part = error.part or source.label
-    return error

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anabranch.core.errors import UsageError
-from anabranch.core.here import map_here
+from anabranch.core.here import only
 from anabranch.core.parts import Job
-from anabranch.files.listing import listed
+from anabranch.files.manifest import left_by_runs
 from anabranch.files.options import ConvertOptions
-from anabranch.files.plan import Conversion, plan
+from anabranch.files.plan import Conversion
 from anabranch.files.targets import targets
-from anabranch.files.versions import code_key
+from anabranch.files.way import planned
 from anabranch.formats import formats
 from anabranch.formats.foreign import reading as foreign
-from anabranch.formats.survey import look, survey
+from anabranch.formats.survey import look
 from anabranch.formats.writing import require_possible
 from anabranch.schema.schema import load_schema
 from anabranch.sources.finding import find
@@ -28,10 +28,9 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
         load_schema(options.schema_file)
     if options.format and options.format not in formats.FORMATS:
         foreign.require_possible(options.format, foreign.parse_options(options.format_options or ""))
-    return list(targets(find(source, output).sources, options, output).values())
+    return list(targets(find(source, leave_out=left_by_runs(output)).sources, options, output).values())
 
 
 def preview(job: Job[ConvertOptions]) -> Conversion:
     """Look at the files, and plan the conversion; reads only."""
-    looks = survey(listed(job), (), job, code_key())
-    return plan(looks, map_here(look, looks, job.threads), job)
+    return planned(job, only(look, workers=job.threads))

@@ -9,7 +9,7 @@ from anabranch.core.errors import AnabranchError, SourceError
 from anabranch.core.parts import Outcome
 from anabranch.core.storage import shown
 from anabranch.files.plan import C, Conversion, ConvertPart, Segment, next_round
-from anabranch.formats.model import BadRow
+from anabranch.schema.fit import BadRow
 from anabranch.schema.tables import folded
 
 _SHOWN = 80  # characters of a value in a message

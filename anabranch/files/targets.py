@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from anabranch.core.errors import UsageError
-from anabranch.core.outputs import require_folder, require_writable
+from anabranch.core.outputs import QUARANTINE, RECORD, require_folder, require_writable
 from anabranch.core.storage import shown
-from anabranch.files.manifest import NAME
 from anabranch.files.options import ConvertOptions
-from anabranch.formats.formats import uncompressed
-from anabranch.formats.model import Source
 from anabranch.sources import remote
-from anabranch.sources.finding import QUARANTINE
+from anabranch.sources.codecs import uncompressed
+from anabranch.sources.source import Source
 
 _PLACEHOLDER = re.compile(r"\{(name|stem|ext|parent)\}")
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,11}")  # not the year in report.2024
@@ -59,7 +57,7 @@ def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
     name = PurePosixPath(filled)
     if name.is_absolute() or ".." in name.parts or not name.name or filled.endswith("/") or "\0" in filled:
         raise _outside(source, filled)
-    if name.name.endswith(QUARANTINE) or name == PurePosixPath(NAME):
+    if name.name.endswith(QUARANTINE) or name == PurePosixPath(RECORD):
         raise UsageError(
             "output-reserved",
             f"its output {name} is where the run keeps its own record",

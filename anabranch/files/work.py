@@ -10,14 +10,15 @@ import pyarrow as pa
 
 from anabranch.core.errors import SourceError, Stopped
 from anabranch.core.storage import fingerprint, work_file
-from anabranch.files.options import ReadOptions
+from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
 from anabranch.formats.catalogue import Catalogue, File, load
 from anabranch.formats.gathering import Blocks
-from anabranch.formats.model import BadRow, MisfitError
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import Quarantine
 from anabranch.formats.reading import Chunk
 from anabranch.formats.writing import SegmentWriter
+from anabranch.schema.fit import BadRow, MisfitError
 from anabranch.schema.tables import fitted, folded, has_huge_floats
 from anabranch.sources.finding import require_unchanged
 
@@ -44,7 +45,7 @@ def work(part: ConvertPart, stop: Stop = lambda: False) -> ConvertManifest:
     return ConvertManifest(tuple(files), counts, segments=tuple(segments))
 
 
-def _segment(catalogue: Catalogue, piece: Piece, part: ConvertPart, stop: Stop) -> Segment:
+def _segment(catalogue: Catalogue[ConvertOptions], piece: Piece, part: ConvertPart, stop: Stop) -> Segment:
     file = catalogue.files[piece.file]
     path = Path(part.folder) / fingerprint("segment", part.key, piece)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +61,7 @@ def _segment(catalogue: Catalogue, piece: Piece, part: ConvertPart, stop: Stop) 
     return replace(segment, seconds=time.monotonic() - started)
 
 
-def _convert(catalogue: Catalogue, file: File, piece: Piece, path: Path, stop: Stop) -> Segment:
+def _convert(catalogue: Catalogue[ConvertOptions], file: File, piece: Piece, path: Path, stop: Stop) -> Segment:
     """Write the piece's rows, unless some need wider types: then tell which, for every chunk as if it were alone."""
     options, rows = catalogue.options, 0
     wider: list[pa.Schema] = []

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Generic
 
 import pyarrow as pa
 
+from anabranch.core.parts import Opts_co
 from anabranch.core.storage import fingerprint, published
-from anabranch.files.options import ConvertOptions, ReadOptions
 from anabranch.formats.formats import engine_of
-from anabranch.formats.model import Look, Source
+from anabranch.formats.model import Look
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.reading import Chunk, chunks
+from anabranch.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +51,11 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(Generic[Opts_co]):
     """All files of a run in the order of the join, and the options they share."""
 
     files: tuple[File, ...]
-    options: ConvertOptions
+    options: Opts_co
 
     def path(self, folder: str) -> Path:
         """Name the file for it in a folder, after all of its content: `load` keeps what it read under that name."""
@@ -67,7 +70,7 @@ class Catalogue:
 
 
 @lru_cache(maxsize=4)
-def load(path: str) -> Catalogue:
+def load(path: str) -> Catalogue[Any]:
     """Read a catalogue, once for all parts that a process works on; it lies in the run's own work folder."""
     with Path(path).open("rb") as file:
         return pickle.load(file)  # type: ignore[no-any-return]  # noqa: S301  ours, like Prefect's results beside it

@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 
 from anabranch.core.errors import SourceError
+from anabranch.sources.codecs import CODEC_SUFFIXES, uncompressed
 
 TEXT = ("csv", "tsv", "jsonl", "json")  # cut into blocks of whole records
 UNITS = ("parquet", "arrow", "orc")  # cut at row groups, batches, stripes
@@ -13,11 +14,6 @@ LIBRARIES = (  # which decide what is read and written; the later ones read furt
     *("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine"),
     *("iterabledata", "pymongo", "msgpack", "cbor2", "pyyaml"),
 )
-CODEC_SUFFIXES = {
-    ".gz": "gz", ".gzip": "gz", ".bgz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz",
-    ".zst": "zst", ".zstd": "zst", ".lz4": "lz4",
-}  # fmt: skip
-
 _SUFFIXES = {
     ".csv": "csv", ".txt": "csv", ".dat": "csv", ".psv": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".jl": "jsonl", ".json": "json",
@@ -62,8 +58,3 @@ def ending(name: str) -> str:
     path = PurePosixPath(name)
     codec = CODEC_SUFFIXES.get(path.suffix.lower(), "")
     return ".".join(filter(None, (uncompressed(path).suffix.lower().lstrip("."), codec)))
-
-
-def uncompressed(path: PurePosixPath) -> PurePosixPath:
-    """Take the suffix of a codec from a name."""
-    return path.with_suffix("") if path.suffix.lower() in CODEC_SUFFIXES else path

@@ -12,8 +12,8 @@ import orjson
 from anabranch.core.errors import UsageError
 from anabranch.core.parts import WorkFile
 from anabranch.core.storage import published, work_file
-from anabranch.files.options import ReadOptions
-from anabranch.formats.model import BadRow
+from anabranch.formats.options import ReadOptions
+from anabranch.schema.fit import BadRow
 
 
 def require_none(options: ReadOptions) -> None:

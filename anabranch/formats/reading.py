@@ -10,7 +10,6 @@ from typing import IO, Protocol, Self
 import pyarrow as pa
 
 from anabranch.core.errors import AnabranchError, SourceError
-from anabranch.files.options import DELIMITED, ReadOptions
 from anabranch.formats.columnar import reading as columnar
 from anabranch.formats.delimited import blocks, dialect
 from anabranch.formats.delimited import parsing as delimited
@@ -18,11 +17,14 @@ from anabranch.formats.foreign import reading as foreign
 from anabranch.formats.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.formats.json import array as json_array
 from anabranch.formats.json import lines as jsonlines
-from anabranch.formats.model import BLOCK, BadRow, Examined, Look, MisfitError, Source, without
+from anabranch.formats.model import BLOCK, Look, without
+from anabranch.formats.options import DELIMITED, ReadOptions
 from anabranch.schema import tables
+from anabranch.schema.fit import BadRow, Examined, MisfitError
 from anabranch.schema.schema import load_schema
 from anabranch.sources import codecs, remote
 from anabranch.sources.finding import find
+from anabranch.sources.source import Source
 
 HEAD_BYTES = 1 << 20  # of decompressed content, that decide format, dialect and first types
 _MOST_HEAD_BYTES = 64 << 20  # where the user wants more rows than these hold
@@ -83,11 +85,11 @@ class TableChunk(Chunk):
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """See Chunk."""
-        return tables.cast(self.table, wanted, self.options, self.given)
+        return tables.cast(self.table, wanted, self.options.rules, self.given)
 
     def examine(self, wanted: pa.Schema) -> Examined:
         """See Chunk."""
-        return tables.examine(self.table, wanted, self.options, self.given)
+        return tables.examine(self.table, wanted, self.options.rules, self.given)
 
     def without(self, bad: Sequence[BadRow]) -> Self:
         """See Chunk."""
@@ -223,7 +225,7 @@ def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.R
     """
     chosen = options or ReadOptions()
     given = load_schema(chosen.schema_file) if chosen.schema_file else None
-    found = find([path], None)
+    found = find([path])
     if found.errors:
         raise found.errors[0]
     for source in found.sources:

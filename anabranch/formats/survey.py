@@ -1,20 +1,25 @@
 """The first map: look at every file, and scan big ones in ranges for the quotes that decide where they can be cut."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
+import pyarrow as pa
+
 from anabranch.core.batches import contiguous, part_count
-from anabranch.core.errors import AnabranchError, Stopped, as_ours
-from anabranch.core.parts import Job, Manifest, Outcome, Part, Plan, first_to_last
+from anabranch.core.errors import AnabranchError, SourceError, Stopped, as_ours
+from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_to_last
 from anabranch.core.storage import fingerprint
-from anabranch.files.listing import Listing, unpacked
-from anabranch.files.options import ConvertOptions, ReadOptions
+from anabranch.formats.catalogue import File
 from anabranch.formats.delimited import quotes
-from anabranch.formats.model import BLOCK, Look, Source, require_bounded
-from anabranch.formats.reading import cuttable, look_at
+from anabranch.formats.model import BLOCK, Look, require_bounded
+from anabranch.formats.options import ReadOptions
+from anabranch.formats.reading import cuttable, look_at, rows_before, with_types
+from anabranch.schema.schema import load_schema
 from anabranch.sources import codecs
 from anabranch.sources.finding import require_unchanged
+from anabranch.sources.source import Source
 
 _LOOK_SECONDS = 0.01  # per file
 _SCAN_RATE = 800e6  # bytes that one core scans for quotes in a second
@@ -62,20 +67,44 @@ class LookManifest(Manifest):
 class Survey(Plan[LookPart]):
     """All files to look at."""
 
-    listing: Listing = field(default_factory=lambda: Listing((), ""))
-    unpacked: tuple[Outcome, ...] = ()
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of every source that was looked at, in the order of the survey."""
+
+    files: tuple[File, ...]
+    empty: tuple[Source, ...]  # which hold nothing at all
+    errors: tuple[AnabranchError, ...]  # of those that cannot be read
 
 
-def survey(listing: Listing, outcomes: Sequence[Outcome], job: Job[ConvertOptions], key: str) -> Survey:
-    """Peek into the big files, and plan who looks at what; writes names in the work folder at most.
+def survey(sources: Sequence[Source], options: ReadOptions, folder: str, threads: int, key: str) -> Survey:
+    """Peek into the big sources, and plan who looks at what; writes names in the work folder at most.
 
     `key` names the code that will look.
     """
-    glances = [glance for source in unpacked(listing, outcomes) for glance in _glances(source, job.options)]
+    glances = [glance for source in sources for glance in _glances(source, options)]
     costs = [_seconds(glance) for glance in glances]
-    batches = contiguous(costs, part_count(sum(costs), job.threads))
-    parts = [_part(index, glances[batch.start : batch.stop], job.options, key) for index, batch in enumerate(batches)]
-    return Survey(tuple(parts), listing.folder, reads=listing.reads, listing=listing, unpacked=tuple(outcomes))
+    batches = contiguous(costs, part_count(sum(costs), threads))
+    parts = [_part(index, glances[batch.start : batch.stop], options, key) for index, batch in enumerate(batches)]
+    return Survey(tuple(parts), folder, reads=tuple(WorkFile(source.path, source.size, 0) for source in sources))
+
+
+def known(outcomes: Sequence[Outcome], options: ReadOptions) -> Known:
+    """Gather what was seen of each source. Raises UsageError where the schema that the user gave cannot be."""
+    given = load_schema(options.schema_file) if options.schema_file else None
+    files: list[File] = []
+    empty: list[Source] = []
+    errors: list[AnabranchError] = []
+    for source, seen in _seen(outcomes).items():
+        try:
+            files.append(_file(source, seen, given))
+        except AnabranchError as error:
+            if error.code == "empty-source" and options.on_empty == "skip":
+                empty.append(source)
+            else:
+                error.part = error.part or source.label
+                errors.append(error)
+    return Known(tuple(files), tuple(empty), tuple(errors))
 
 
 def look(part: LookPart, stop: Callable[[], bool] = lambda: False) -> LookManifest:
@@ -163,3 +192,30 @@ def _part(index: int, glances: Sequence[Glance], options: ReadOptions, code: str
         label = f"{label} from {glances[0].start >> 20} MiB"
     key = fingerprint("look", code, glances, options)
     return LookPart(index, label, sum(map(_seconds, glances)), key, tuple(glances), options)
+
+
+def _seen(outcomes: Sequence[Outcome]) -> dict[Source, list[Seen]]:
+    """Gather what was seen of each file, in the order of the survey."""
+    found: dict[Source, list[Seen]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
+        if isinstance(outcome.part, LookPart):
+            for index, glance in enumerate(outcome.part.glances):
+                seen = outcome.manifest.seen[index] if outcome.done else Seen(None, error=outcome.error)
+                found.setdefault(glance.source, []).append(seen)
+    return found
+
+
+def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File:
+    """Say where a file is cut, and which types its columns begin with."""
+    for one in seen:
+        if one.error:
+            raise one.error
+    look, cuts = seen[0].look, seen[0].cuts
+    if look is None:
+        raise SourceError("source-unreadable", "the start of the file was not examined", "Run the same command again.")
+    if scannable(source, look):
+        scans = [scan for one in seen for scan in one.scans]
+        cuts = quotes.boundaries(scans, look, source.text_size, BLOCK, partial(rows_before, source, look))
+    units = len(look.units) or max(len(cuts) - 1, 1)
+    look = look if given is None else with_types(look, given)
+    return File(source, look, units, cuts, look.schema, look.schema)

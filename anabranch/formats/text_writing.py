@@ -7,10 +7,10 @@ from typing import IO
 
 import pyarrow as pa
 
-from anabranch.files.options import DELIMITED
 from anabranch.formats.compressing import compress
 from anabranch.formats.delimited.writing import csv_header, csv_rows
 from anabranch.formats.json.writing import json_lines
+from anabranch.formats.options import DELIMITED
 from anabranch.formats.segments import copy, damage_noticed
 
 TRAILER = struct.Struct("<8sQQ")  # magic, bytes before it, rows

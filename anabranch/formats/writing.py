@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.storage import published
-from anabranch.files.options import WriteOptions
 from anabranch.formats.columnar.arrow_join import ArrowSegment, join_arrow
 from anabranch.formats.columnar.orc_writing import join_orc
 from anabranch.formats.columnar.parquet_join import join_parquet
 from anabranch.formats.columnar.parquet_writing import ParquetSegment
 from anabranch.formats.compressing import compressing
 from anabranch.formats.formats import ending
+from anabranch.formats.options import WriteOptions
 from anabranch.formats.text_writing import TextSegment, join_text, text_head
 from anabranch.schema.plain import cast_columns, flat_schema, flat_table, plain_schema
 

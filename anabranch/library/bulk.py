@@ -17,12 +17,13 @@ from anabranch.core.config import RunOptions, cores, first_fault, work_dir
 from anabranch.core.errors import AnabranchError
 from anabranch.core.parts import Job, Outcome
 from anabranch.files.manifest import Entry, SourceEntry
-from anabranch.files.options import ConvertOptions, WriteOptions
+from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion
 from anabranch.formats.formats import ending
-from anabranch.formats.model import Source
+from anabranch.formats.options import WriteOptions
 from anabranch.library.convert import convert
 from anabranch.library.defaults import Defaults
+from anabranch.sources.source import Source
 
 Progress = Callable[[dict[str, Any]], object]
 

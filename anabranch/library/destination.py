@@ -15,13 +15,14 @@ from anabranch.core.config import RunOptions, work_dir
 from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_writable
 from anabranch.core.storage import published
-from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
 from anabranch.files.pipeline.step import identity
 from anabranch.formats.gathering import Blocks
+from anabranch.formats.options import WriteOptions
 from anabranch.formats.writing import SegmentWriter, join_segments, named_format
 from anabranch.library.lanes import weight_of
 from anabranch.schema.records import ROWS
+from anabranch.schema.rules import OnConflict
 from anabranch.schema.schema import writable
 from anabranch.schema.tables import fitted, folded
 

@@ -13,17 +13,18 @@ import pyarrow as pa
 
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.outputs import require_writable
-from anabranch.files.options import ReadOptions
+from anabranch.files.manifest import left_by_runs
 from anabranch.files.pipeline.agree import agreed_here
 from anabranch.files.pipeline.rows import Group, groups
 from anabranch.files.pipeline.shares import Span
 from anabranch.files.rounds import bad_row_error
 from anabranch.formats.catalogue import File
-from anabranch.formats.model import Source
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import require_none
 from anabranch.formats.reading import look_at, with_types
 from anabranch.schema.schema import load_schema
 from anabranch.sources.finding import find
+from anabranch.sources.source import Source
 
 CHUNK = 1000  # records that are decoded at once
 
@@ -81,7 +82,7 @@ class Origin:
 
     def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
         given = load_schema(self.options.schema_file) if self.options.schema_file else None
-        found, count = find(paths, self.output), 0
+        found, count = find(paths, leave_out=left_by_runs(self.output)), 0
         for error in found.errors:
             raise error
         if self.output:

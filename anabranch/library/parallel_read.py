@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from anabranch.core.config import cores
 from anabranch.core.errors import AnabranchError, SourceError, UsageError
-from anabranch.files.options import ReadOptions
 from anabranch.formats import reading
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import require_none
 from anabranch.library.defaults import Defaults
 from anabranch.library.lanes import ClosedError, Lanes, Taken, weight_of

@@ -17,13 +17,14 @@ from anabranch.core.config import RunOptions, cores, work_dir
 from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.core.storage import fingerprint, published, refuse_special
 from anabranch.files.join import accounting
-from anabranch.files.options import OnConflict, WriteOptions
 from anabranch.files.pipeline.results import as_record
 from anabranch.formats.gathering import Blocks
+from anabranch.formats.options import WriteOptions
 from anabranch.formats.writing import SegmentWriter, join_segments, named_format, require_possible
 from anabranch.library.defaults import Defaults
 from anabranch.library.lanes import ClosedError, Lanes, weight_of
 from anabranch.library.spool import Spool
+from anabranch.schema.rules import OnConflict
 
 BUFFER = 64 << 20  # bytes that wait to be written
 

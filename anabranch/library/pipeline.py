@@ -13,12 +13,12 @@ from pydantic import ValidationError
 from anabranch.core.config import RunOptions, cores, first_fault, work_dir
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.parts import Job
-from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.files.pipeline.decision import Decision
 from anabranch.files.pipeline.functions import reference_to
 from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
 from anabranch.files.pipeline.step import Failure, FunctionError, State, Step
 from anabranch.files.pipeline.tally import Tally, Watcher
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.writing import named_format
 from anabranch.library.defaults import Defaults
 from anabranch.library.destination import destination_of
@@ -26,6 +26,7 @@ from anabranch.library.failed import Failed
 from anabranch.library.local import run_here
 from anabranch.library.origin import Origin, length_of, paths_of
 from anabranch.library.stream import Stream
+from anabranch.schema.rules import OnConflict
 
 _log = logging.getLogger(__name__)
 

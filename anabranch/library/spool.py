@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from anabranch.files.options import OnConflict
 from anabranch.library.lanes import weight_of
 from anabranch.schema import records, tables
+from anabranch.schema.rules import OnConflict
 from anabranch.schema.schema import ConflictError, unify, writable
 
 ROWS = 8192  # records that are kept in memory

@@ -2,7 +2,7 @@
 
 import errno
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from prefect.states import Cancelled
 
 from anabranch.core.config import RunOptions, cluster_address, work_dir
 from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours
+from anabranch.core.here import Mapped, Work
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
 from anabranch.run.cancelling import CancelWatch
@@ -29,6 +30,7 @@ from anabranch.run.stopping import stop_requested
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
 
+Tasks = Mapping[Work[Any], Task[..., Any]]  # the task that does each step
 P = TypeVar("P", bound=Part)
 M = TypeVar("M", bound=Manifest)
 
@@ -78,6 +80,11 @@ def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
     return isinstance(error, TemporaryError)
 
 
+def by_tasks(tasks: Tasks, run: RunOptions) -> Mapped:
+    """Map the parts of each step by the Prefect task that stands for it in `tasks`, see `map_parts`."""
+    return lambda work, plan: map_parts(tasks[work], plan, run)
+
+
 def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[Outcome]:
     """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
 
@@ -88,6 +95,7 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
     if not plan.parts:
         return []
     prune(work_dir(run))
+    plan.save()
     results = work_dir(run) / "results"
     task = task.with_options(result_storage=results, persist_result=True)
     progress = Progress(task.name, plan)

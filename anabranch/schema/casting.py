@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import types
 
-from anabranch.formats.model import MisfitError
+from anabranch.schema.fit import MisfitError
 from anabranch.schema.lattice import MOST_DIGITS
 
 _TRUTHS = ("true", "True", "TRUE", "false", "False", "FALSE")  # no array: pyarrow imports pandas at its first one

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 from anabranch.core.errors import SourceError
-from anabranch.files.options import OnConflict
-from anabranch.formats.model import MisfitError
+from anabranch.schema.fit import MisfitError
 from anabranch.schema.lattice import is_bytes, is_text
-from anabranch.schema.narrowing import Manner, cast, fits, places
+from anabranch.schema.narrowing import cast, fits, places
 from anabranch.schema.plain import retyped
+from anabranch.schema.rules import Manner, OnConflict
 from anabranch.schema.schema import is_nested, wider
 
 _STRING = pa.string()

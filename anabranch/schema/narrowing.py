@@ -9,7 +9,6 @@ given   the user named the type: all that can be cast without loss
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import types
 
-from anabranch.files.options import ReadOptions
-from anabranch.formats.model import MisfitError
 from anabranch.schema.casting import cast_given, cast_strictly, layout
-
-Manner = Literal["strict", "wide", "given"]
+from anabranch.schema.fit import MisfitError
+from anabranch.schema.rules import Manner
 
 INTEGER, LONG, HUGE, DOUBLE = pa.int64(), pa.decimal128(38, 0), pa.decimal256(76, 0), pa.float64()
 DATE, TIME = pa.date32(), pa.time64("us")
@@ -72,11 +69,6 @@ _NATURAL = {  # nobody calls it a conflict when a column grows from the one type
     ZONED: (ZONED, FINE_ZONED),
 }
 _WIDE = {DATE: (DATE, STAMP, FINE_STAMP)}
-
-
-def inferring(options: ReadOptions) -> Manner:
-    """Say how strictly the cells of a column are read whose type nobody named."""
-    return "wide" if options.on_conflict == "widen" else "strict"
 
 
 def natural(kind: pa.DataType) -> tuple[pa.DataType, ...]:

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from anabranch.core.errors import SourceError
-from anabranch.files.options import OnConflict
 from anabranch.schema.lattice import DIGITS, MOST_DIGITS, decimal
+from anabranch.schema.rules import OnConflict
 from anabranch.schema.schema import ConflictError, wider
 
 Record = Mapping[str, Any]

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyarrow import types
 
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.files.options import OnConflict
 from anabranch.schema.lattice import is_bytes, is_text, joined, list_of
+from anabranch.schema.rules import OnConflict
 from anabranch.schema.type_names import parsed_type, shown_type
 
 __all__ = ["ConflictError", "dump_schema", "is_nested", "load_schema", "shown_type", "unify", "wider", "writable"]

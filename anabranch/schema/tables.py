@@ -8,11 +8,10 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.core.errors import SourceError
-from anabranch.files.options import OnConflict, ReadOptions
-from anabranch.formats.model import BadRow, Examined, MisfitError
 from anabranch.schema.exact import cast_column, misfits
-from anabranch.schema.narrowing import Manner, inferring
+from anabranch.schema.fit import BadRow, Examined, MisfitError
 from anabranch.schema.plain import retyped, with_texts
+from anabranch.schema.rules import Manner, OnConflict, Rules
 from anabranch.schema.schema import is_nested, shown_type, unify
 
 _LONG_END = float(1 << 63)
@@ -31,14 +30,14 @@ def fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=wanted)
 
 
-def cast(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> pa.Table:
+def cast(table: pa.Table, wanted: pa.Schema, rules: Rules, given: Container[str] = ()) -> pa.Table:
     """Cast a table exactly; MisfitError where a value cannot be held, or a column has no place.
 
     The columns of which the user gave the types are cast where that is exact; the others, where their types allow it.
     """
     if any(name not in wanted.names for name in table.schema.names):
         raise MisfitError
-    columns = [_column(table, field, options, given) for field in wanted]
+    columns = [_column(table, field, rules, given) for field in wanted]
     return pa.table(columns, schema=wanted)
 
 
@@ -69,20 +68,20 @@ def has_huge_floats(table: pa.Table) -> bool:
     return any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(table))
 
 
-def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Container[str] = ()) -> Examined:
+def examine(table: pa.Table, wanted: pa.Schema, rules: Rules, given: Container[str] = ()) -> Examined:
     """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
-    schema = _grown(wanted, table.schema, options)
+    schema = _grown(wanted, table.schema, rules)
     bad: dict[int, BadRow] = {}
     for field in table.schema:
         index = schema.get_field_index(field.name)
         if index < 0:
             bad |= {row: _unexpected(row, field) for row in range(table.num_rows)}
             continue
-        column, manner = table.column(field.name), _manner(field, options, given)
-        if misfits(column, schema.field(index).type, manner, options.on_conflict).any():
+        column, manner = table.column(field.name), _manner(field, rules, given)
+        if misfits(column, schema.field(index).type, manner, rules.on_conflict).any():
             schema = schema.set(index, wanted.field(field.name))
         expected = schema.field(index)
-        marks = misfits(column, expected.type, manner, options.on_conflict)
+        marks = misfits(column, expected.type, manner, rules.on_conflict)
         if not expected.nullable:
             marks |= column.is_null().to_numpy()
         bad |= {row: _bad(row, field, column[row], expected.type) for row in np.flatnonzero(marks).tolist()}
@@ -92,22 +91,20 @@ def examine(table: pa.Table, wanted: pa.Schema, options: ReadOptions, given: Con
     return Examined(table.num_rows, schema, tuple(bad[row] for row in sorted(bad)))
 
 
-def _grown(wanted: pa.Schema, found: pa.Schema, options: ReadOptions) -> pa.Schema:
+def _grown(wanted: pa.Schema, found: pa.Schema, rules: Rules) -> pa.Schema:
     """Widen a schema by a table's as far as may be; of sampled types only where the sample had no value."""
-    if options.schema_file:
+    if rules.fixed:
         return wanted
-    if options.infer.startswith("sample") and options.on_conflict == "fail":
+    if rules.sampled and rules.on_conflict == "fail":
         empty = [field.name for field in wanted if types.is_null(field.type)]
         found = pa.schema([field for field in found if field.name in empty])
-    return folded(wanted, [found], options.on_conflict)
+    return folded(wanted, [found], rules.on_conflict)
 
 
-def _column(
-    table: pa.Table, field: pa.Field, options: ReadOptions, given: Container[str]
-) -> pa.ChunkedArray | pa.Array:
+def _column(table: pa.Table, field: pa.Field, rules: Rules, given: Container[str]) -> pa.ChunkedArray | pa.Array:
     if field.name in table.schema.names:
         column = table.column(field.name)
-        column = cast_column(column, field.type, _manner(field, options, given), options.on_conflict)
+        column = cast_column(column, field.type, _manner(field, rules, given), rules.on_conflict)
     else:
         column = pa.nulls(table.num_rows, field.type)
     if column.null_count and not field.nullable:
@@ -115,8 +112,8 @@ def _column(
     return column
 
 
-def _manner(field: pa.Field, options: ReadOptions, given: Container[str]) -> Manner:
-    return "given" if field.name in given else inferring(options)
+def _manner(field: pa.Field, rules: Rules, given: Container[str]) -> Manner:
+    return "given" if field.name in given else rules.manner
 
 
 def _floats(arrays: Iterable[pa.Array]) -> Iterator[pa.Array]:

@@ -11,14 +11,14 @@ from typing import IO
 from typing_extensions import Buffer
 
 from anabranch.core.errors import SourceError
-from anabranch.formats.formats import CODEC_SUFFIXES
-from anabranch.formats.model import Source
 from anabranch.sources import remote
 from anabranch.sources.decoding import DamageError, damage_noticed, sniff, streams
 from anabranch.sources.frames import NAMES, frames
+from anabranch.sources.source import Source
 from anabranch.sources.spans import SpanFile
 
 __all__ = [
+    "CODEC_SUFFIXES",
     "decoded",
     "decompressed",
     "named_codec",
@@ -27,8 +27,13 @@ __all__ = [
     "require_bounded",
     "sniff",
     "sniff_encoding",
+    "uncompressed",
 ]
 
+CODEC_SUFFIXES = {
+    ".gz": "gz", ".gzip": "gz", ".bgz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz",
+    ".zst": "zst", ".zstd": "zst", ".lz4": "lz4",
+}  # fmt: skip
 # Compressed data that expand beyond both are taken for an attack: gz reaches 1,032 at most, bz2 and zst a million.
 MOST_BYTES, MOST_RATIO = 1 << 30, 1000
 _BUFFER = 1 << 20  # bytes
@@ -43,6 +48,11 @@ _MARKS = {
 def sniff_encoding(head: bytes) -> str:
     """Name the encoding that a byte order mark tells: utf-16 or utf-32; utf-8 otherwise."""
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+
+
+def uncompressed(path: PurePosixPath) -> PurePosixPath:
+    """Take the suffix of a codec from a name."""
+    return path.with_suffix("") if path.suffix.lower() in CODEC_SUFFIXES else path
 
 
 def named_codec(path: str) -> str:

@@ -6,12 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
+from anabranch.core.batches import joined
 from anabranch.core.errors import SourceError
 from anabranch.sources import bzip2
 from anabranch.sources.codecs import decompressed, require_bounded
 from anabranch.sources.decoding import DamageError, damage_noticed
 from anabranch.sources.spans import Span, SpanFile
-from anabranch.sources.unpacking import joined
 
 _CHUNK = 1 << 20  # bytes read at a time
 _PROOF = 1 << 20  # decompressed bytes after which a begin is believed

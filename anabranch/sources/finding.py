@@ -5,20 +5,20 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from anabranch.core.errors import SourceError, TemporaryError, UsageError
+from anabranch.core.outputs import QUARANTINE, RECORD
 from anabranch.core.storage import fingerprint, shown
-from anabranch.files.manifest import NAME, read_record
-from anabranch.formats.model import Source
 from anabranch.sources import remote
+from anabranch.sources.source import Source
 from anabranch.sources.walking import EVERY, Match, split, walk
 
-QUARANTINE = ".quarantine.jsonl"  # ends the name of the rows that were set aside, beside an output
-_RECORD = b'{\n "anabranch":'  # how a run's record begins
+_RECORD_START = b'{\n "anabranch":'  # how a run's record begins
 _REMEDY = "Mend that, or leave it out, and run again."
 
 
@@ -29,25 +29,25 @@ class Found(NamedTuple):
     errors: tuple[SourceError, ...]
 
 
-def find(source: Sequence[str], output: str | None = None) -> Found:
+def find(named: Sequence[str], *, leave_out: Collection[Path] = ()) -> Found:
     """List the files meant by files, folders, glob patterns and URLs: each once, those of one argument by name.
 
-    Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, `output` with
-    all that is in it, where it lies below them, and where it is the folder itself, the outputs that its record names.
-    A path that cannot be read is an error of its own. Raises UsageError where an argument names nothing, or a protocol
-    that cannot be spoken.
+    Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, and the files
+    and folders of `leave_out` that lie below them, with all that is in those. A path that cannot be read is an error
+    of its own. Raises UsageError where an argument names nothing, or a protocol that cannot be spoken.
     """
     sources: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
-    for argument in source:
-        for found in _remote(argument) if remote.is_url(argument) else _local(argument, output):
+    places = {_place(path) for path in leave_out}
+    for argument in named:
+        for found in _remote(argument) if remote.is_url(argument) else _local(argument, places):
             if isinstance(found, Source):
                 sources.setdefault(found.path if remote.is_url(found.path) else str(_place(Path(found.path))), found)
             else:
                 errors.setdefault(found.part, found)
     labels = labelled([one.path for one in sources.values()])
-    named = (replace(one, label=label) for one, label in zip(sources.values(), labels, strict=True))
-    return Found(tuple(named), tuple(errors.values()))
+    labelled_ones = (replace(one, label=label) for one, label in zip(sources.values(), labels, strict=True))
+    return Found(tuple(labelled_ones), tuple(errors.values()))
 
 
 def require_unchanged(source: Source) -> None:
@@ -78,15 +78,15 @@ def labelled(paths: Sequence[str]) -> list[str]:
     return labels
 
 
-def _local(argument: str, output: str | None) -> Iterator[Source | SourceError]:
+def _local(argument: str, leave_out: AbstractSet[Path]) -> Iterator[Source | SourceError]:
     path = Path(remote.without_scheme(argument))
     try:
-        yield from _meant(path, argument, output)
+        yield from _meant(path, argument, leave_out)
     except OSError as error:  # of a folder above, which may not be entered
         yield _unreadable(error, shown(str(path.absolute())))
 
 
-def _meant(path: Path, argument: str, output: str | None) -> Iterator[Source | SourceError]:
+def _meant(path: Path, argument: str, leave_out: AbstractSet[Path]) -> Iterator[Source | SourceError]:
     if argument and path.is_dir():
         folder, words = path.absolute(), EVERY
     elif argument and os.path.lexists(path):
@@ -98,32 +98,22 @@ def _meant(path: Path, argument: str, output: str | None) -> Iterator[Source | S
         raise _missing(path)
     if not folder.is_dir():
         raise _missing(folder)
-    left_out = _left_out(folder, output)
+    root = folder.resolve()
+    left_out = {path for path in leave_out if root in path.parents}
     for match in sorted(set(walk(folder, words))):
         place = _place(match.path)
         if not (_of_a_run(match.path) or place in left_out or left_out.intersection(place.parents)):
             yield _source(match, folder)
 
 
-def _left_out(folder: Path, output: str | None) -> set[Path]:
-    """Give the files and folders below this one that a run into `output` makes, or made."""
-    if not output or remote.is_url(output):
-        return set()
-    root, place = folder.resolve(), Path(remote.without_scheme(output)).resolve()
-    if place == root:
-        record = read_record(place / NAME)
-        return {_place(Path(path)) for path in (*record.unfinished, *(entry.output for entry in record.standing))}
-    return {place} if root in place.parents else set()
-
-
 def _of_a_run(path: Path) -> bool:
     if path.name.endswith(QUARANTINE):
         return True
-    if not path.name.endswith(NAME) or not path.is_file():  # a pipe would be waited for
+    if not path.name.endswith(RECORD) or not path.is_file():  # a pipe would be waited for
         return False
     try:
         with path.open("rb") as file:
-            return file.read(len(_RECORD)) == _RECORD
+            return file.read(len(_RECORD_START)) == _RECORD_START
     except OSError:
         return False
 

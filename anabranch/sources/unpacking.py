@@ -44,12 +44,6 @@ def slice_parts(slices: Sequence[S_co], threads: int) -> tuple[SlicePart[S_co], 
     return tuple(_part(index, slices[batch.start : batch.stop]) for index, batch in enumerate(batches))
 
 
-def joined(blocks: Sequence[range], count: int) -> list[range]:
-    """Join neighbouring ranges to at most `count` of about one length; none to one that stands for the whole file."""
-    runs = contiguous([len(block) for block in blocks], count)
-    return [range(blocks[run.start].start, blocks[run.stop - 1].stop) for run in runs] or [range(0)]
-
-
 def write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> None:
     """Write a slice's content; Stopped when `stop` says so before a piece."""
     target.parent.mkdir(parents=True, exist_ok=True)

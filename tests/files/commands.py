@@ -10,13 +10,13 @@ from anabranch.core.storage import unchanged
 from anabranch.files.join import join
 from anabranch.files.listing import Listing, listed
 from anabranch.files.options import ConvertOptions
-from anabranch.files.plan import Conversion, plan
+from anabranch.files.plan import Conversion, first_round, gathered
 from anabranch.files.preview import check
 from anabranch.files.rounds import settle
 from anabranch.files.versions import code_key
 from anabranch.files.work import work
 from anabranch.formats.survey import Survey, look, survey
-from anabranch.sources.unpack import unpack
+from anabranch.sources.unpack import unpack, unpacked
 
 Cache = dict[str, Manifest]  # by the part's key
 
@@ -39,9 +39,12 @@ class Command:
             return True
         match self._plan:
             case Listing() as listing:
-                self._begin(survey(listing, self._outcomes, self.job, code_key()), look)
+                self._listing, self._unpacking = listing, self._outcomes
+                sources = unpacked(listing, self._outcomes)
+                self._begin(survey(sources, self.job.options, listing.folder, self.job.threads, code_key()), look)
             case Survey() as looks:
-                self._convert(plan(looks, self._outcomes, self.job))
+                known = gathered(self._listing, self._unpacking, looks, self._outcomes, self.job)
+                self._convert(first_round(known, self.job.threads))
             case Conversion(parts=()):
                 return False
             case Conversion() as conversion:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,9 @@ import pytest
 from anabranch.core.errors import AnabranchError
 from anabranch.core.parts import Job, Outcome, Part, Report
 from anabranch.files.join import join
-from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
-from anabranch.files.plan import plan
 from anabranch.files.preview import check
-from anabranch.files.rounds import settle
-from anabranch.files.versions import code_key
-from anabranch.files.work import work
-from anabranch.formats.survey import look, survey
-from anabranch.sources.unpack import unpack
+from anabranch.files.way import way
 
 
 def convert(
@@ -35,13 +30,12 @@ def convert(
     chosen = ConvertOptions(**options)
     check(sources, str(output), chosen)
     job = Job(sources, str(output), chosen, work_dir, threads, refresh)
-    listing = listed(job)
-    looks = survey(listing, outcomes(unpack, listing.parts, order), job, code_key())
-    conversion = plan(looks, outcomes(look, looks.parts, order), job)
-    while conversion.parts:
-        conversion.save()
-        conversion = settle(conversion, outcomes(work, conversion.parts, order), threads)
-    return join(conversion)
+    return join(way(job, partial(mapped, order)))
+
+
+def mapped(order: random.Random | None, step, plan) -> list[Outcome]:
+    plan.save()
+    return outcomes(step, plan.parts, order)
 
 
 def outcomes(step, parts: Sequence[Part], order: random.Random | None = None) -> list[Outcome]:
@@ -60,7 +54,7 @@ def outcome(step, part: Part) -> Outcome:
 
 def cut_small(monkeypatch: pytest.MonkeyPatch, block: int, *, part_seconds: float) -> None:
     """Make blocks of so many bytes, and parts of so little work, that small files have many of both."""
-    for module in ("formats.survey", "files.plan", "formats.reading", "formats.gathering"):
+    for module in ("formats.survey", "formats.reading", "formats.gathering"):
         monkeypatch.setattr(f"anabranch.{module}.BLOCK", block)
     monkeypatch.setattr("anabranch.core.batches.SMALLEST_PART", part_seconds)
     monkeypatch.setattr("anabranch.core.batches.SECONDS_PER_PART", part_seconds)

@@ -21,7 +21,6 @@ def small_scale(*, block: int = BLOCK, part_seconds: float = 1e-5) -> Iterator[N
     """Lower the sizes from which on files are cut, and compressed ones unpacked first."""
     with (
         pytest.MonkeyPatch.context() as patches,
-        patch("anabranch.files.listing.BIG", 0),
         patch("anabranch.sources.unpack.BIG", 0),
     ):
         cut_small(patches, block, part_seconds=part_seconds)

@@ -17,10 +17,10 @@ import pytest
 from pyarrow import orc
 
 from anabranch.core.errors import SourceError
-from anabranch.files.options import ReadOptions
 from anabranch.formats.columnar.excel import ExcelFile
 from anabranch.formats.columnar.reading import look_columnar, read_units
 from anabranch.formats.columnar.typed_files import BATCH_ROWS
+from anabranch.formats.options import ReadOptions
 from anabranch.sources.codecs import decoded
 from tests.files.packing import PACK
 

@@ -172,7 +172,7 @@ def test_a_file_that_gets_out_of_reach_fails_no_other_file_of_its_part(tmp_path,
             raise TemporaryError("source-unreachable", "nobody answers", "Check the network.", gone.name)
         return work(part)
 
-    monkeypatch.setattr("tests.files.converting.work", reaching)
+    monkeypatch.setattr("anabranch.files.way.work", reaching)
     report = convert([gone, numbers], tmp_path / "out", work_dir=tmp_path / "w")
 
     assert [(error.code, error.part) for error in report.errors] == [("source-unreachable", "gone.csv")]

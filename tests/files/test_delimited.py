@@ -7,12 +7,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch.files.options import ReadOptions
 from anabranch.formats.delimited.blocks import blocks
 from anabranch.formats.delimited.dialect import look_delimited
 from anabranch.formats.delimited.parsing import examine, parse
-from anabranch.formats.model import Dialect, Look, MisfitError
+from anabranch.formats.model import Dialect, Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema import narrowing
+from anabranch.schema.fit import MisfitError
 
 CELLS = st.sampled_from(
     ["", "1", "-7", "00123", "2.5", "9007199254740993", "9223372036854775808", "true", "2024-02-29", "2024-02-29T12:30",

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.files.options import ReadOptions
 from anabranch.formats.delimited.dialect import _rows, look_delimited
 from anabranch.formats.delimited.rows import Rows
 from anabranch.formats.model import Dialect, Look
+from anabranch.formats.options import ReadOptions
 
 
 def look(text: bytes, kind: str = "csv", whole: bool = True, **options) -> Look:

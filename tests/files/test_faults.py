@@ -8,7 +8,8 @@ from signal import SIGKILL
 
 import pytest
 
-from anabranch.files.manifest import NAME, read_record
+from anabranch.core.outputs import RECORD
+from anabranch.files.manifest import read_record
 from tests.examples import SOAK_EXAMPLES
 from tests.faults import BROKEN, FULL, KILL
 from tests.files.small import run, write_sources
@@ -109,7 +110,7 @@ def test_an_outputs_bytes_reach_the_disk_before_its_name_and_its_name_before_the
         assert fork(setting.arguments()).returncode == 0
 
     calls = re.findall(r'fsync\(\d+<(.+)>\) += 0|rename\("(.+)", "(.+)"\) += 0', log.read_text())
-    for name in {*setting.new, NAME} - {KEPT}:
+    for name in {*setting.new, RECORD} - {KEPT}:
         places = [place for place, (_, _, new) in enumerate(calls) if new == f"{setting.output}/{name}"]
         assert places
         for place in places:
@@ -119,7 +120,7 @@ def test_an_outputs_bytes_reach_the_disk_before_its_name_and_its_name_before_the
 
 def _check_record(output: Path, setting: Setting) -> None:
     """What the record names is there as recorded, with the rows that were set aside by the same run."""
-    record = read_record(output / NAME)
+    record = read_record(output / RECORD)
     for entry in (*record.outputs, *record.earlier):
         assert entry.stands
         names = [Path(path).name for path in (entry.output, entry.quarantine) if path]
@@ -129,4 +130,4 @@ def _check_record(output: Path, setting: Setting) -> None:
 
 def _files(folder: Path) -> dict[str, bytes]:
     """Read the outputs; the record beside them holds times, and what a killed run has left begins with a dot."""
-    return {path.name: path.read_bytes() for path in folder.glob("[!.]*") if path.name != NAME}
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*") if path.name != RECORD}

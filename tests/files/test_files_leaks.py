@@ -10,14 +10,9 @@ from anabranch.core.errors import Stopped, TemporaryError
 from anabranch.core.here import map_here
 from anabranch.core.parts import Job
 from anabranch.files.join import join
-from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
-from anabranch.files.plan import plan
-from anabranch.files.rounds import settle
-from anabranch.files.versions import code_key
+from anabranch.files.way import way
 from anabranch.files.work import work
-from anabranch.formats.survey import look, survey
-from anabranch.sources.unpack import unpack
 from tests.files.small import small_scale, write_sources
 from tests.held import held, more_than
 
@@ -37,13 +32,7 @@ def job_of(sources: Path, **options) -> Job[ConvertOptions]:
 
 def convert(job, step=work):
     """Convert on three threads; `step` does the parts of the last map."""
-    listing = listed(job)
-    looks = survey(listing, map_here(unpack, listing, 3), job, code_key())
-    conversion = plan(looks, map_here(look, looks, 3), job)
-    while conversion.parts:
-        conversion.save()
-        conversion = settle(conversion, map_here(step, conversion, 3), 3)
-    return join(conversion)
+    return join(way(job, lambda one, plan: map_here(step if one is work else one, plan, 3)))
 
 
 @pytest.mark.parametrize("to", TO)

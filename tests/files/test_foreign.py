@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.files.options import ConvertOptions, ReadOptions
+from anabranch.files.options import ConvertOptions
 from anabranch.files.preview import check
 from anabranch.formats.foreign import reading as foreign
 from anabranch.formats.foreign.formats import FORMATS
+from anabranch.formats.options import ReadOptions
 from tests.files.foreign_samples import BSON, BSON_EXPECTED, DBF, DBF_EXPECTED, GEO, LTSV, SAMPLES, by_dbfread
 from tests.held import held, more_than
 
@@ -146,7 +147,9 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(name, module, monkeyp
 
 
 def test_the_library_is_imported_only_when_a_file_is_read():
-    script = "import sys, anabranch.files.foreign; print({'iterable', 'yaml', 'bson', 'cbor2'} & set(sys.modules))"
+    script = (
+        "import sys, anabranch.formats.foreign.reading; print({'iterable', 'yaml', 'bson', 'cbor2'} & set(sys.modules))"
+    )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "set()"

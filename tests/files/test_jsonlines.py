@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.files.options import ReadOptions
 from anabranch.formats.json import examining as json_examining
 from anabranch.formats.json import lines as json_lines
 from anabranch.formats.json.lines import examine, look_json, parse
 from anabranch.formats.json.types import type_of
 from anabranch.formats.json.values import Integer, MalformedError, Number, decoded, text_of
-from anabranch.formats.model import RAW, Look, MisfitError
+from anabranch.formats.model import Look
+from anabranch.formats.options import ReadOptions
+from anabranch.schema.fit import RAW, MisfitError
 from anabranch.schema.schema import load_schema
 
 BIG = pa.decimal128(38, 0)

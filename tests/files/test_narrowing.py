@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from anabranch.formats.model import MisfitError
+from anabranch.schema.fit import MisfitError
 from anabranch.schema.narrowing import cast, fits, least, natural, widened
 
 KINDS = {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from anabranch import parallel_read
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.files.options import ReadOptions
+from anabranch.formats.options import ReadOptions
 from tests.examples import examples
 from tests.held import held, more_than
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from anabranch import parallel_write
 from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError
-from anabranch.files.options import WriteOptions
+from anabranch.formats.options import WriteOptions
 from anabranch.library.spool import Spool
 from tests.examples import examples
 from tests.held import held, more_than

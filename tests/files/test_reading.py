@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from anabranch.core.errors import SourceError
-from anabranch.files.options import ReadOptions
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.reading import read_batches
 from tests.files.converting import cut_small
 

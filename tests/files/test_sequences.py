@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from anabranch.core.errors import Stopped, TemporaryError
+from anabranch.core.outputs import RECORD
 from anabranch.core.parts import Job
-from anabranch.files.manifest import NAME, begin_record, read_record
+from anabranch.files.manifest import begin_record, read_record
 from anabranch.files.options import ConvertOptions
 from anabranch.formats.catalogue import load
 from tests.examples import SOAK_EXAMPLES
@@ -140,7 +141,7 @@ class Sequences(RuleBasedStateMachine):
     def spoil_outputs(self, damage, every, seed):
         """Not the record, which is believed; of the rows set aside it knows only whether they are there."""
         beside = () if damage == "delete" else self.output.glob("*.quarantine.jsonl")
-        files = {*self.output.glob("[!.]*")} - {self.output / NAME, *beside}
+        files = {*self.output.glob("[!.]*")} - {self.output / RECORD, *beside}
         self._damage(damage, every, seed, files)
         self.disturbed |= self.running.keys()
 
@@ -183,7 +184,7 @@ class Sequences(RuleBasedStateMachine):
     @contextmanager
     def _true_record(self):
         """A record that is written tells only of outputs that are there; others may have been spoiled since."""
-        path = self.output / NAME
+        path = self.output / RECORD
         before = path.exists() and path.stat().st_mtime_ns
         yield
         record = read_record(path)
@@ -217,7 +218,7 @@ def fresh(content: tuple[tuple[str, bytes], ...], options: str):
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("[!.]*") if path.name != NAME}
+    return {path.name: path.read_bytes() for path in folder.glob("[!.]*") if path.name != RECORD}
 
 
 def _output(label: str, options: ConvertOptions) -> str:
@@ -256,13 +257,13 @@ def test_the_outputs_of_a_killed_run_beside_the_sources_are_no_sources(tmp_path)
     data = tmp_path / "data"
     data.mkdir()
     (data / "a.csv").write_bytes(rows(3))
-    begin_record(data / NAME, [str(data / "a.parquet")])
+    begin_record(data / RECORD, [str(data / "a.parquet")])
     (data / "a.parquet").write_bytes(b"written before the run was killed")
 
     report = run([str(data)], data, OPTIONS[0], tmp_path / "work")
 
     assert (report.items["converted"], report.errors) == (1, [])
-    assert read_record(data / NAME).unfinished == []
+    assert read_record(data / RECORD).unfinished == []
 
 
 def test_rows_set_aside_earlier_are_gone_when_the_source_was_mended(tmp_path):
@@ -303,7 +304,7 @@ def test_runs_into_one_folder_at_the_same_moment_all_stand_in_its_record(tmp_pat
     with ThreadPoolExecutor(len(sources)) as threads:
         list(threads.map(convert, sources))
 
-    standing = read_record(tmp_path / "output" / NAME).standing
+    standing = read_record(tmp_path / "output" / RECORD).standing
     assert sorted(Path(entry.output).stem for entry in standing) == list("abcdef")
 
 

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from anabranch.core.errors import SourceError, TemporaryError, UsageError
-from anabranch.files.manifest import NAME, Entry, Record, write_record
+from anabranch.core.outputs import QUARANTINE, RECORD
+from anabranch.files.manifest import Entry, Record, left_by_runs, write_record
 from anabranch.files.options import ConvertOptions
 from anabranch.sources import codecs
-from anabranch.sources.finding import QUARANTINE, find, labelled, require_unchanged
+from anabranch.sources.finding import find, labelled, require_unchanged
 from tests import ordinary
 from tests.files.converting import convert
 from tests.files.small import small_scale
@@ -31,7 +32,7 @@ def touch(folder, *names):
 
 def names(folder, *sources, output=None):
     """Name the files that were found, relative to the folder."""
-    found = find([str(folder / source) for source in sources], output and str(folder / output))
+    found = find([str(folder / source) for source in sources], leave_out=left_by_runs(output and str(folder / output)))
     return [os.path.relpath(source.path, folder) for source in found.sources]
 
 
@@ -109,7 +110,7 @@ def test_what_cannot_be_read_is_reported_by_path_and_the_rest_is_found(tmp_path)
     (tmp_path / "sub/up").symlink_to("..")
     (tmp_path / "gone").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe")
-    os.mkfifo(tmp_path / NAME)
+    os.mkfifo(tmp_path / RECORD)
 
     found = find([str(tmp_path)])
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_read_is_reported_by_path_and_the_rest_is_found(tmp_path)
     assert {(Path(error.part).name, error.code, error.reason) for error in found.errors} == {
         ("gone", "source-unreadable", "No such file or directory"),
         ("pipe", "source-not-a-file", "this is neither a file nor a folder"),
-        (NAME, "source-not-a-file", "this is neither a file nor a folder"),
+        (RECORD, "source-not-a-file", "this is neither a file nor a folder"),
         ("self", "source-unreadable", "Too many levels of symbolic links"),
         ("up", "source-unreadable", "Too many levels of symbolic links"),
     }
@@ -192,8 +193,8 @@ def test_an_output_above_or_beside_the_sources_leaves_none_out(tmp_path):
 
 def test_records_of_runs_are_left_out_and_other_files_of_that_name_are_not(tmp_path):
     touch(tmp_path, "a.csv", f"a.parquet{QUARANTINE}", "theirs/manifest.json")
-    write_record(tmp_path / NAME, ConvertOptions(), [], [])
-    write_record(tmp_path / f"all.csv.{NAME}", ConvertOptions(combine=True), [], [])
+    write_record(tmp_path / RECORD, ConvertOptions(), [], [])
+    write_record(tmp_path / f"all.csv.{RECORD}", ConvertOptions(combine=True), [], [])
 
     assert names(tmp_path, "") == ["a.csv", "theirs/manifest.json"]
 
@@ -205,9 +206,9 @@ def test_outputs_of_an_earlier_run_in_the_same_folder_are_no_sources_as_long_as_
         Entry(output=str(tmp_path / name), size=4, modified_ns=modified, **empty)
         for name, modified in [("a.parquet", (tmp_path / "a.parquet").stat().st_mtime_ns), ("b.parquet", 1)]
     ]
-    (tmp_path / NAME).write_text(Record(outputs=entries[:1], earlier=entries[1:]).model_dump_json())
+    (tmp_path / RECORD).write_text(Record(outputs=entries[:1], earlier=entries[1:]).model_dump_json())
 
-    assert names(tmp_path, "*.*", output=".") == ["a.csv", "b.parquet", NAME]
+    assert names(tmp_path, "*.*", output=".") == ["a.csv", "b.parquet", RECORD]
 
 
 def test_a_changed_file_is_noticed(tmp_path):

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from anabranch.files.options import ReadOptions
-from anabranch.formats.model import MisfitError
+from anabranch.formats.options import ReadOptions
 from anabranch.schema.exact import cast_column, misfits
+from anabranch.schema.fit import MisfitError
 from anabranch.schema.plain import retyped
 from anabranch.schema.tables import cast, examine, fitted
 
@@ -21,9 +21,9 @@ def fit(values, type_, *, nullable=True, **options):
     table, wanted = pa.table({"a": values}), pa.schema([pa.field("a", type_, nullable)])
     chosen = ReadOptions(**options)
     given = ("a",) if chosen.schema_file else ()
-    bad = [row.row for row in examine(table, wanted, chosen, given).bad]
+    bad = [row.row for row in examine(table, wanted, chosen.rules, given).bad]
     try:
-        return cast(table, wanted, chosen, given).column("a").to_pylist(), bad
+        return cast(table, wanted, chosen.rules, given).column("a").to_pylist(), bad
     except MisfitError:
         return None, bad
 
@@ -97,9 +97,9 @@ def test_a_column_that_must_not_be_null_is_neither_null_nor_absent():
     assert fit([1, None], INT, nullable=False, schema="any.json") == (None, [1])
 
     wanted = pa.schema([pa.field("a", INT, nullable=False), pa.field("b", INT)])
-    assert [row.column for row in examine(pa.table({"b": [1]}), wanted, ReadOptions()).bad] == ["a"]
+    assert [row.column for row in examine(pa.table({"b": [1]}), wanted, ReadOptions().rules).bad] == ["a"]
     with pytest.raises(MisfitError):
-        cast(pa.table({"b": [1]}), wanted, ReadOptions())
+        cast(pa.table({"b": [1]}), wanted, ReadOptions().rules)
 
 
 def test_sampled_types_do_not_grow_but_where_the_sample_had_no_value():
@@ -107,7 +107,7 @@ def test_sampled_types_do_not_grow_but_where_the_sample_had_no_value():
     assert fit([1.5, None], INT) == (None, [])
 
     wanted, seen = pa.schema([("a", pa.null())]), pa.table({"a": [1.5]})
-    assert examine(seen, wanted, ReadOptions(infer="sample:5")).schema == seen.schema
+    assert examine(seen, wanted, ReadOptions(infer="sample:5").rules).schema == seen.schema
 
 
 def test_a_slice_is_cast_whatever_lies_beside_it():

@@ -5,8 +5,8 @@ import pytest
 from anabranch.core.errors import UsageError
 from anabranch.files.options import ConvertOptions
 from anabranch.files.targets import targets
-from anabranch.formats.model import Source
 from anabranch.sources.finding import find
+from anabranch.sources.source import Source
 
 
 def found(folder, *names):

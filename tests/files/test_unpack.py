@@ -4,6 +4,7 @@ import random
 import struct
 import zlib
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
@@ -21,7 +22,7 @@ from anabranch.sources.cutting import cut, decode
 from anabranch.sources.decoding import DamageError
 from anabranch.sources.finding import find
 from anabranch.sources.spans import SpanFile
-from anabranch.sources.unpack import slice_parts, slices, spans, unpack
+from anabranch.sources.unpack import slices, spans, unpack
 from tests.examples import examples
 from tests.files.converting import convert
 from tests.files.packing import PACK, SKIPPABLE
@@ -114,9 +115,10 @@ def found(folder, data, name="a.csv"):
 def unpacked(source, codec, folder, threads=4, stop=lambda: False):
     """Unpack a source; give its spans, and the outcomes in another order than they were made."""
     with patch.object(unpacking, "BIG", 1), patch("anabranch.core.batches.SMALLEST_PART", 1e-4):
-        of_source = slices(source, codec, folder, threads, "")
-        parts = slice_parts(of_source, threads)
-    outcomes = [Outcome(part, unpack(part, stop)) for part in reversed(parts)]
+        plan = slices([source], folder, threads, "")
+    of_source = [one for part in plan.parts for one in part.slices]
+    assert {one.codec for one in of_source} == {codec}
+    outcomes = [Outcome(part, unpack(part, stop)) for part in reversed(plan.parts)]
     return spans(of_source, outcomes), outcomes
 
 
@@ -142,11 +144,12 @@ def test_a_single_stream_is_one_slice(tmp_path):
 
 
 def test_small_plain_and_remote_files_are_not_unpacked(tmp_path):
-    source = found(tmp_path, gzip.compress(TEXT))
+    small, plain = found(tmp_path, gzip.compress(TEXT)), found(tmp_path, TEXT, "plain.csv")
+    remote = replace(small, path="http://localhost/a.csv.gz")
 
-    assert slices(source, "gz", tmp_path, 4, "") == []
+    assert slices([small], tmp_path, 4, "").parts == ()
     with patch.object(unpacking, "BIG", 1):
-        assert slices(source, "", tmp_path, 4, "") == []
+        assert slices([plain, remote], tmp_path, 4, "").parts == ()
 
 
 @pytest.mark.parametrize("codec", PACK)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pyarrow import orc
 
 from anabranch.core.errors import AnabranchError, SourceError, UsageError
-from anabranch.files.options import ReadOptions, WriteOptions
 from anabranch.formats.delimited.dialect import look_delimited
 from anabranch.formats.delimited.parsing import parse
+from anabranch.formats.options import ReadOptions, WriteOptions
 from anabranch.formats.writing import SegmentWriter, join_segments
 from tests.examples import examples
 

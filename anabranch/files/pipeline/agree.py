@@ -7,10 +7,10 @@ import pyarrow as pa
 
 from anabranch.core.errors import SourceError, Stopped
 from anabranch.core.parts import Outcome
-from anabranch.files.options import ReadOptions
 from anabranch.files.plan import C, ConvertManifest, ConvertPart, Piece, Segment, next_round
 from anabranch.files.work import Stop, parsed
 from anabranch.formats.catalogue import File, load
+from anabranch.formats.options import ReadOptions
 from anabranch.schema.tables import folded
 
 

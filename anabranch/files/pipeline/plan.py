@@ -32,6 +32,7 @@ class Applying(Conversion):
 
     applied: tuple[Applied, ...] = ()  # by the probe
     decision: Decision = field(default_factory=lambda: Decision("inline", 1, 1, ""))
+    is_decided: bool = False  # before that, its one part is the probe
 
     @property
     def options(self) -> PipelineOptions:
@@ -62,7 +63,9 @@ def applying(plan: Applying, probe: Sequence[Outcome], threads: int, start_secon
     records = [_records(file, density) for file in plan.catalogue.files]
     measured = next((_measured(one) for one in seen if one.chunks), None)
     decision = _decision(plan.options, measured, sum(records), threads, start_seconds)
-    plan = replace(plan, decision=decision, python_seconds=math.inf if decision.mode == "process" else 0.0)
+    plan = replace(
+        plan, decision=decision, is_decided=True, python_seconds=math.inf if decision.mode == "process" else 0.0
+    )
     per_record = _READING + _cost(measured or _ASSUMED, decision)
     return replace(plan, parts=tuple(_parts(plan, [count * per_record for count in records], threads)))
 

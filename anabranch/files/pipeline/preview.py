@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from anabranch.core.here import map_here
+from anabranch.core.here import only
 from anabranch.core.parts import Job
-from anabranch.files.listing import listed
 from anabranch.files.pipeline.functions import load_function
 from anabranch.files.pipeline.options import PipelineOptions
-from anabranch.files.pipeline.plan import Applying, applying, probing
-from anabranch.files.plan import gathered
+from anabranch.files.pipeline.plan import Applying
+from anabranch.files.pipeline.way import planned
 from anabranch.files.preview import check as check_conversion
-from anabranch.files.versions import code_key
-from anabranch.formats.survey import look, survey
+from anabranch.formats.survey import look
 
 
 def check(source: Sequence[str], output: str | None, options: PipelineOptions) -> list[Path]:
@@ -25,5 +23,4 @@ def check(source: Sequence[str], output: str | None, options: PipelineOptions) -
 
 def preview(job: Job[PipelineOptions]) -> Applying:
     """Look at the files, and plan the parts as for a function of 20 µs; reads only."""
-    looks = survey(listed(job), (), job, code_key())
-    return applying(probing(gathered(looks, map_here(look, looks, job.threads), job)), (), job.threads)
+    return planned(job, only(look, workers=job.threads))

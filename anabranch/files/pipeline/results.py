@@ -17,11 +17,12 @@ import pyarrow as pa
 from anabranch.core.errors import SourceError
 from anabranch.core.parts import WorkFile
 from anabranch.core.storage import fingerprint, published
-from anabranch.files.options import OnConflict, ReadOptions, WriteOptions
 from anabranch.formats.catalogue import File
+from anabranch.formats.options import ReadOptions, WriteOptions
 from anabranch.formats.reading import Chunk, TableChunk
 from anabranch.formats.text_writing import TextSegment
 from anabranch.schema import records
+from anabranch.schema.rules import OnConflict
 
 _UNIT = b"unit"  # key in a table's metadata
 _HELD = frozenset({type(None), bool, int, float, bytes, dt.date, dt.time, dt.datetime})

@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from anabranch.files.options import ReadOptions
 from anabranch.files.pipeline.grid import bounds, cut, shares_of
 from anabranch.files.pipeline.shares import Span
 from anabranch.files.work import parsed, placed
 from anabranch.formats.catalogue import File
-from anabranch.formats.model import BadRow
+from anabranch.formats.options import ReadOptions
 from anabranch.formats.reading import Chunk, TextChunk
+from anabranch.schema.fit import BadRow
 
 Record = dict[str, Any]
 

@@ -21,8 +21,8 @@ from anabranch.files.pipeline.step import Failure, FunctionError, Ran, Record, S
 from anabranch.files.plan import ConvertManifest
 from anabranch.files.work import BadRowError, Stop
 from anabranch.formats.catalogue import File, load
-from anabranch.formats.model import BadRow
 from anabranch.formats.quarantine import Quarantine
+from anabranch.schema.fit import BadRow
 from anabranch.sources.finding import require_unchanged
 
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by

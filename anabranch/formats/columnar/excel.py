@@ -11,7 +11,7 @@ from pyarrow import types
 from python_calamine import CalamineSheet, CalamineWorkbook
 
 from anabranch.core.errors import SourceError
-from anabranch.files.options import ReadOptions
+from anabranch.formats.options import ReadOptions
 
 _ROWS = 8 << 10  # of a batch
 _EXACT = 1 << 53  # integers up to here are exact in a cell, which is a double

@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from anabranch.core import apart
 from anabranch.core.errors import AnabranchError, SourceError
-from anabranch.files.options import ReadOptions
 from anabranch.formats.columnar.avro import AvroFile
 from anabranch.formats.columnar.excel import ExcelFile
 from anabranch.formats.columnar.typed_files import BATCH_ROWS, OrcFile, ParquetFile, TypedFile, arrow_file
 from anabranch.formats.model import Dialect, Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema.names import unique_names
 from anabranch.schema.plain import cast_columns, plain_schema
 from anabranch.sources.scratch import copied

@@ -9,13 +9,12 @@ from dataclasses import replace
 import pyarrow as pa
 
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.files.options import ReadOptions
 from anabranch.formats.delimited.parsing import read_text
 from anabranch.formats.delimited.rows import Rows
 from anabranch.formats.model import Dialect, Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema import narrowing
 from anabranch.schema.names import unique_names
-from anabranch.schema.narrowing import inferring
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
 _SNIFFED = 200  # lines
@@ -56,7 +55,7 @@ def _schema(sample: bytes, dialect: Dialect, names: Sequence[str], options: Read
     rows = Rows(sample, dialect)
     broken = rows.broken(names)
     text = read_text(rows.without([broken[row] for row in sorted(broken)]), dialect, names, options)
-    return pa.schema([(name, narrowing.least(cells, inferring(options))) for name, cells in text.items()])
+    return pa.schema([(name, narrowing.least(cells, options.rules.manner)) for name, cells in text.items()])
 
 
 def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[tuple[str, ...], list[str]]:

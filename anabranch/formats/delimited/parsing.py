@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from anabranch.files.options import ReadOptions
 from anabranch.formats.delimited.quotes import Quotes, is_regular
 from anabranch.formats.delimited.rows import Rows
-from anabranch.formats.model import BadRow, Dialect, Examined, Look, MisfitError
+from anabranch.formats.model import Dialect, Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema import narrowing
-from anabranch.schema.narrowing import Manner, inferring
+from anabranch.schema.fit import BadRow, Examined, MisfitError
+from anabranch.schema.rules import Manner
 from anabranch.schema.schema import shown_type
 
 _QUICK = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float64())
@@ -88,7 +89,7 @@ def read_text(
 
 
 def _manner(field: pa.Field, look: Look, options: ReadOptions) -> Manner:
-    return "given" if _named(field, look, options) else inferring(options)
+    return "given" if _named(field, look, options) else options.rules.manner
 
 
 def _named(field: pa.Field, look: Look, options: ReadOptions) -> bool:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anabranch.formats.delimited.quotes import Quotes
-from anabranch.formats.model import RAW, BadRow, Dialect, without
+from anabranch.formats.model import Dialect, without
+from anabranch.schema.fit import RAW, BadRow
 
 _LINE_END = re.compile(rb"\r*\n?")
 

@@ -11,13 +11,14 @@ from typing import IO, Any
 import pyarrow as pa
 
 from anabranch.core.errors import AnabranchError, UsageError
-from anabranch.files.options import ReadOptions
 from anabranch.formats import formats
 from anabranch.formats.foreign.formats import FORMATS, Format
 from anabranch.formats.foreign.lines import Lines, Record, damaged, encoding_of
 from anabranch.formats.foreign.values import plain_record
 from anabranch.formats.model import Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema import records
+from anabranch.sources.codecs import uncompressed
 
 Open = Callable[[], IO[bytes]]  # of the decompressed bytes as they are: their encoding is found here
 NO_OPTIONS: Mapping[str, str] = {}
@@ -30,7 +31,7 @@ def names() -> tuple[str, ...]:
 
 def format_of(name: str) -> str | None:
     """Tell the format by a file's name, that of a codec left out; None where it is none of these."""
-    suffix = formats.uncompressed(PurePosixPath(name)).suffix.lower().removeprefix(".")
+    suffix = uncompressed(PurePosixPath(name)).suffix.lower().removeprefix(".")
     return next((known for known, format_ in FORMATS.items() if suffix in format_.extensions), None)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from anabranch.files.options import ReadOptions
 from anabranch.formats.json.parsing import (
     BLANK,
     casts,
@@ -30,8 +29,10 @@ from anabranch.formats.json.types import (
     type_of,
 )
 from anabranch.formats.json.values import DEEPEST, MalformedError, decoded, encoded, text_of
-from anabranch.formats.model import RAW, BadRow, Examined, Look, MisfitError
+from anabranch.formats.model import Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema.exact import misfits
+from anabranch.schema.fit import RAW, BadRow, Examined, MisfitError
 from anabranch.schema.schema import ConflictError, shown_type, unify
 from anabranch.schema.tables import has_huge_floats
 

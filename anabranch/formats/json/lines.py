@@ -8,13 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from anabranch.files.options import OnConflict, ReadOptions
 from anabranch.formats.json.array import Flattener
 from anabranch.formats.json.examining import examine
 from anabranch.formats.json.parsing import BLANK, parse, takes_nested
 from anabranch.formats.json.types import Widening, type_of
 from anabranch.formats.json.values import MalformedError, decoded
-from anabranch.formats.model import Look, MisfitError
+from anabranch.formats.model import Look
+from anabranch.formats.options import ReadOptions
+from anabranch.schema.fit import MisfitError
+from anabranch.schema.rules import OnConflict
 
 __all__ = ["examine", "look_json", "parse"]
 

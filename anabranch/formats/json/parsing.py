@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from pyarrow import json as arrow_json
 from pyarrow import types
 
-from anabranch.files.options import ReadOptions
 from anabranch.formats.json.types import (
     BOOL,
     DOUBLE,
@@ -25,8 +24,10 @@ from anabranch.formats.json.types import (
     type_of,
 )
 from anabranch.formats.json.values import MalformedError, decoded, encoded
-from anabranch.formats.model import Look, MisfitError
+from anabranch.formats.model import Look
+from anabranch.formats.options import ReadOptions
 from anabranch.schema.exact import cast_column
+from anabranch.schema.fit import MisfitError
 from anabranch.schema.lattice import DIGITS, MOST_DIGITS, is_text
 from anabranch.schema.schema import is_nested
 from anabranch.schema.tables import floats

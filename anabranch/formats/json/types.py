@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 from pyarrow import types
 
-from anabranch.files.options import OnConflict
 from anabranch.formats.json.values import Integer, Number, Real, text_of
 from anabranch.schema.lattice import is_text
+from anabranch.schema.rules import OnConflict
 from anabranch.schema.schema import ConflictError, is_nested, wider
 
 Tree: TypeAlias = dict[str, Any] | list[Any] | pa.DataType

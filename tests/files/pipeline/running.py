@@ -2,24 +2,17 @@
 
 import json
 import random
+from functools import partial
 from pathlib import Path
 
 from anabranch.core.parts import Job, Report
-from anabranch.files.listing import listed
-from anabranch.files.pipeline.agree import agreed, agreeing
-from anabranch.files.pipeline.agree import work as agree
-from anabranch.files.pipeline.join import join, results
+from anabranch.files.pipeline import way
+from anabranch.files.pipeline.join import join
 from anabranch.files.pipeline.options import PipelineOptions
-from anabranch.files.pipeline.plan import Applying, applying, probing
+from anabranch.files.pipeline.plan import Applying
 from anabranch.files.pipeline.preview import check
-from anabranch.files.pipeline.work import work
-from anabranch.files.plan import gathered
-from anabranch.files.rounds import settle
-from anabranch.files.versions import code_key
-from anabranch.files.work import work as convert
 from anabranch.formats.model import BLOCK
-from anabranch.formats.survey import look, survey
-from tests.files.converting import outcomes
+from tests.files.converting import mapped
 
 STEPS = "tests.files.pipeline.steps"
 
@@ -28,29 +21,23 @@ def run(
     source: Path, output: Path, function: str, *, threads: int = 1, order: random.Random | None = None, **options
 ) -> Report:
     """Run every step with `function` of steps.py; `order` shuffles the parts and their outcomes."""
-    plan = planned(source, output, function, threads=threads, order=order, **options)
-    plan = results(plan, outcomes(work, plan.parts, order), threads)
-    while plan.parts:
-        plan.save()
-        plan = settle(plan, outcomes(convert, plan.parts, order), threads)
-    return join(plan)
+    job = checked(source, output, function, threads=threads, **options)
+    return join(way.way(job, partial(mapped, order)))
 
 
 def planned(
     source: Path, output: Path, function: str, *, threads: int = 1, order: random.Random | None = None, **options
 ) -> Applying:
     """Run the steps before the parts of the function, and give these."""
+    job = checked(source, output, function, threads=threads, **options)
+    return way.planned(job, partial(mapped, order))
+
+
+def checked(source: Path, output: Path, function: str, *, threads: int, **options) -> Job:
     named = {name: f"{STEPS}:{options.pop(name)}" for name in ("merge", "init", "final", "trigger") if name in options}
     chosen = PipelineOptions(function=f"{STEPS}:{function}", **named, **options)
     check([str(source)], str(output), chosen)
-    job = Job([str(source)], str(output), chosen, output.parent / "work", threads, refresh=True)
-    looks = survey(listed(job), (), job, code_key())
-    known = gathered(looks, outcomes(look, looks.parts, order), job)
-    types = agreeing(known, threads)
-    types.save()
-    probe = probing(agreed(known, outcomes(agree, types.parts, order)))
-    probe.save()
-    return applying(probe, outcomes(work, probe.parts), threads)
+    return Job([str(source)], str(output), chosen, output.parent / "work", threads, refresh=True)
 
 
 def write_lines(path: Path, rows: int) -> list[dict]:

@@ -1,0 +1,33 @@
+"""The way of a conversion, whoever maps its parts: find, unpack, look, convert until the types fit."""
+
+from anabranch.core.here import Mapped
+from anabranch.core.parts import Job
+from anabranch.files.listing import listed
+from anabranch.files.options import ConvertOptions
+from anabranch.files.plan import Conversion, first_round, gathered
+from anabranch.files.rounds import settle
+from anabranch.files.versions import code_key
+from anabranch.files.work import work
+from anabranch.formats.survey import look, survey
+from anabranch.sources.unpack import unpack, unpacked
+
+
+def known(job: Job[ConvertOptions], mapped: Mapped) -> Conversion:
+    """Find the sources, and look at each; no parts yet."""
+    listing = listed(job)
+    unpacking = mapped(unpack, listing)
+    looks = survey(unpacked(listing, unpacking), job.options, listing.folder, job.threads, code_key())
+    return gathered(listing, unpacking, looks, mapped(look, looks), job)
+
+
+def planned(job: Job[ConvertOptions], mapped: Mapped) -> Conversion:
+    """Plan the first round; a dry run shows it."""
+    return first_round(known(job, mapped), job.threads)
+
+
+def way(job: Job[ConvertOptions], mapped: Mapped) -> Conversion:
+    """Convert the job's sources; what comes back has no parts left, and is to be joined."""
+    conversion = planned(job, mapped)
+    while conversion.parts:  # once, unless rows need wider types than the heads of their files told
+        conversion = settle(conversion, mapped(work, conversion), job.threads)
+    return conversion

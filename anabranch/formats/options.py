@@ -1,0 +1,166 @@
+"""What a user may choose about the files that are read and written, the same for every column."""
+
+import codecs
+import io
+import re
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from anabranch.core.config import Words
+from anabranch.schema.rules import Manner, OnConflict, Rules
+
+DELIMITED = ("csv", "tsv")
+CODECS = ("gz", "bz2", "xz", "zst", "lz4")
+WRITES = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")
+HEAD = 1000  # rows at the begin of a file that say what its columns are
+
+OnBadRow = Literal["fail", "quarantine"]
+
+
+def _one_character(text: str | None) -> str | None:
+    plain = text and text.replace("\\t", "\t")
+    if plain is not None and len(plain) != 1:
+        raise ValueError("a delimiter is one character")
+    return plain
+
+
+class ReadOptions(BaseModel):
+    """How files are read; the same for every workload that reads data files."""
+
+    model_config = ConfigDict(extra="forbid", validate_by_name=True)
+
+    format: Annotated[
+        str | None, Field(description="Format of the sources, such as csv or jsonl. Default: by name and content.")
+    ] = None
+    format_options: Annotated[
+        str | None,
+        Field(description="What a further format needs to know: tag=book, or widths=5,10;names=id,name."),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Field(description="Encoding of text, such as cp1251. Default: UTF-8, or what a byte order mark says."),
+    ] = None
+    delimiter: Annotated[
+        str | None, Field(description=r"Character between cells; \t for a tab. Default: found in the first rows.")
+    ] = None
+    quote: Annotated[
+        str | None, Field(max_length=1, description='Character around cells; empty for none. Default: ".')
+    ] = None
+    header: Annotated[bool, Field(description="The first record of delimited text names the columns.")] = True
+    null_values: Annotated[
+        Words[str], Field(description="Cells that mean nothing is known, beside the empty one: NA,NULL.")
+    ] = Field(default_factory=list)
+    infer: Annotated[
+        str,
+        Field(
+            pattern=r"^(all|none|sample:[1-9]\d*)$",
+            description="Rows that decide the columns' types: all, sample:N (the first N), or none (all text).",
+        ),
+    ] = "all"
+    schema_file: Annotated[
+        str | None,
+        Field(alias="schema", description="JSON file of column names and types, which all sources must fit."),
+    ] = None
+    on_conflict: Annotated[
+        OnConflict,
+        Field(description="What to do where a value does not fit its column: fail, widen the type, or string."),
+    ] = "fail"
+    on_bad_row: Annotated[
+        OnBadRow, Field(description="What to do with a row that cannot be read: fail, or set it aside in quarantine.")
+    ] = "fail"
+    duplicate_columns: Annotated[
+        Literal["fail", "rename"], Field(description="What to do where two columns have one name.")
+    ] = "fail"
+    on_empty: Annotated[
+        Literal["skip", "fail"], Field(description="What to do with a source that holds nothing at all.")
+    ] = "skip"
+
+    @property
+    def head(self) -> int:
+        """Rows that decide the types before anything is written."""
+        return int(self.infer.partition(":")[2] or HEAD)
+
+    @property
+    def rules(self) -> Rules:
+        """How the values become types."""
+        manner: Manner = "wide" if self.on_conflict == "widen" else "strict"
+        sampled = self.infer.startswith("sample")
+        return Rules(self.on_conflict, manner, sampled=sampled, fixed=self.schema_file is not None)
+
+    def for_format(self, _name: str) -> Self:
+        """Give the options as they are for a source of this format."""
+        return self
+
+    @field_validator("schema_file")
+    @classmethod
+    def _absolute(cls, path: str | None) -> str | None:
+        return path and str(Path(path).absolute())
+
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter(cls, text: str | None) -> str | None:
+        return _one_character(text)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, name: str | None) -> str | None:
+        try:
+            io.TextIOWrapper(io.BytesIO(), encoding=name or None)  # refuses what is none of text, such as hex and rot13
+            return name and codecs.lookup(name).name
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"there is no encoding {name!r} of text") from error
+
+
+class WriteOptions(BaseModel):
+    """What is written, and under which names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: Annotated[
+        str,
+        Field(description="Format to write: parquet, csv, tsv, jsonl, json, arrow or orc, also compressed: csv.gz."),
+    ] = "parquet"
+    pattern: Annotated[
+        str | None, Field(description="Name of each output, of {name}, {stem}, {ext} and {parent}. Default: {stem}.TO.")
+    ] = None
+    combine: Annotated[bool, Field(description="Write all sources, in their order, into the one file OUTPUT.")] = False
+    compression: Annotated[
+        Literal["zstd", "snappy", "gzip", "lz4", "none"],
+        Field(description="Compression inside of parquet, orc and arrow files."),
+    ] = "zstd"
+    output_delimiter: Annotated[
+        str | None,
+        Field(description=r"Character between written cells; \t for a tab. Default: that of the format."),
+    ] = None
+    flatten: Annotated[bool, Field(description="Write the fields of nested records as columns with dotted names.")] = (
+        False
+    )
+
+    @property
+    def lines(self) -> bool:
+        """Whether records can be written as they come, since the format needs no types."""
+        return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
+
+    def separator(self, to: str) -> str:
+        """Say what stands between the cells of csv or tsv."""
+        return self.output_delimiter or ("\t" if to == "tsv" else ",")
+
+    @field_validator("output_delimiter")
+    @classmethod
+    def _separating(cls, text: str | None) -> str | None:
+        plain = _one_character(text)
+        if plain is not None and (not plain.isascii() or plain in '"\r\n'):
+            raise ValueError("between cells stands one ASCII character that is no quote and ends no line")
+        return plain
+
+    @field_validator("to")
+    @classmethod
+    def _known_target(cls, text: str) -> str:
+        kind, _, codec = text.lower().removeprefix(".").partition(".")
+        if kind not in WRITES or (codec and codec not in CODECS):
+            raise ValueError(
+                f"cannot write {text!r}; use one of {', '.join(WRITES)}, with .{', .'.join(CODECS)} or none"
+            )
+        return re.sub(r"\.$", "", f"{kind}.{codec}")
