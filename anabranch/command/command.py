@@ -17,6 +17,7 @@ from anabranch.command.request import FLAGS, Request
 from anabranch.command.workloads import WORKLOADS, Workload, load
 from anabranch.core.config import RunOptions, first_fault
 from anabranch.core.errors import UsageError
+from anabranch.core.once import one_run
 from anabranch.core.storage import shown
 
 WORKLOAD, RUN, COMMAND = (Group(name, sort_key=i) for i, name in enumerate(("Options", "The run", "The command")))
@@ -64,6 +65,11 @@ def _carry_out(request: Request) -> int:
         _require_output(request)
         if "dry_run" not in request.flags:
             return _hand_over(request)  # whose worker may see other folders than we do
+    with one_run():
+        return _run_here(request)
+
+
+def _run_here(request: Request) -> int:
     if request.workload.prepare:
         load(request.workload.prepare)()
     writes: list[Path] = load(request.workload.check)(request.source, request.output, request.options)

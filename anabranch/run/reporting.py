@@ -17,6 +17,7 @@ from prefect.utilities.urls import url_for
 
 from anabranch.core.config import RunOptions
 from anabranch.core.errors import PartlyFailed, Stopped
+from anabranch.core.once import one_run
 from anabranch.core.parts import Report
 from anabranch.run.progress import artifact_key, page_of_the_run
 from anabranch.run.summary import MOST_LINES, summary
@@ -38,7 +39,8 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
     def flow(*args: P.args, **kwargs: P.kwargs) -> Any:
         started = time.monotonic()
         try:
-            report = body(*args, **kwargs)
+            with one_run():
+                report = body(*args, **kwargs)
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             return _conclude(report, time.monotonic() - started, bound.arguments["run"])

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from anabranch.core.errors import SourceError, TemporaryError, UsageError
+from anabranch.core.once import once
 from anabranch.core.outputs import QUARANTINE, RECORD
 from anabranch.core.storage import fingerprint, shown
 from anabranch.sources import remote
@@ -34,13 +35,18 @@ def find(named: Sequence[str], *, leave_out: Collection[Path] = ()) -> Found:
 
     Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, and the files
     and folders of `leave_out` that lie below them, with all that is in those. A path that cannot be read is an error
-    of its own. Raises UsageError where an argument names nothing, or a protocol that cannot be spoken.
+    of its own. One run lists its sources once, see `core.once`. Raises UsageError where an argument names nothing, or a
+    protocol that cannot be spoken.
     """
+    return _find(tuple(named), frozenset(map(_place, leave_out)))
+
+
+@once
+def _find(named: tuple[str, ...], leave_out: frozenset[Path]) -> Found:
     sources: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
-    places = {_place(path) for path in leave_out}
     for argument in named:
-        for found in _remote(argument) if remote.is_url(argument) else _local(argument, places):
+        for found in _remote(argument) if remote.is_url(argument) else _local(argument, leave_out):
             if isinstance(found, Source):
                 sources.setdefault(found.path if remote.is_url(found.path) else str(_place(Path(found.path))), found)
             else:

@@ -31,12 +31,19 @@ def walk(folder: Path, words: Sequence[str], above: frozenset[tuple[int, int]] =
 
     `above` holds the device and inode of the folders that were come through.
     """
-    word, *rest = words
     try:
         here, entries = _opened(folder, above)
     except OSError as error:
         yield Match(folder, error)
         return
+    yield from _fitting(entries, words, above | {here})
+
+
+def _fitting(
+    entries: Sequence[os.DirEntry[str]], words: Sequence[str], above: frozenset[tuple[int, int]]
+) -> Iterator[Match]:
+    """Give what fits of a folder's entries, and of the folders among them."""
+    word, *rest = words
     below = words if word == "**" else rest
     for entry in entries:
         if not _fits(entry.name, word):
@@ -45,9 +52,9 @@ def walk(folder: Path, words: Sequence[str], above: frozenset[tuple[int, int]] =
             if not rest:  # which ** has always
                 yield Match(Path(entry.path))
         elif below:
-            yield from walk(Path(entry.path), below, above | {here})
-    if word == "**":
-        yield from walk(folder, rest, above)
+            yield from walk(Path(entry.path), below, above)
+    if word == "**":  # which fits no folder, too
+        yield from _fitting(entries, rest, above)
 
 
 def _opened(folder: Path, above: frozenset[tuple[int, int]]) -> tuple[tuple[int, int], list[os.DirEntry[str]]]:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from pyarrow import orc
 
 from anabranch.core.errors import UsageError
+from anabranch.files.pipeline.preview import preview
 from tests.examples import examples
 from tests.files.converting import cut_small
-from tests.files.pipeline.running import planned, read_lines, run, write_lines
+from tests.files.pipeline.running import checked, planned, read_lines, run, write_lines
 
 ROWS = 1000
 
@@ -304,3 +306,17 @@ def test_the_work_folder_is_left_empty_of_results(lines, tmp_path):
 
     left = [path for path in (tmp_path / "work").rglob("*") if path.is_file() and path.suffix != ".catalogue"]
     assert left == []
+
+
+def test_a_dry_run_plans_what_the_run_does_and_a_stateful_function_sees_every_record_again(lines, tmp_path):
+    plain, stateful = (
+        replace(checked(lines, tmp_path / "out", "thread", threads=1, **more), refresh=False)
+        for more in ({}, {"merge": "append"})
+    )
+    run(lines, tmp_path / "out", "thread")
+    left = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+    assert [len(one) for one in (preview(plain).unchanged, preview(plain).parts)] == [1, 0]
+    assert not preview(stateful).unchanged
+    assert preview(stateful).parts
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == left
