@@ -70,7 +70,9 @@ class Stream:
 
     def _run(self, chunk: list[Record], *, measured: bool = False) -> Came:
         ran, kept = Ran(len(chunk)), self._kept(chunk)
-        with timed(ran) if measured else nullcontext():  # a measurement takes as long as a function of 20 µs
+        with (
+            timed(ran, len(chunk)) if measured else nullcontext()
+        ):  # a measurement takes as long as a function of 20 µs
             self.step.call(chunk, self.state, ran)
         return kept, ran
 
@@ -94,11 +96,12 @@ class Stream:
             yield came
             if total.wall > PROBE_SECONDS:
                 break
-        if self.step.changed(self.state):
-            here = "the function changes its state, and no merge is named"
+        whole = "the function changes its state, and no merge is named" if self.step.changed(self.state) else ""
         records = max(total.records, 1)
         measured = Measured(records, total.cpu / records, total.wall / records, size / records)
-        decision = decide(measured, self.left - total.records, self.workers, self.chunk_size, why_here=here)
+        decision = decide(
+            measured, self.left - total.records, self.workers, self.chunk_size, why_here=here, why_whole=whole
+        )
         while decision.mode == "process" and self.left == math.inf and total.wall < START_SECONDS:
             chunk = list(islice(self.records, decision.chunk_size))
             if not chunk:

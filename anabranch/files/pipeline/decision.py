@@ -64,10 +64,12 @@ def decide(
     chunk_size: int,
     *,
     why_here: str = "",
+    why_whole: str = "",
     start_seconds: float = START_SECONDS,
 ) -> Decision:
     """Choose for so many records still to come (math.inf where nobody knows).
 
+    What has a reason to stay in this process may run on its threads, what has one to stay whole only in one of them.
     Processes only where they pay: n · cpu · (1 - 1/w) > start + n · transfer.
     """
     cpu, handing = measured.cpu, measured.transfer / TRANSFER_RATE
@@ -75,6 +77,8 @@ def decide(
     measures = {"measured": measured.records, "cpu": cpu, "wall": measured.wall, "transfer": measured.transfer}
     figures = {**measures, "records_left": None if records == math.inf else round(records)}
     shown = f"{cpu * 1e6:.3g} µs CPU of {measured.wall * 1e6:.3g} µs per record"
+    if why_whole:
+        return Decision("inline", 1, chunk_size, f"{why_whole}, so it stays in one piece; {shown}", figures)
     if measured.waits:
         threads = min(MOST_THREADS, max(workers, math.ceil(measured.wall / max(cpu, 1e-9))))
         return Decision("thread", threads, chunk, f"{shown}: it waits, so {threads} threads", figures)

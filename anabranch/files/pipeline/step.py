@@ -1,6 +1,7 @@
 """Call the user's function for records: their results, what failed, the state that came of it, and what it took."""
 
 import copy
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from anabranch.files.pipeline.options import Batch, PipelineOptions
 Record = dict[str, Any]
 State = dict[str, Any]
 
+LEAST_WAITS = 0.05  # per call, of a function that is taken for waiting
 _QUEUED = Path("/proc/thread-self/schedstat")  # nanoseconds: on a core, ready for one
 
 _prepared: dict[Function, State] = {}
@@ -111,7 +113,7 @@ class Step:
         Raises Stopped when `stop` says so before a record.
         """
         state, ran = self.begin(), Ran(len(records))
-        with timed(ran):
+        with timed(ran, len(records)):
             self.call(_until(stop, records) if stop else records, state, ran)
         ran.state = self.end(state)
         return ran
@@ -119,7 +121,7 @@ class Step:
     def run_table(self, table: pa.Table) -> tuple[pa.Table | None, Ran]:
         """Call the function once for the whole table, which is a frame for it with `batch` pandas."""
         state, ran, made = self.begin(), Ran(table.num_rows), None
-        with timed(ran):
+        with timed(ran, 1):
             try:
                 made = as_table(self._bound(state)(table.to_pandas() if self.batch == "pandas" else table))
             except Exception as error:
@@ -230,12 +232,23 @@ def _until(stop: Callable[[], bool], records: Iterable[Record]) -> Iterator[Reco
 
 
 @contextmanager
-def timed(ran: Ran) -> Iterator[None]:
-    """Note what the block takes of this thread, without the time for which others had the core."""
-    wall, cpu, queued = time.perf_counter(), time.thread_time(), _queued_seconds()
+def timed(ran: Ran, calls: int) -> Iterator[None]:
+    """Note what so many calls take of this thread, without the time for which others had the core.
+
+    Time without the core counts as waiting only where the thread gave the core up by itself once in many calls: a
+    virtual machine that is stopped, or another thread that holds Python's lock, is no wait that threads could fill.
+    """
+    wall, cpu, queued, left = time.perf_counter(), time.thread_time(), _queued_seconds(), _times_left()
     yield
-    ran.wall = time.perf_counter() - wall - (_queued_seconds() - queued)
     ran.cpu = time.thread_time() - cpu
+    waited = time.perf_counter() - wall - (_queued_seconds() - queued) - ran.cpu
+    left = _times_left() - left
+    ran.wall = ran.cpu + (max(waited, 0) if left and left >= calls * LEAST_WAITS else 0)
+
+
+def _times_left() -> int:
+    """Tell how many times this thread gave up its core to wait for something."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _queued_seconds() -> float:

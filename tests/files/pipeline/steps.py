@@ -1,6 +1,8 @@
 """Functions that the tests name, or hand over: what a user's own module would hold."""
 
 import os
+import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -47,6 +49,24 @@ def mutate_then_fail(record):
 
 def count(record, state):
     state["seen"] = [*state.get("seen", []), record["id"]]
+    return record
+
+
+def count_and_rest(record, state):
+    time.sleep(0.001)
+    return count(record, state)
+
+
+def rest(record):
+    time.sleep(0.001)
+    return record
+
+
+def stop_once(record):
+    """Stop this process for a while, as a machine does that has other work: no call waits for it."""
+    if record["id"] == 100:
+        subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -CONT {os.getpid()}"])
+        os.kill(os.getpid(), signal.SIGSTOP)
     return record
 
 

@@ -175,14 +175,15 @@ def test_a_script_whose_processes_cannot_begin_is_told_what_it_lacks(tmp_path):
     assert "[processes-end]" in done.stderr
 
 
-def test_a_changed_state_without_merge_stays_in_one_piece_or_is_refused():
-    result = anabranch.pipeline(RECORDS, None, steps.count, parallel=True)
+@pytest.mark.parametrize("function", [steps.count, steps.count_and_rest])
+def test_a_changed_state_without_merge_stays_in_one_piece_or_is_refused(function):
+    result = anabranch.pipeline(RECORDS, None, function, parallel=True)
 
     assert result.state["seen"] == list(range(300))
     assert "changes its state, and no merge is named" in result.decision["reason"]
     for mode in ("thread", "process"):
         with pytest.raises(UsageError) as refused:
-            anabranch.pipeline(RECORDS, None, steps.count, parallel=True, parallel_mode=mode, workers=2)
+            anabranch.pipeline(RECORDS, None, function, parallel=True, parallel_mode=mode, workers=2)
         assert refused.value.code == "state-not-merged"
 
 

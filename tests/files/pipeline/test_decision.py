@@ -34,6 +34,19 @@ def test_what_cannot_leave_stays_and_says_why():
     assert str(decision).startswith("auto chose inline: f is a lambda")
 
 
+@pytest.mark.parametrize("cost", [measured(1e-3), measured(1e-5, wall=2e-3)])
+@pytest.mark.parametrize("why_here", ["", "f is a lambda"])
+def test_what_must_stay_whole_gets_neither_processes_nor_threads(cost, why_here):
+    decision = decide(cost, 1e6, 8, 1000, why_here=why_here, why_whole="f counts")
+
+    assert (decision.mode, decision.workers) == ("inline", 1)
+    assert str(decision).startswith("auto chose inline: f counts, so it stays in one piece")
+
+
+def test_what_must_stay_in_this_process_may_wait_on_its_threads():
+    assert decide(measured(1e-5, wall=2e-3), 1e6, 8, 1000, why_here="f is a lambda").mode == "thread"
+
+
 def test_waiting_gets_more_threads_than_cores_but_not_without_end():
     assert decide(measured(1e-4, wall=1e-3), 1e6, 2, 1000).workers == 10
     assert decide(measured(1e-6, wall=1.0), 1e6, 2, 1000).workers == MOST_THREADS

@@ -1,5 +1,8 @@
 """Calls of the function: what comes of records, of states, of what is prepared."""
 
+import subprocess
+import sys
+
 import pytest
 
 from anabranch.core.errors import UsageError
@@ -38,6 +41,22 @@ def test_a_state_that_nobody_merges_is_refused():
         Step(steps.count).run(RECORDS)
 
     assert refused.value.code == "state-not-merged"
+
+
+@pytest.mark.parametrize(
+    ("function", "waits"), [("steps.same", False), ("steps.stop_once", False), ("steps.rest", True)]
+)
+def test_only_what_waits_by_itself_and_often_is_taken_for_waiting(function, waits):
+    script = (
+        "from anabranch.files.pipeline.step import Step\n"
+        "from anabranch.files.pipeline.decision import Measured\n"
+        "from tests.files.pipeline import steps\n"
+        f"ran = Step({function}).run([{{'id': number}} for number in range(200)])\n"
+        "print(Measured(200, ran.cpu / 200, ran.wall / 200).waits)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"{waits}\n"
 
 
 def test_a_state_that_is_only_read_needs_no_merge():
