@@ -27,7 +27,17 @@ def _one_character(text: str | None) -> str | None:
 
 
 class ReadOptions(BaseModel):
-    """How files are read; the same for every workload that reads data files."""
+    r"""How files are read; the same for every workload that reads data files.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("sales.txt").write_text("item;price\nBolt;1.25\nNut;NA\n")
+        >>> options = anabranch.ReadOptions(format="csv", delimiter=";", null_values=["NA"])
+        >>> with anabranch.parallel_read("sales.txt", options=options) as reader:
+        ...     print(list(reader))
+        [{'item': 'Bolt', 'price': 1.25}, {'item': 'Nut', 'price': None}]
+
+    """
 
     model_config = ConfigDict(extra="forbid", validate_by_name=True)
 
@@ -114,7 +124,18 @@ class ReadOptions(BaseModel):
 
 
 class WriteOptions(BaseModel):
-    """What is written, and under which names."""
+    """What is written, and under which names.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> options = anabranch.WriteOptions(flatten=True)
+        >>> with anabranch.parallel_write("points.csv", options=options) as writer:
+        ...     writer.write({"name": "A", "at": {"x": 1, "y": 2}})
+        >>> print(Path("points.csv").read_text(), end="")
+        name,at.x,at.y
+        "A",1,2
+
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -38,7 +38,7 @@ _READ_ARGUMENTS = {  # of iterabledata's readers, and what they are here
 
 @dataclass
 class ConversionResult:
-    """What became of one file's rows and bytes."""
+    """The rows and bytes of one converted file."""
 
     rows_in: int
     rows_out: int
@@ -50,7 +50,7 @@ class ConversionResult:
 
 @dataclass
 class FileConversionResult:
-    """One file of a bulk conversion: `result` when it was converted, else `error`."""
+    """One file of a bulk conversion: `result` if it was converted, otherwise `error`."""
 
     source_file: str
     dest_file: str
@@ -65,7 +65,7 @@ class FileConversionResult:
 
 @dataclass
 class BulkConversionResult:
-    """All files of a bulk conversion, in the order of the sources, and their sums."""
+    """All files of a bulk conversion, in the order of the sources, and their totals."""
 
     total_files: int
     successful_files: int
@@ -103,40 +103,51 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     workers: int | None = None,
     **options: Any,
 ) -> BulkConversionResult:
-    """Convert files into `dest`, each into one of the format that `to_ext`, or the pattern's ending, names.
+    r"""Convert files into `dest`, each to the format that `to_ext` or the extension of `pattern` names.
 
-    The same as the flow convert_files without server and cluster: blocks of files on threads of this process, one at a
-    time unless `parallel`. The outputs are byte-identical either way. Every file is converted anew.
+    Does the same as the flow convert_files, without a server or a cluster: blocks of files are converted by threads of
+    this process, one at a time unless `parallel`. The outputs are byte-identical either way. Every file is converted
+    again, also one that has not changed since the last call.
 
     Args:
         source: File, folder, glob pattern (** for any depth), URL, or several of these.
-        dest: Folder of the outputs; made where it is missing.
-        pattern: Name of each output, of {name}, {stem}, {ext} and {parent}.
+        dest: Folder of the outputs; created if it is missing.
+        pattern: Name of each output, made from {name}, {stem}, {ext} and {parent}.
         to_ext: Format to write, such as parquet or csv.gz.
         iterableargs: How the sources are read: delimiter, quotechar, encoding, format.
         toiterableargs: How the outputs are written: delimiter.
-        scan_limit: Of the signature; the first 1,000 rows say what the columns are, and later ones widen them.
-        batch_size: Of the signature; blocks are of the same size whatever it is.
-        silent: No bar, whatever `show_progress` says.
+        scan_limit: Has no effect; the first 1,000 rows give the columns their types, and later rows widen them.
+        batch_size: Has no effect; blocks always have the same size.
+        silent: Show no progress bar, whatever `show_progress` says.
         is_flatten: Write fields of nested records as columns with dotted names.
-        use_totals: Of the signature.
+        use_totals: Has no effect.
         progress: Called after every part with file_index, total_files, current_file, file_rows_read,
             file_rows_written, rows_read, rows_written and elapsed.
-        progress_interval: Of the signature.
-        show_progress: Show a bar on stderr.
-        atomic: Of the signature; outputs always appear whole.
-        use_native_batch: Of the signature.
+        progress_interval: Has no effect.
+        show_progress: Show a progress bar on stderr.
+        atomic: Has no effect; outputs always appear whole.
+        use_native_batch: Has no effect.
         parallel: Use several threads. Default: the setting ANABRANCH_PARALLEL, else no.
         workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
-        **options: Further options by their names in ConvertOptions, such as on_conflict or on_bad_row; with combine,
-            dest is one file for all sources.
+        **options: Further options by their names in ReadOptions and WriteOptions, such as on_conflict or on_bad_row;
+            with combine, `dest` is one file for all sources.
 
     Returns:
-        The result of each file in the order of the sources, and sums.
+        The result of each file, in the order of the sources, and totals.
 
     Raises:
-        ValueError: Neither `pattern` nor `to_ext` is given, or an argument cannot be.
+        ValueError: Neither `pattern` nor `to_ext` is given, or an argument is not valid.
         UsageError: Names of outputs collide, a source is missing, or an output cannot be written.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("orders.csv").write_text("id,amount\n00123,9.5\n00124,12\n")
+        >>> result = anabranch.bulk_convert("*.csv", "converted/", to_ext="jsonl")
+        >>> result.successful_files, result.failed_files, result.total_rows_out
+        (1, 0, 2)
+        >>> print(Path("converted/orders.jsonl").read_text(), end="")
+        {"id":"00123","amount":9.5}
+        {"id":"00124","amount":12.0}
 
     """
     if pattern is None and to_ext is None:

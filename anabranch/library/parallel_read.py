@@ -55,24 +55,38 @@ def parallel_read(
     buffer_bytes: int = BUFFER,
     close_seconds: float = CLOSE_SECONDS,
 ) -> "ParallelReader":
-    """Read sources on threads; use it as a context manager, and iterate over that.
+    r"""Read sources on threads; use the result as a context manager and iterate over it.
 
     Args:
-        sources: Files in any format, by paths or URLs, folders and globs, of which each file is a source of its own,
-            tables and frames, or iterables of records or Arrow batches. An iterator of sources is taken from only as
-            far as they are read.
-        workers: Threads, and so sources that are read at the same time. Default: the setting ANABRANCH_WORKERS, else
-            one per core.
-        ordered: Give the rows in the order of the sources; else as they come, those of each source in its order.
-        batches: Give Arrow record batches instead of records, which are dicts.
+        sources: Paths or URLs of files in any format; folders and glob patterns, each of whose files is a source of
+            its own; tables and data frames; or iterables of records or Arrow batches. An iterator of sources is
+            consumed only as far as its sources are read.
+        workers: Threads, which is also the number of sources read at the same time. Default: the setting
+            ANABRANCH_WORKERS, else one per core.
+        ordered: Yield the rows in the order of the sources. If false, yield them as they arrive; rows of one source
+            stay in order.
+        batches: Yield Arrow record batches instead of records, which are dicts.
         batch_size: Most rows of a batch.
-        options: How files are read. An empty one has no rows, unless `on_empty` is fail.
-        buffer_bytes: Bytes of rows that wait to be taken.
-        close_seconds: How long the end of the block waits for a source that blocks; its thread then ends when it can.
+        options: How files are read. An empty file has no rows, unless `on_empty` is fail.
+        buffer_bytes: Bytes of rows that are read ahead.
+        close_seconds: Seconds that the end of the block waits for a source that blocks; its thread ends later.
 
     Raises:
-        SourceError: From the iteration, at once, when a source fails; `part` names it, the others are stopped.
-        UsageError: An argument cannot be.
+        SourceError: A source fails. It is raised by the iteration at once; `part` names the source, and the others
+            are stopped.
+        UsageError: An argument is not valid.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("orders.csv").write_text("id,amount\n00123,9.5\n00124,12\n")
+        >>> with anabranch.parallel_read(["orders.csv", [{"id": "00125", "amount": 7.25}]]) as reader:
+        ...     for record in reader:
+        ...         print(record)
+        {'id': '00123', 'amount': 9.5}
+        {'id': '00124', 'amount': 12.0}
+        {'id': '00125', 'amount': 7.25}
+        >>> [source.rows for source in reader.results]
+        [2, 1]
 
     """
     if isinstance(sources, str | Path) or hasattr(sources, _STREAM):

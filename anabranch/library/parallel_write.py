@@ -37,23 +37,37 @@ def parallel_write(
     on_conflict: OnConflict = "fail",
     buffer_bytes: int = BUFFER,
 ) -> "ParallelWriter":
-    """Write to files from any number of threads; use it as a context manager, and call its `write`.
+    """Write to files from any number of threads; use the result as a context manager and call its `write`.
 
-    All files are published when the block ends well. When it raises, or anything fails, none is, and those that were
-    there before stay; where the system refuses one a name after others have theirs, the error tells which stand.
-    Columns get the least types that hold all of their values.
+    All files are published when the block ends without an error. If it raises, or anything fails, none is published
+    and existing files stay as they are; if the system refuses to rename one file after others were renamed, the error
+    lists those that were published. Each column gets the narrowest type that holds all of its values.
 
     Args:
-        destinations: Paths, whose endings name the formats, such as a.parquet or b.csv.gz; or names and their paths.
-        workers: Threads that write; each destination belongs to one. Default: the setting ANABRANCH_WORKERS, else one
-            per core, and never more than there are destinations.
-        options: Compression inside of files, and whether nested records become columns with dotted names.
-        on_conflict: What to do with a column whose values have no common type: fail, widen, or string.
-        buffer_bytes: Bytes that wait to be written, before `write` waits.
+        destinations: Paths, whose extensions name the formats, such as a.parquet or b.csv.gz; or a mapping of names to
+            such paths.
+        workers: Threads that write; each destination is written by one. Default: the setting ANABRANCH_WORKERS, else
+            one per core, and at most one per destination.
+        options: Compression inside the files, and whether nested records become columns with dotted names.
+        on_conflict: What to do if the values of a column have no common type: fail, widen or string.
+        buffer_bytes: Bytes that may wait to be written before `write` blocks.
 
     Raises:
-        UsageError: A destination cannot be written to, or two are one.
-        SourceError: From the end of the block: a column's values have no common type, or no record has a field.
+        UsageError: A destination cannot be written to, or two of them are the same file.
+        SourceError: At the end of the block, the values of a column have no common type, or no record has a field.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> with anabranch.parallel_write(["small.csv", "large.parquet"]) as writer:
+        ...     for number in (1, 20, 3):
+        ...         record = {"number": number, "square": number**2}
+        ...         writer.write(record, destination="large.parquet" if number >= 10 else "small.csv")
+        >>> writer.rows["small.csv"], writer.rows["large.parquet"]
+        (2, 1)
+        >>> print(Path("small.csv").read_text(), end="")
+        number,square
+        1,1
+        3,9
 
     """
     if isinstance(destinations, str | Path):

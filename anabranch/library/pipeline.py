@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class PipelineResult:
-    """What a pipeline did; the counts can also be asked for as `result["rec_count"]`."""
+    """What a pipeline did; the counts are also items, as in `result["rec_count"]`."""
 
     rows_processed: int
     elapsed_seconds: float
@@ -87,25 +87,27 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     on_conflict: OnConflict = "fail",
     **options: Any,
 ) -> PipelineResult:
-    """Call a function for every record, in order, and write what it returns.
+    r"""Call a function for every record, in order, and write what it returns.
 
-    Without `parallel` records go one by one through this process, with one state. With it they go in chunks to threads
-    or processes, as `parallel_mode` says, or as the first records show that it pays; the results are the same, in the
-    same order. Each chunk then begins with a copy of the state, and `merge` makes one of them, in order.
+    Without `parallel`, records pass through this process one by one, with one state. With it, chunks of records go to
+    threads or processes, as `parallel_mode` says; `auto` measures the first records and chooses what is faster. The
+    results are the same, in the same order. Each chunk then starts with a copy of the state, and `merge` combines the
+    states in the order of the chunks.
 
     Args:
-        source: Paths, a glob or a URL of files in any format, also an iterator of Path; an object that reads records;
-            any iterable of records.
-        destination: A path, whose ending names the format; an object with `write` or `write_bulk`; None.
-        process_func: Gets a record, or a record and the state; None drops the record, an exception fails it.
-        trigger_func: Called with the counts and the state at every `trigger_on` records; in parallel between chunks.
+        source: Paths, a glob pattern or a URL of files in any format, or an iterator of Path; an object that reads
+            records; or any iterable of records.
+        destination: A path, whose extension names the format; an object with `write` or `write_bulk`; or None.
+        process_func: Takes a record, or a record and the state. If it returns None, the record is dropped; if it
+            raises, the record has failed.
+        trigger_func: Called with the counts and the state every `trigger_on` records; in parallel, between chunks.
         trigger_on: Records between two calls of the trigger.
         final_func: Called at the end with the counts and the (merged) state.
-        reset_iterables: Begin source and destination anew, where they have `reset`.
-        skip_nulls: Write nothing for a dropped record; else None, to a destination that is an object.
-        start_state: State at the begin. With `merge` what merging leaves alone, such as a count of 0.
-        debug: Raise what a function raises.
-        batch_size: Records that an object gets at once.
+        reset_iterables: Call `reset` of the source and the destination first, if they have it.
+        skip_nulls: Write nothing for a dropped record. If false, write None, to a destination that is an object.
+        start_state: State at the start. With `merge`, a neutral value for it, such as a count of 0.
+        debug: Raise the exceptions of the functions unchanged.
+        batch_size: Records passed to a destination object at a time.
         progress: Called with rows_processed, elapsed, throughput, rec_count, exceptions and nulls.
         progress_interval: Records between two calls of `progress`.
         atomic: A failed record ends the run. A file always appears whole, or not at all.
@@ -113,16 +115,35 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
         parallel_mode: auto, thread, process or inline. Default: the setting ANABRANCH_PARALLEL_MODE, else auto.
         chunk_size: Most records of a chunk. Default: the setting ANABRANCH_CHUNK_SIZE, else 1000.
-        merge: Makes one state of two, of consecutive records.
-        init: Called once in each process; its dictionary is in every state, and is not merged.
-        on_error: fail, skip, or quarantine: keep the first 10,000 failed records in `failed`, as they came and each
-            with its row in its file, and beside a destination that is a file all of them in NAME.quarantine.jsonl.
-        on_conflict: What to do where results do not fit one type for their column: fail, widen or string.
+        merge: Combines two states, of consecutive chunks, into one.
+        init: Called once in each process; the dictionary that it returns is part of every state and is not merged.
+        on_error: fail, skip or quarantine. Quarantine keeps the first 10,000 failed records in `failed`, unchanged and
+            each with its row number; if the destination is a file, all of them go to NAME.quarantine.jsonl beside it.
+        on_conflict: What to do if the results of a column have no common type: fail, widen or string.
         **options: How files are read, by the names in ReadOptions, such as delimiter or encoding.
 
     Raises:
-        SourceError: A source cannot be read, or a record failed and `on_error`, `atomic` or `debug` says to stop.
-        UsageError: The function changes a state that nobody merges.
+        SourceError: A source cannot be read, or a record failed and `on_error`, `atomic` or `debug` says to stop then.
+        UsageError: The function changes a state, and there is no `merge` for the states of parallel workers.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> _ = Path("orders.csv").write_text("city,amount\nBasel,9.5\nBern,12\nBasel,30\n")
+        >>> def large(order):
+        ...     return order if order["amount"] >= 10 else None
+        >>> result = anabranch.pipeline("orders.csv", "large.jsonl", large)
+        >>> result.rec_count, result.nulls
+        (3, 1)
+        >>> print(Path("large.jsonl").read_text(), end="")
+        {"city":"Bern","amount":12.0}
+        {"city":"Basel","amount":30.0}
+
+        A function of two parameters gets a state as well, here to add up the amounts of each city:
+
+        >>> def by_city(order, state):
+        ...     state[order["city"]] = state.get(order["city"], 0) + order["amount"]
+        >>> anabranch.pipeline("orders.csv", None, by_city).state
+        {'Basel': 39.5, 'Bern': 12.0}
 
     """
     _require_sizes(trigger_on=trigger_on, batch_size=batch_size, progress_interval=progress_interval)
