@@ -1,0 +1,1 @@
+"""The databases that records can go into, behind one interface."""
