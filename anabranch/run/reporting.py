@@ -59,7 +59,7 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         report.run_url = url_for("flow-run", context.flow_run.id) or ""
     report.seconds = round(seconds, 3)
     # where files fail one by one, a part may hold a thousand of them
-    if len(report.errors) > run.tolerated(report.items.get("files", report.parts.total)):
+    if report.status != "failed" and len(report.errors) > run.tolerated(report.items.get("files", report.parts.total)):
         report.status = "partly_failed" if report.stands else "failed"
     message = _message(report)
     for note in report.notes:

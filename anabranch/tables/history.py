@@ -96,8 +96,8 @@ class History:
             self._store.run(
                 f"INSERT INTO {self._sql} ({', '.join(_FACTS)}) VALUES ({marks})",
                 identity, number + 1, file.label, file.sha256, file.size, str(self._job.target.table),
-                self._job.mapping, policy, status, *(facts[name] for name in COUNTS), self._store.transaction_id or None,
-                started.isoformat(), datetime.now(UTC).isoformat(),
+                self._job.mapping, policy, status, *(facts[name] for name in COUNTS),
+                self._store.transaction_id or None, started.isoformat(), datetime.now(UTC).isoformat(),
             )  # fmt: skip
 
 

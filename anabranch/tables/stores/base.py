@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from anabranch.core.errors import AnabranchError
 from anabranch.tables.target import Column, TableName, Target
 
 ROWS = "anabranch_rows"
@@ -178,8 +177,3 @@ class Store(ABC):
 def table_in(store: Store, table: TableName) -> str:
     """Write a table's name."""
     return store.quoted(table.schema, table.name)
-
-
-def failed(code: str, reason: str, remedy: str, kind: type[AnabranchError] = AnabranchError) -> AnabranchError:
-    """Make an error of the database."""
-    return kind(code, reason.strip().rstrip("."), remedy)

@@ -22,7 +22,6 @@ from anabranch.tables.stores.base import (
     Normalise,
     Store,
     Value,
-    failed,
     table_in,
 )
 from anabranch.tables.stores.postgres_errors import AGAIN, LockedError, ours, told
@@ -208,7 +207,7 @@ class Postgres(Store):
             self._ask()
         else:
             if done.statusmessage != "COMMIT":
-                raise failed("database-error", "the database rolled the import back", AGAIN, TemporaryError)
+                raise TemporaryError("database-error", "the database rolled the import back", AGAIN)
 
     def _ask(self) -> None:
         """Ask for the fate of the transaction until the database knows it."""

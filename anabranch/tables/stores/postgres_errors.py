@@ -7,7 +7,6 @@ import psycopg
 from psycopg import errors as pg
 
 from anabranch.core.errors import AnabranchError, SetupError, TemporaryError
-from anabranch.tables.stores.base import failed
 
 AGAIN = "Run the same command again: the parts that are done come from the cache."
 _SETUP = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.InvalidCatalogName)
@@ -29,28 +28,28 @@ def told() -> Iterator[None]:
 
 def ours(error: psycopg.Error) -> AnabranchError:
     """Return the error of ours that says what the database said, without any value of the connection's URL."""
-    said = error.diag.message_primary or str(error)
+    said = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".")
     if isinstance(error, pg.LockNotAvailable):
-        return failed("table-locked", "the table is locked by others", AGAIN, LockedError)
+        return LockedError("table-locked", "the table is locked by others", AGAIN)
     if isinstance(error, psycopg.IntegrityError):
         return _constraint(error, said)
     if isinstance(error, (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction)):
         remedy = "Grant it to the role: SELECT and INSERT on the table (UPDATE for --on-duplicate update), TEMPORARY."
-        return failed("not-permitted", f"the database refused: {said}", remedy, SetupError)
+        return SetupError("not-permitted", f"the database refused: {said}", remedy)
     if isinstance(error, _SETUP):
-        return failed("database-unreachable", said, "Correct the database's address, role or password.", SetupError)
+        return SetupError("database-unreachable", said, "Correct the database's address, role or password.")
     if isinstance(error, _LATER):
         reason = " ".join(said.split()) or "the connection was lost"
-        return failed(
-            "database-unreachable", f"the database did not answer as it should: {reason}", AGAIN, TemporaryError
-        )
+        return TemporaryError("database-unreachable", f"the database did not answer as it should: {reason}", AGAIN)
     hint = f" ({error.diag.context})" if error.diag.context else ""
-    return failed("database-error", f"the database refused: {said}{hint}", "Correct the cause; nothing was written.")
+    return AnabranchError(
+        "database-error", f"the database refused: {said}{hint}", "Correct the cause; nothing was written."
+    )
 
 
 def _constraint(error: psycopg.Error, said: str) -> AnabranchError:
     detail = f": {error.diag.message_detail}" if error.diag.message_detail else ""
-    return failed(
+    return AnabranchError(
         "constraint-violated",
         f"a record breaks a rule of the table: {said}{detail}",
         "Correct the record or the rule; nothing was written.",

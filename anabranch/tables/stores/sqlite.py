@@ -20,7 +20,6 @@ from anabranch.tables.stores.base import (
     Normalise,
     Store,
     Value,
-    failed,
     table_in,
 )
 from anabranch.tables.target import Column, ColumnType, Kind, TableName, Target
@@ -348,14 +347,12 @@ def _ours(error: sqlite3.Error, path: str) -> AnabranchError:
     said = str(error)
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return failed("table-locked", f"another program is writing to {path}", AGAIN, TemporaryError)
+        return TemporaryError("table-locked", f"another program is writing to {path}", AGAIN)
     if name.startswith("SQLITE_CONSTRAINT"):
         reason = f"a record breaks a rule of the table: {said}"
-        return failed("constraint-violated", reason, "Correct the record or the rule; nothing was written.")
+        return AnabranchError("constraint-violated", reason, "Correct the record or the rule; nothing was written.")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_NOTADB")):
-        return failed("database-unreachable", f"{path}: {said}", "Name a SQLite file that can be written.", SetupError)
+        return SetupError("database-unreachable", f"{path}: {said}", "Name a SQLite file that can be written.")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")):
-        return failed(
-            "database-unreachable", f"{path}: {said}", "Make room and run the same command again.", TemporaryError
-        )
-    return failed("database-error", f"the database refused: {said}", "Correct the cause; nothing was written.")
+        return TemporaryError("database-unreachable", f"{path}: {said}", "Make room and run the same command again.")
+    return AnabranchError("database-error", f"the database refused: {said}", "Correct the cause; nothing was written.")
