@@ -100,6 +100,17 @@ class TestRun:
         assert (tmp_path / "reports" / f"{BASIC.name}.known.txt").read_bytes() == KNOWN
         assert (tmp_path / "reports" / f"{CUT.name}.known.txt").read_bytes().startswith(b"The untar failed")
 
+    def test_an_archive_of_which_nothing_can_be_read_fails_the_run_and_keeps_its_report(self, anabranch, tmp_path):
+        archive, report = tmp_path / "day.tar.bz2", tmp_path / "rep.txt"
+        archive.write_bytes(b"")
+        report.write_bytes(KNOWN)
+
+        done = anabranch("parse-logs", archive, "--output", report)
+
+        assert done.returncode == 1
+        assert b"[archive-damaged]" in done.stderr
+        assert report.read_bytes() == KNOWN
+
     def test_a_bad_file_makes_each_run_partly_failed_while_an_output_stands_beside_it(self, anabranch, tmp_path):
         good, bad, out = tmp_path / "good.csv", tmp_path / "bad.csv", tmp_path / "out"
         good.write_text("a\n1\n")

@@ -47,6 +47,9 @@ class Destination(Protocol):
     def flush(self) -> None:
         """Pass on what is held back."""
 
+    def leave(self) -> None:
+        """Write nothing, since no source holds anything: an output of an earlier run stays."""
+
 
 def forgotten(_result: Any) -> None:
     """Give nothing of a result, so that nothing of it travels."""
@@ -67,6 +70,9 @@ class Nowhere:
         """See Destination."""
 
     def flush(self) -> None:
+        """See Destination."""
+
+    def leave(self) -> None:
         """See Destination."""
 
 
@@ -104,6 +110,9 @@ class Written:
             held, self._held = self._held, []
             self._target.write_bulk(held)
 
+    def leave(self) -> None:
+        """See Destination."""
+
 
 class InFile:
     """Writes results to a file, which appears when the block has ended well."""
@@ -112,6 +121,7 @@ class InFile:
         self._path, self._options, self._on_conflict = path, options, on_conflict
         self._held: list[Any] = []
         self._weight = 0
+        self._is_left = False
         self.encode = as_line if options.lines else as_record
         self._stack = ExitStack()
 
@@ -134,7 +144,7 @@ class InFile:
                     self._pass_on()
             finally:
                 self._results.__exit__(kind, error, trace)
-            if kind is None:
+            if kind is None and not self._is_left:
                 self._publish()
         return None
 
@@ -149,6 +159,10 @@ class InFile:
 
     def flush(self) -> None:
         """See Destination."""
+
+    def leave(self) -> None:
+        """See Destination."""
+        self._is_left = True
 
     def _pass_on(self) -> None:
         held, self._held, self._weight = self._held, [], 0

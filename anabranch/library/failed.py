@@ -31,7 +31,7 @@ class Failed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        if kind is None and self._path and not self.rows:
+        if kind is None and self._path and not self.rows and not self._origin.holds_nothing:
             self._path.unlink(missing_ok=True)  # of an earlier run
         return self._stack.__exit__(kind, error, trace)
 

@@ -47,6 +47,7 @@ class Origin:
     reset: bool
     output: str | None = None  # file that is none of them, and replaces none
     _files: list[tuple[int, str]] = field(default_factory=list)  # that were begun: records before it, its label
+    _is_files: bool = False
 
     def __post_init__(self) -> None:
         require_none(self.options)
@@ -66,6 +67,11 @@ class Origin:
             raise UsageError("bad-argument", f"a {type(self.source).__name__} is no source of records", remedy)
         return self._given(iter(self.source))
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether the source is files, and was read to its end without finding one that is not empty."""
+        return self._is_files and not self._files
+
     def place(self, number: int) -> tuple[str, int]:
         """Name the file of the `number`th record, and its number there; both count from 1. No name without files."""
         found = bisect_left(self._files, (number,)) - 1
@@ -81,6 +87,7 @@ class Origin:
                 yield from (dict(record) if type(record) is dict else record for record in chain([first], items))
 
     def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
+        self._is_files = True
         given = load_schema(self.options.schema_file) if self.options.schema_file else None
         found, count = find(paths, leave_out=left_by_runs(self.output)), 0
         for error in found.errors:
@@ -112,6 +119,9 @@ def _file(source: Source, options: ReadOptions, given: pa.Schema | None) -> File
             return None
         error.part = error.part or source.label
         raise
+    except OSError as error:  # while it is read; it would be taken for an error of the output
+        reason = error.strerror or str(error)
+        raise SourceError("source-unreadable", reason, "Mend that, and run again.", source.label) from error
     return agreed_here(File(source, look, max(len(look.units), 1), (), look.schema, look.schema), options)
 
 

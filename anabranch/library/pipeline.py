@@ -183,6 +183,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
                     failed.add(chunk, ran.failures, tally.stats["rec_count"])
                 tally.add(ran.records, ran.dropped, len(ran.failures), ran.state, target.flush)
                 watch.see(tally.stats)
+            if origin.holds_nothing:
+                target.leave()
             watch.show(tally.stats)
     except FunctionError as error:
         if debug and error.__cause__ and stream.decision.mode != "process":

@@ -38,17 +38,17 @@ class _Joined:
 def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     """Write every report, whatever the order in which the outcomes came; done again, it writes the same bytes.
 
-    An archive of which a part failed for another reason than its own content gets no report, lest a good one be
-    replaced by half of one; its errors are in the report that is returned.
+    An archive of which nothing can be read, or of which a part failed for another reason than its own content, gets no
+    report, lest a good one be replaced by none or by half of one; its errors are in the report that is returned.
     """
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     joined = _collect(plan, ordered)
     _account(plan, ordered, joined)
     paths = targets([Path(source.archive.path) for source in plan.sources], plan.modes, output)
-    halves = set(_halves(plan, ordered))
+    left = {*_halves(plan, ordered), *_unread(plan, joined)}
     written = []
     for index, source in enumerate(plan.sources):
-        for mode in () if index in halves else plan.modes:
+        for mode in () if index in left else plan.modes:
             path = paths[Path(source.archive.path).name, mode]
             path.parent.mkdir(parents=True, exist_ok=True)
             with published(path) as file:
@@ -66,6 +66,13 @@ def _halves(plan: LogPlan, outcomes: Sequence[Outcome]) -> Iterator[int]:
             yield from (index for index in touched if plan.sources[index].pieces)
     for index, source in enumerate(plan.sources):
         if source.error and not (isinstance(source.error, SourceError) and source.error.code == "archive-damaged"):
+            yield index
+
+
+def _unread(plan: LogPlan, joined: Sequence[_Joined]) -> Iterator[int]:
+    """Yield the archives that are damaged before the first line of a log, or are not archives at all."""
+    for index, source in enumerate(plan.sources):
+        if source.error and not joined[index].counts["lines"]:
             yield index
 
 

@@ -142,7 +142,7 @@ def _source(archive: Archive, stream: _Stream, pieces: int) -> Source:
         error = SourceError(
             "archive-damaged",
             f"cannot be listed to its end ({stream.listed.fault})",
-            "What precedes the damage is in the report. Give a tar archive, packed with bzip2, gzip, xz or not at all.",
+            "The report holds what precedes the damage, if anything. Give a tar archive, plain or in bzip2, gzip, xz.",
             archive.label,
         )
     # tar says nothing of less than a block that comes from a decompressor

@@ -96,7 +96,7 @@ def _damaged(archive: Archive, fault: str) -> SourceError:
     return SourceError(
         "archive-damaged",
         f"cannot be unpacked to its end ({fault})",
-        "What precedes the damage is in the report. Fetch the archive again.",
+        "The report holds what precedes the damage, if anything. Fetch the archive again.",
         archive.label,
     )
 

@@ -29,6 +29,9 @@ def is_refused(case):
     return case["exit_code"] == NO_TIME or (case["tz"] or "UTC") not in available_timezones()
 
 
+SURVIVED = [case for case in CASES if not case["identity"] and not is_refused(case)]
+
+
 def expected(case):
     return (FOLDER / case["expected"]).read_bytes().replace(b"{WORKDIR}", case["archive"].encode())
 
@@ -50,7 +53,19 @@ def test_bad_times_and_zones_are_refused_before_the_run(case):
 
 
 @pytest.mark.cases
-@pytest.mark.parametrize("case", [case for case in CASES if not case["identity"] and not is_refused(case)], ids=name)
+@pytest.mark.parametrize("case", [case for case in CASES if not case["expected"]], ids=name)
+def test_an_archive_of_which_nothing_can_be_read_gets_no_report(case, tmp_path):
+    (tmp_path / "report").write_bytes(b"of an earlier run")
+
+    report = parse_logs([str(FOLDER / case["archive"])], tmp_path / "report", options(case), tmp_path / "work")
+
+    assert (tmp_path / "report").read_bytes() == b"of an earlier run"
+    assert [(error.code, error.part) for error in report.errors] == [("archive-damaged", case["archive"])]
+    assert report.outputs == []
+
+
+@pytest.mark.cases
+@pytest.mark.parametrize("case", [case for case in SURVIVED if case["expected"]], ids=name)
 def test_what_stops_the_original_is_reported_and_survived(case, tmp_path):
     report = parse_logs([str(FOLDER / case["archive"])], tmp_path / "report", options(case), tmp_path / "work")
 
