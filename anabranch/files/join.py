@@ -53,7 +53,7 @@ def publish(plan: Conversion, aside: Aside = _nothing) -> list[Entry]:
     A source that failed gets no output, and an older one stays as it is. Combined, one that failed leaves all without.
     Raises TemporaryError, and writes nothing, where another run has taken away what this one would join.
     """
-    segments, groups = _by_file(plan), _groups(plan)
+    segments, groups = _by_file(plan), published_groups(plan)
     options = plan.catalogue.options
     record = record_path(options, plan.output)
     if not groups and not plan.all_errors and not read_record(record).errors:
@@ -70,8 +70,8 @@ def publish(plan: Conversion, aside: Aside = _nothing) -> list[Entry]:
     return entries
 
 
-def _groups(plan: Conversion) -> list[list[int]]:
-    """Give the files of each output that can be written."""
+def published_groups(plan: Conversion) -> list[list[int]]:
+    """Return the files of each output that can be written, in the order in which `publish` returns their entries."""
     options, files = plan.catalogue.options, plan.catalogue.files
     whole = [index for index in range(len(files)) if index not in plan.failed]
     if options.combine:

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 from anabranch.core.config import RunOptions, cores, first_fault, work_dir
 from anabranch.core.errors import AnabranchError
 from anabranch.core.parts import Job, Outcome
+from anabranch.files.join import accounting, published_groups
 from anabranch.files.manifest import Entry, SourceEntry
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion
@@ -245,14 +246,19 @@ class _Watch:
 
 
 def _result(conversion: Conversion, entries: Sequence[Entry], seconds: float) -> BulkConversionResult:
-    written = {source.path: (entry, source) for entry in entries for source in entry.sources}
+    written = {
+        index: (entry, source)
+        for group, entry in zip(published_groups(conversion), entries, strict=True)
+        for index, source in zip(group, entry.sources, strict=True)
+    }
     spent: defaultdict[int, float] = defaultdict(float)
     for segment in conversion.segments:
         spent[segment.piece.file] += segment.seconds
-    index = {file.source: number for number, file in enumerate(conversion.catalogue.files)}
+    numbers = {file.source.path: number for number, file in enumerate(conversion.catalogue.files)}
+    indexes = [numbers.get(source.path) for source in conversion.sources]
     results = [
-        _file_result(source, conversion, index.get(source), written.get(source.path), spent)
-        for source in conversion.sources
+        _file_result(source, conversion, index, None if index is None else written.get(index), spent)
+        for source, index in zip(conversion.sources, indexes, strict=True)
     ]
     labels = {source.label for source in conversion.sources}
     unread = [error for error in conversion.errors if error.part not in labels]
@@ -286,6 +292,8 @@ def _file_result(
         return FileConversionResult(source.path, "", ConversionResult(0, 0, 0.0, source.size, 0))
     if index is not None and index in conversion.failed:
         return FileConversionResult(source.path, target, None, conversion.failed[index])
+    error = next((error for error in conversion.all_errors if error.part == source.label), None)
+    if error is None and not (conversion.catalogue.options.combine and conversion.all_errors):
+        raise accounting(f"{source.label} was neither converted, nor empty, nor did it fail")
     everything = AnabranchError("not-converted", "it was not converted", "See the errors of the others.", source.label)
-    error = next((error for error in conversion.all_errors if error.part == source.label), everything)
-    return FileConversionResult(source.path, target, None, error)
+    return FileConversionResult(source.path, target, None, error or everything)

@@ -7,15 +7,18 @@ from anabranch.sources.spans import Span
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file to read, as it was when it was found; `path` is absolute, or a URL that fsspec reads."""
+    """One file to read, as it was when it was found; `path` is absolute, or a URL that fsspec reads.
+
+    It stays equal to itself when it is unpacked: which file it is does not depend on where its bytes are read.
+    """
 
     path: str
     label: str  # its name as it can be shown, unique in the run
     size: int  # bytes on disk
     stamp: str  # changes whenever its content may have changed
     parent: str = ""  # folder below the one that was named, for patterns
-    spans: tuple[Span, ...] = ()  # where its decompressed bytes lie, once it was unpacked
-    packed: str = ""  # the codec that was undone then
+    spans: tuple[Span, ...] = field(default=(), compare=False)  # where its decompressed bytes lie, once it was unpacked
+    packed: str = field(default="", compare=False)  # the codec that was undone then
     work: str = field(default="", compare=False, repr=False)  # folder for copies of it; no fact about the file
 
     @property
