@@ -102,4 +102,18 @@ RUN_PIPELINE = Workload(
     example="anabranch run-pipeline 'orders/*.jsonl' scored/ --function shop.scoring:score",
     demo="anabranch.files.pipeline.demo:demo",
 )
-WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE)
+UPLOAD_FILES = Workload(
+    name="upload-files",
+    summary="Upload big files in parallel parts, resumable after anything, every byte verified.",
+    source="Files, folders, or glob patterns (** for folders at any depth).",
+    output="Where to: s3://bucket/prefix/ or a folder. May also stand last.",
+    ends_with_output=True,
+    without_output="refused",
+    flow="flows.uploads:upload_files",
+    options="anabranch.uploads.options:UploadOptions",
+    check="anabranch.uploads.preview:check",
+    preview="anabranch.uploads.preview:preview",
+    example="anabranch upload-files backup.tar 'media/**/*.mp4' s3://bucket/2026/ --endpoint https://s3.example.org",
+    demo="anabranch.uploads.demo:demo",
+)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES)

@@ -1,0 +1,1 @@
+"""Upload big files in parallel parts, resumable after anything, every byte verified."""

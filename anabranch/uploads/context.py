@@ -1,0 +1,39 @@
+"""What every step of one run shares: its job, its store, and a name by which its parts know one another."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from anabranch.core.parts import Job
+from anabranch.uploads.ledger import Ledger
+from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.retrying import health_of, retried
+from anabranch.uploads.select import Chosen, Selection
+from anabranch.uploads.stores.base import ParallelStore, Stop
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run, as the process that plans it sees it."""
+
+    job: Job[UploadOptions]
+    selection: Selection
+    store: ParallelStore
+    stop: Stop = lambda: False
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def options(self) -> UploadOptions:
+        """The user's choices."""
+        return self.job.options
+
+    def ask(self, send: Callable[[], T]) -> T:
+        """Ask the store, again and again where it is busy."""
+        return retried(send, health_of(self.run), self.stop)
+
+    def ledger(self, file: Chosen) -> Ledger:
+        """Return the ledger of a file's key."""
+        return Ledger(self.job.work_dir, self.selection.destination, file.key)

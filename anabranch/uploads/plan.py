@@ -1,0 +1,113 @@
+"""Plan an upload: which files are sent in parts, which in groups, and what of a file is sent in which part."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from anabranch.core.parts import Plan, WorkFile, first_to_last
+from anabranch.core.storage import fingerprint
+from anabranch.uploads.context import Context
+from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.parts import is_small, part_size, ranges
+from anabranch.uploads.select import Chosen
+from anabranch.uploads.stores.base import Limits, StoredPart, Upload
+from anabranch.uploads.work import Piece, SendPart
+
+GROUP = 25  # small files of one task: a task for each is slower, by half on a quick link
+_RATE, _REQUEST_SECONDS = 60e6, 0.02  # bytes a second of one connection, and what each request costs
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What takes one place among the uploads that run at the same time: a big file, or some small ones."""
+
+    files: tuple[Chosen, ...]
+    part_size: int = 0  # of a big file; 0 for small ones
+
+    @property
+    def is_big(self) -> bool:
+        """Whether it is one file, sent in parts."""
+        return bool(self.part_size)
+
+    @property
+    def size(self) -> int:
+        """All its bytes."""
+        return sum(file.stamp.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A big file whose upload was begun, or found: what the store holds of it is by number."""
+
+    file: Chosen
+    upload: Upload
+    part_size: int
+    held: dict[int, StoredPart]
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlan(Plan[SendPart]):
+    """The parts that are sent in one round, or, in a preview, in all."""
+
+    about: tuple[tuple[str, str], ...] = ()
+
+    def notes(self) -> Iterator[tuple[str, str]]:
+        """Say what is known of each file beside its size."""
+        yield from self.about
+
+
+def units(files: Sequence[Chosen], options: UploadOptions, limits: Limits) -> list[Unit]:
+    """Group the files; the biggest come first. UsageError "part-size" where the store would refuse the parts."""
+    sizes = {file: part_size(file.stamp.size, limits, options.part_bytes) for file in files}
+    small = [file for file in files if is_small(file.stamp.size, sizes[file])]
+    big = [Unit((file,), sizes[file]) for file in files if not is_small(file.stamp.size, sizes[file])]
+    groups = [Unit(tuple(small[first : first + GROUP])) for first in range(0, len(small), GROUP)]
+    return [*sorted(big, key=lambda unit: -unit.size), *groups]
+
+
+def round_of(context: Context, opened: Sequence[Opened], groups: Sequence[Unit], folder: str) -> SendPlan:
+    """Plan one round: the parts of the opened files, and the groups of small ones."""
+    options, run = context.options, context.run
+    sets = [[piece] for one in opened for piece in _pieces(one)]
+    sets += [[_whole(file) for file in unit.files] for unit in groups]
+    in_flight = 1 if options.mode == "sequential" else options.parts_in_flight
+    parts = tuple(
+        SendPart(
+            index=index,
+            label=_label(pieces),
+            cost=sum(_REQUEST_SECONDS + piece.length / _RATE for piece in pieces),
+            # of this run only: the store is asked what it holds, and no record of ours would know better
+            key=fingerprint(run, [(piece.key, piece.number, piece.upload) for piece in pieces]),
+            run=run,
+            destination=context.selection.destination,
+            if_exists=options.if_exists,
+            in_flight=in_flight,
+            pieces=tuple(pieces),
+        )
+        for index, pieces in enumerate(sets)
+    )
+    return SendPlan(
+        parts, folder, reads=reads([*(one.file for one in opened), *(x for unit in groups for x in unit.files)])
+    )
+
+
+def reads(files: Sequence[Chosen]) -> tuple[WorkFile, ...]:
+    """Note the files as they were when they were planned."""
+    return tuple(WorkFile(file.path, file.stamp.size, file.stamp.mtime_ns) for file in files)
+
+
+def _pieces(opened: Opened) -> Iterator[Piece]:
+    file = opened.file
+    for number, offset, length in ranges(file.stamp.size, opened.part_size):
+        held = opened.held.get(number)
+        yield Piece(file.path, file.label, file.key, file.stamp, number, offset, length, opened.upload, held)
+
+
+def _whole(file: Chosen) -> Piece:
+    return Piece(file.path, file.label, file.key, file.stamp, length=file.stamp.size)
+
+
+def _label(pieces: Sequence[Piece]) -> str:
+    first = pieces[0]
+    if first.upload:
+        return f"part {first.number} of {first.label}"
+    return first_to_last(piece.label for piece in pieces)

@@ -1,0 +1,51 @@
+"""What a run would send, told without asking the destination anything; and what can be refused before anything runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anabranch.core.errors import UsageError
+from anabranch.core.outputs import require_usable
+from anabranch.core.parts import Job
+from anabranch.uploads.context import Context
+from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.plan import Opened, SendPlan, reads, round_of, units
+from anabranch.uploads.select import Selection, select
+from anabranch.uploads.stores.base import Upload
+from anabranch.uploads.stores.opening import open_store
+
+
+def check(source: Sequence[str], output: str | None, options: UploadOptions) -> list[Path]:
+    """Return the files that will be written, where the destination is a folder.
+
+    Raises UsageError for sources that are not there, keys that are refused, and parts that the store would not take.
+    """
+    if not output:
+        raise UsageError("output-missing", "no destination is named", "Name one last, such as s3://bucket/prefix/.")
+    selection = select(source, output, options)
+    units(selection.files, options, open_store(selection.destination).limits)
+    if selection.destination.kind != "file":
+        return []
+    require_usable(Path(selection.destination.place))
+    return [Path(selection.destination.place) / file.key for file in selection.files]
+
+
+def preview(job: Job[UploadOptions]) -> SendPlan:
+    """Plan all files as if nothing of them were at the destination; reads only."""
+    selection = select(job.source, job.output or "", job.options)
+    context = Context(job, selection, open_store(selection.destination), run="preview")
+    every = units(selection.files, job.options, context.store.limits)
+    opened = [Opened(unit.files[0], Upload(unit.files[0].key, ""), unit.part_size, {}) for unit in every if unit.is_big]
+    groups = [unit for unit in every if not unit.is_big]
+    plan = round_of(context, opened, groups, "")
+    return SendPlan(plan.parts, "", reads=reads(selection.files), about=tuple(_about(selection)))
+
+
+def _about(selection: Selection) -> list[tuple[str, str]]:
+    found = [(file.label, f"becomes {selection.destination}/{file.key}") for file in selection.files]
+    found += [
+        (file.label, f"is sparse: all {file.stamp.size:,} bytes are sent, {file.held:,} are held")
+        for file in selection.files
+        if file.held < file.stamp.size
+    ]
+    found += [(error.part, error.reason) for error in selection.errors]
+    return found + [(link, "is a link, and is not followed") for link in selection.links]

@@ -1,0 +1,156 @@
+"""What a store must do. There are two interfaces, since some protocols cannot send the parts of one file in parallel.
+
+ParallelStore   parts of one upload in any order, from any worker, each as often as needed; complete or abort
+SequentialStore one growing offset for each upload; files are sent in parallel, their bytes in order
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from anabranch.core.errors import AnabranchError, TemporaryError
+
+Stop = Callable[[], bool]
+
+
+class Body(Protocol):
+    """Bytes to be sent, from their start as often as needed."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read some bytes, not always as many as asked for; none at the end."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place."""
+
+    def tell(self) -> int:
+        """Return the place."""
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where files go, as a user named it, and how it is reached. Holds no secret, so it may travel to workers."""
+
+    kind: str  # file or s3
+    place: str  # the folder, or the bucket
+    endpoint: str | None = None
+    credentials: str | None = None
+
+    def __str__(self) -> str:
+        return self.place if self.kind == "file" else f"{self.kind}://{self.place}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The sizes that a store allows, in bytes."""
+
+    smallest_part: int = 1
+    largest_part: int = 1 << 62
+    most_parts: int = 1 << 62
+    largest_object: int = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part that a store holds: `md5` and `crc64` are empty where it does not tell them."""
+
+    number: int  # from 1
+    size: int
+    md5: str = ""  # hexadecimal
+    crc64: str = ""  # base64, as S3 writes CRC64NVME
+    tag: str = ""  # by which the store wants it named when the upload is completed
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload that was begun: `id` names it at the store, and `checksum` what each part is verified by."""
+
+    key: str
+    id: str
+    checksum: str = "md5"  # or crc64, beside the MD5 that the store answers with
+    md5_etags: bool = True  # whether the store's tags are MD5 sums, which they are not where it encrypts with a key
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An object that exists."""
+
+    size: int
+    etag: str = ""  # without quotes
+    crc64: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The checksums of a range of a file."""
+
+    size: int
+    md5: str
+    crc64: str
+
+    def matches(self, part: StoredPart) -> bool:
+        """Whether a store holds exactly this range: equal in size, and in every checksum that the store tells."""
+        told = [(part.md5, self.md5), (part.crc64, self.crc64)]
+        known = [(theirs, ours) for theirs, ours in told if theirs]
+        return self.size == part.size and bool(known) and all(theirs == ours for theirs, ours in known)
+
+
+class UploadGoneError(AnabranchError):
+    """The store does not know the upload, or no longer: it was completed, aborted or swept away."""
+
+
+class ChecksumRefusedError(TemporaryError):
+    """The store received other bytes than were sent."""
+
+
+class ExistsError(AnabranchError):
+    """The object exists, and the store was asked not to replace it."""
+
+
+class BusyError(TemporaryError):
+    """The store does not answer, or asks to come back later.
+
+    `after` is in seconds; `clocks` tells both clocks where they differ too much.
+    """
+
+    def __init__(self, reason: str, after: float = 0.0, clocks: str = "") -> None:
+        super().__init__("destination-busy", reason, "Run the same command again to resume.")
+        self.after, self.clocks = after, clocks
+        self.args = (reason, after, clocks)
+
+
+class ParallelStore(Protocol):
+    """A store that takes the parts of one object in any order. Methods raise the errors of this module.
+
+    No method retries; `anabranch.uploads.retrying` does.
+    """
+
+    limits: Limits
+
+    def head(self, key: str) -> Head | None:
+        """Return the object's size and tags; nothing where there is none."""
+
+    def same(self, key: str, head: Head, path: str, part_size: int, stop: Stop) -> bool:
+        """Whether the object has exactly the bytes of a file, which was sent in parts of that size, or of others."""
+
+    def put(self, key: str, body: Body, total: Sum, *, new: bool) -> Head:
+        """Store a small object at once; with `new`, ExistsError where there is one."""
+
+    def create(self, key: str) -> Upload:
+        """Begin an upload; the object appears when it is completed."""
+
+    def put_part(self, upload: Upload, number: int, offset: int, body: Body, total: Sum) -> StoredPart:
+        """Store a part, or replace it; `body` is read from its start."""
+
+    def list_parts(self, upload: Upload) -> list[StoredPart]:
+        """List the parts that the store holds, by number; UploadGoneError where it does not know the upload."""
+
+    def list_uploads(self, prefix: str) -> Iterator[tuple[Upload, float]]:
+        """List the unfinished uploads of keys that begin so, newest first, and when each was begun (Unix time)."""
+
+    def complete(self, upload: Upload, parts: Sequence[StoredPart], *, new: bool) -> Head:
+        """Make the object of its parts; with `new`, ExistsError where there is one."""
+
+    def abort(self, upload: Upload) -> None:
+        """Drop an upload and its parts; without error where there is none."""

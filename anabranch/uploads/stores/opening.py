@@ -1,0 +1,14 @@
+"""Open the store that a destination names."""
+
+from importlib import import_module
+
+from anabranch.uploads.stores.base import Destination, ParallelStore
+
+_STORES = {"file": "anabranch.uploads.stores.local:FolderStore", "s3": "anabranch.uploads.stores.s3:S3Store"}
+
+
+def open_store(destination: Destination) -> ParallelStore:
+    """Make the store, importing only what it needs; nothing is asked of it yet."""
+    module, name = _STORES[destination.kind].split(":")
+    store: ParallelStore = getattr(import_module(module), name)(destination)
+    return store

@@ -1,0 +1,181 @@
+"""Send one part of a plan: a range of a file, or some small files; may run anywhere, twice, in any order."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from anabranch.core.errors import AnabranchError, Stopped, as_ours
+from anabranch.core.parts import Manifest, Part
+from anabranch.uploads.options import IfExists
+from anabranch.uploads.ranges import RangeFile, Stamp, require_unchanged, summed
+from anabranch.uploads.retrying import health_of, retried
+from anabranch.uploads.stores.base import (
+    Destination,
+    ExistsError,
+    Head,
+    ParallelStore,
+    Stop,
+    StoredPart,
+    Upload,
+    UploadGoneError,
+)
+from anabranch.uploads.stores.opening import open_store
+
+_KEPT = 16  # runs whose bound on parts in flight one process remembers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one request sends: a part of a file, or the whole of a small one, when there is no upload."""
+
+    path: str
+    label: str
+    key: str
+    stamp: Stamp
+    number: int = 1
+    offset: int = 0
+    length: int = 0
+    upload: Upload | None = None
+    held: StoredPart | None = None  # what the store holds already under this number
+
+
+@dataclass(frozen=True, slots=True)
+class SendPart(Part):
+    """Pieces to be sent to a destination: one of a big file, or those of some small files."""
+
+    run: str  # a name of the run's own, so that nothing that another run sent counts as sent
+    destination: Destination
+    if_exists: IfExists
+    in_flight: int  # pieces of the run that one process sends at the same time
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one piece: `how` is sent, kept (the store held it already), unchanged or skipped."""
+
+    key: str
+    number: int
+    size: int
+    how: str
+    md5: str = ""
+    part: StoredPart | None = None
+    attempts: int = 1
+    etag: str = ""  # of a small file's object
+
+
+@dataclass(frozen=True, slots=True)
+class SendManifest(Manifest):
+    """What a part sent."""
+
+    sent: tuple[Sent, ...] = field(default=())
+
+
+def work(part: SendPart, stop: Stop = lambda: False) -> SendManifest:
+    """Send the part's pieces, several at a time where they are small files of their own.
+
+    A part of a big file raises what it fails with; of small files each has its own error in the manifest.
+    """
+    store = open_store(part.destination)
+    if len(part.pieces) == 1 and part.pieces[0].upload:
+        return SendManifest((), sent=(_bounded(part, lambda: _send_part(store, part, part.pieces[0], stop)),))
+
+    def one(piece: Piece) -> Sent | AnabranchError:
+        return _failed_or(piece, lambda: _bounded(part, lambda: _put(store, part, piece, stop)))
+
+    with ThreadPoolExecutor(min(part.in_flight, len(part.pieces))) as pool:
+        found = list(pool.map(one, part.pieces))
+    sent = tuple(each for each in found if isinstance(each, Sent))
+    return SendManifest((), sent=sent, errors=tuple(each for each in found if isinstance(each, AnabranchError)))
+
+
+def _failed_or(piece: Piece, send: Callable[[], T]) -> T | AnabranchError:
+    try:
+        return send()
+    except Stopped:
+        raise
+    except Exception as error:  # noqa: BLE001  the other files can be sent
+        ours = as_ours(error, piece.label)
+        ours.part = piece.label
+        return ours
+
+
+def _send_part(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -> Sent:
+    """Send a range, unless the store holds exactly these bytes already."""
+    attempts, upload = 0, piece.upload
+    if upload is None:
+        raise UploadGoneError("upload-gone", "there is no upload", "Run the same command again.", piece.label)
+
+    def send() -> Sent:
+        nonlocal attempts
+        attempts += 1
+        require_unchanged(piece.path, piece.stamp, piece.label)
+        with RangeFile(piece.path, piece.offset, piece.length, stop) as body:
+            total = summed(body)
+            if piece.held and attempts == 1 and total.matches(piece.held):
+                return Sent(piece.key, piece.number, total.size, "kept", total.md5, piece.held, 0)
+            stored = store.put_part(upload, piece.number, piece.offset, body, total)
+        return Sent(piece.key, piece.number, total.size, "sent", total.md5, stored, attempts)
+
+    return retried(send, health_of(part.run), stop)
+
+
+def _put(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -> Sent:
+    """Send a small file whole, where `if_exists` wants it."""
+    health = health_of(part.run)
+    head = None if part.if_exists == "overwrite" else retried(lambda: store.head(piece.key), health, stop)
+    if head and (how := existing(store, part.if_exists, piece, head, stop)):
+        return Sent(piece.key, 1, piece.length, how, attempts=0, etag=head.etag)
+    attempts = 0
+
+    def send() -> Sent:
+        nonlocal attempts
+        attempts += 1
+        require_unchanged(piece.path, piece.stamp, piece.label)
+        with RangeFile(piece.path, 0, piece.length, stop) as body:
+            total = summed(body)
+            try:
+                made = store.put(piece.key, body, total, new=part.if_exists in ("fail", "skip"))
+            except ExistsError:
+                found = store.head(piece.key)
+                if attempts == 1 or not (found and found.etag == total.md5):  # else an answer of ours was lost
+                    if part.if_exists == "skip":
+                        return Sent(piece.key, 1, piece.length, "skipped", attempts=attempts)
+                    raise
+                made = found
+        return Sent(piece.key, 1, total.size, "sent", total.md5, attempts=attempts, etag=made.etag)
+
+    return retried(send, health, stop)
+
+
+def existing(store: ParallelStore, if_exists: IfExists, piece: Piece, head: Head, stop: Stop) -> str:
+    """Return skipped or unchanged where nothing is to be sent, else nothing; ExistsError with `if_exists` fail.
+
+    The piece is the file's first.
+    """
+    if if_exists == "fail":
+        raise ExistsError("destination-exists", "the object exists", "Choose another --if-exists.", piece.label)
+    if if_exists == "skip":
+        return "skipped"
+    if if_exists == "skip-same" and store.same(piece.key, head, piece.path, piece.length, stop):
+        return "unchanged"
+    return ""
+
+
+_bounds: OrderedDict[str, threading.BoundedSemaphore] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _bounded(part: SendPart, send: Callable[[], T]) -> T:
+    """Send while fewer than the run's bound of pieces are in flight from this process."""
+    with _lock:
+        bound = _bounds.setdefault(part.run, threading.BoundedSemaphore(part.in_flight))
+        while len(_bounds) > _KEPT:
+            _bounds.popitem(last=False)
+    with bound:
+        return send()

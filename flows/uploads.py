@@ -1,0 +1,41 @@
+"""upload_files: big files in parallel parts, resumable after anything, every byte verified."""
+
+from prefect import flow
+
+from anabranch.core.config import RunOptions
+from anabranch.core.parts import Report
+from anabranch.run.cluster import job_of
+from anabranch.run.mapping import by_tasks
+from anabranch.run.reporting import concluded
+from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.preview import check
+from anabranch.uploads.way import way
+from tasks.uploads import TASKS
+
+
+@flow(name="upload-files", retries=0)  # parts are retried; the setting for all flows would send what failed for good
+@concluded
+def upload_files(
+    source: list[str],
+    output: str,
+    options: UploadOptions = UploadOptions(),  # noqa: B008  Prefect shows it in the form
+    run: RunOptions = RunOptions(),  # noqa: B008
+) -> Report:
+    """Upload files: parts of big ones and groups of small ones in parallel, each verified; the same run resumes.
+
+    Args:
+        source: Files, folders, or glob patterns.
+            A deployment takes relative paths from the folder of its prefect.yaml.
+        output: Where to: s3://bucket/prefix/, or a folder.
+        options: How the files are uploaded.
+        run: How the run is carried out.
+
+    """
+    check(source, output, options)
+    return way(job_of(source, output, options, run), by_tasks(TASKS, options.carried_out(run)))
+
+
+if __name__ == "__main__":  # python -m flows.uploads …: the command
+    from anabranch.command.cli import become
+
+    become(upload_files.name)

@@ -1,0 +1,66 @@
+"""Real S3 servers for the tests that ask for them, started when first used, and buckets of their own for each test."""
+
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from anabranch.uploads.stores.base import Destination
+from anabranch.uploads.stores.s3 import S3Store
+from tests.uploads import servers
+
+
+@dataclass
+class Bucket:
+    """A bucket of a server, seen through a client that is not ours."""
+
+    name: str
+    server: servers.Server
+    client: Any
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}"
+
+    @property
+    def destination(self) -> Destination:
+        return Destination("s3", self.name, self.server.endpoint)
+
+    def read(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+
+    def keys(self) -> list[str]:
+        return [one["Key"] for one in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
+
+    def unfinished(self) -> list[str]:
+        return [one["Key"] for one in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory):
+    server = servers.start_swift(tmp_path_factory.mktemp("swift"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def juicefs(tmp_path_factory):
+    server = servers.start_juicefs(tmp_path_factory.mktemp("juicefs"))
+    yield server
+    server.stop()
+
+
+def new_bucket(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", servers.KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", servers.REGION)
+    monkeypatch.setattr(S3Store, "limits", replace(S3Store.limits, smallest_part=servers.SMALLEST))
+    bucket = Bucket(f"test-{uuid.uuid4().hex[:12]}", server, server.client())
+    bucket.client.create_bucket(Bucket=bucket.name)
+    return bucket
+
+
+@pytest.fixture
+def bucket(swift, monkeypatch):
+    return new_bucket(swift, monkeypatch)
