@@ -4,17 +4,14 @@ python -m benchmarks.engine unit.tar.bz2 --output reports/ --mode known,bw --thr
 """
 
 import argparse
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from anabranch.core.parts import Outcome, Part, Plan, Report
-from anabranch.logs.join import join
+from anabranch.core.here import P, Work
+from anabranch.core.parts import Job, Outcome, Plan, Report
 from anabranch.logs.options import LogOptions
-from anabranch.logs.plan import plan
-from anabranch.logs.unpack import survey, unpack
-from anabranch.logs.work import work
+from anabranch.logs.way import way
 
 
 def main() -> None:
@@ -34,15 +31,15 @@ def main() -> None:
 def parse_logs(archive: str, output: str, options: LogOptions, work_dir: Path, threads: int) -> Report:
     """Run every step; raises the first error of a part, since a benchmark of half the work means nothing."""
     with ThreadPoolExecutor(threads) as pool:
-        slices = survey([archive], work_dir, threads)
-        logs = plan(slices, _mapped(pool, unpack, slices), options, threads)
-        return join(logs, _mapped(pool, work, logs), output)
+        return way(Job([archive], output, options, work_dir, threads), partial(_mapped, pool))
 
 
-def _mapped(pool: ThreadPoolExecutor, step: Callable[[Any], Any], steps: Plan[Part]) -> list[Outcome]:
+def _mapped(pool: ThreadPoolExecutor, step: Work[P], plan: Plan[P], /) -> list[Outcome]:
     """Do the heaviest parts first, as the flow's map does."""
-    futures = {part.index: pool.submit(step, part) for part in sorted(steps.parts, key=lambda part: -part.cost)}
-    return [Outcome(part, manifest=futures[part.index].result()) for part in steps.parts]
+    plan.save()
+    heaviest = sorted(plan.parts, key=lambda part: -part.cost)
+    futures = {part.index: pool.submit(step, part, lambda: False) for part in heaviest}
+    return [Outcome(part, manifest=futures[part.index].result()) for part in plan.parts]
 
 
 if __name__ == "__main__":

@@ -2,18 +2,15 @@
 
 from prefect import flow
 
-from anabranch.core.config import RunOptions, work_dir
+from anabranch.core.config import RunOptions
 from anabranch.core.parts import Report
-from anabranch.core.storage import fingerprint
-from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
-from anabranch.logs.plan import plan
 from anabranch.logs.targets import check
-from anabranch.logs.unpack import survey
-from anabranch.run.cluster import threads_for
-from anabranch.run.mapping import map_parts
+from anabranch.logs.way import way
+from anabranch.run.cluster import job_of
+from anabranch.run.mapping import by_tasks
 from anabranch.run.reporting import concluded
-from tasks.logs import parse_part, unpack_slice
+from tasks.logs import TASKS
 
 
 @flow(name="parse-logs", retries=0)  # parts are retried; the setting for all flows would run what failed for good
@@ -35,10 +32,7 @@ def parse_logs(
 
     """
     check(source, output, options)
-    threads = threads_for(run)
-    slices = survey(source, work_dir(run), threads)
-    logs = plan(slices, map_parts(unpack_slice, slices, run), options, threads)
-    return join(logs, map_parts(parse_part, logs, run), output or f"{slices.folder}/{fingerprint(options)}.txt")
+    return way(job_of(source, output, options, run), by_tasks(TASKS, run))
 
 
 if __name__ == "__main__":  # python -m flows.logs …: the command

@@ -5,7 +5,7 @@ from prefect import task
 from anabranch.logs.plan import LogPart
 from anabranch.logs.unpack import ArchiveSlice, unpack
 from anabranch.logs.work import work
-from anabranch.run.mapping import Done, carry_out
+from anabranch.run.mapping import Done, Tasks, carry_out
 from anabranch.sources.unpacking import SlicePart
 from tasks.policy import RETRIED
 
@@ -20,3 +20,6 @@ def unpack_slice(part: SlicePart[ArchiveSlice]) -> Done:
 def parse_part(part: LogPart) -> Done:
     """Parse one part's members, for all modes in one reading."""
     return carry_out(work, part)
+
+
+TASKS: Tasks = {unpack: unpack_slice, work: parse_part}

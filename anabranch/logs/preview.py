@@ -2,9 +2,10 @@
 
 from anabranch.core.parts import Job
 from anabranch.logs.options import LogOptions
-from anabranch.logs.unpack import Survey, survey
+from anabranch.logs.unpack import Survey
+from anabranch.logs.way import planned
 
 
 def preview(job: Job[LogOptions]) -> Survey:
     """Plan the first map; reads only."""
-    return survey(job.source, job.work_dir, job.threads)
+    return planned(job)

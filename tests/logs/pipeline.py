@@ -2,15 +2,13 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from anabranch.core.errors import AnabranchError
-from anabranch.core.parts import Outcome, Part, Report
-from anabranch.logs.join import join
+from anabranch.core.parts import Job, Outcome, Part, Plan, Report
 from anabranch.logs.options import LogOptions
-from anabranch.logs.plan import plan
-from anabranch.logs.unpack import survey, unpack
-from anabranch.logs.work import work
+from anabranch.logs.way import way
 
 
 def parse_logs(
@@ -23,10 +21,12 @@ def parse_logs(
     order: random.Random | None = None,
 ) -> Report:
     """Run every step; `order` shuffles the order in which the parts are done and their outcomes arrive."""
-    slices = survey(source, work_dir, threads)
-    unpacked = outcomes(unpack, slices.parts, order)
-    planned = plan(slices, unpacked, options, threads)
-    return join(planned, outcomes(work, planned.parts, order), str(output))
+    return way(Job(source, str(output), options, work_dir, threads), partial(mapped, order))
+
+
+def mapped(order: random.Random | None, step: Callable, plan: Plan) -> list[Outcome]:
+    plan.save()
+    return outcomes(step, plan.parts, order)
 
 
 def outcomes(step: Callable, parts: Sequence[Part], order: random.Random | None = None) -> list[Outcome]:

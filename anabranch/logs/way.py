@@ -1,0 +1,22 @@
+"""The way of log archives, whoever maps its parts: find and cut them, unpack, list their logs, parse, join."""
+
+from anabranch.core.here import Mapped
+from anabranch.core.parts import Job, Report
+from anabranch.core.storage import fingerprint
+from anabranch.logs.join import join
+from anabranch.logs.options import LogOptions
+from anabranch.logs.plan import plan
+from anabranch.logs.unpack import Survey, survey, unpack
+from anabranch.logs.work import work
+
+
+def planned(job: Job[LogOptions]) -> Survey:
+    """Find the archives, and plan their unpacking; a dry run shows it."""
+    return survey(job.source, job.work_dir, job.threads)
+
+
+def way(job: Job[LogOptions], mapped: Mapped) -> Report:
+    """Parse the job's archives, and publish their reports; the one report goes to the work folder without an output."""
+    slices = planned(job)
+    logs = plan(slices, mapped(unpack, slices), job.options, job.threads)
+    return join(logs, mapped(work, logs), job.output or f"{slices.folder}/{fingerprint(job.options)}.txt")
