@@ -4,7 +4,7 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .make/uv/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 export UV_LINK_MODE ?= copy
-# an interpreter that was named (make PYTHON=python3.12 …) is that of .venv, too; otherwise uv finds one that fits
+# an interpreter that was named (make PYTHON=python3.12 …) is also used for .venv; otherwise uv finds one that fits
 ifneq ($(origin PYTHON),file)
 export UV_PYTHON := $(PYTHON)
 endif
@@ -15,7 +15,7 @@ endif
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-setup: .venv/locked  ## Make .venv with the locked dependencies (installs uv aside where it is missing)
+setup: .venv/locked  ## Make .venv with the locked dependencies (installs uv into .make if it is missing)
 
 .venv/locked: uv.lock pyproject.toml | $(UV)
 	$(UV) sync --locked --compile-bytecode --quiet
@@ -38,12 +38,12 @@ cases: setup  ## Run the recorded cases of $ANABRANCH_CASES (default: tests/data
 soak: setup  ## Run the long campaigns, and all properties, on new examples; SOAK_EXAMPLES sets the length of the campaigns
 	.venv/bin/pytest -m "soak or properties" --hypothesis-profile soak --timeout 3600 $(ARGS)
 
-lint: setup  ## Check form and types
+lint: setup  ## Check style and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-format: setup  ## Put the code into its form
+format: setup  ## Format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 

@@ -1,4 +1,4 @@
-"""The functions of the package, which need no server: `python library.py` in this folder, behind make_orders.py."""
+"""The functions of the package, which need no server: run `python library.py` in this folder after make_orders.py."""
 
 import shop
 

@@ -17,7 +17,7 @@ def main() -> None:
             orders = csv.writer(file)
             orders.writerow(["order", "customer", "city", "amount"])
             for number in range(5000):
-                customer = f"{numbers.randrange(10**5):05}"  # which stays text: 00123 is no number
+                customer = f"{numbers.randrange(10**5):05}"  # stays text: 00123 is not a number
                 orders.writerow(
                     [day * 10_000 + number, customer, numbers.choice(CITIES), numbers.randrange(9999) / 100]
                 )

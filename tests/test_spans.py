@@ -57,7 +57,7 @@ def test_closing_leaves_no_file_open(path):
 
 
 def test_a_place_before_the_begin_is_an_error(path):
-    with SpanFile([Span(path, 0, 10)]) as file, pytest.raises(ValueError, match="before the begin"):
+    with SpanFile([Span(path, 0, 10)]) as file, pytest.raises(ValueError, match="before the start"):
         file.seek(-11, os.SEEK_END)
 
 

@@ -162,15 +162,15 @@ def _validated(model: type[M], values: dict[str, Any]) -> M:
 def _absolute(path: str) -> str:
     """Make a local path or pattern absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
     if not path:  # an unset variable of a script, and no name for the folder one stands in
-        raise UsageError("bad-option", "a path is empty", "Name a file or a folder; . is this one.")
+        raise UsageError("bad-option", "a path is empty", "Name a file or a folder; . is the current folder.")
     if "://" in path:
         return path
     folder = str(Path.cwd())
     if any(unicodedata.category(letter) in _UNSPEAKABLE for letter in folder + path):
         raise UsageError(
             "bad-option",
-            f"the path {shown(str(Path(folder) / path))} has bytes that are no UTF-8, or control characters",
-            "Name its folder, or a pattern that fits it.",
+            f"the path {shown(str(Path(folder) / path))} has bytes that are not UTF-8, or control characters",
+            "Name its folder, or a pattern that matches it.",
         )
     if glob.has_magic(path) and not os.path.exists(path):  # noqa: PTH110  which raises where a folder is closed
         folder = glob.escape(folder)

@@ -50,7 +50,9 @@ def status(*, json: Json = False) -> int:
     return 0 if found.server and found.server.healthy else 1
 
 
-def doctor(*, cluster: Annotated[str | None, Parameter(help="A Dask scheduler to check, too.")] = None) -> int:
+def doctor(
+    *, cluster: Annotated[str | None, Parameter(help="Address of a Dask scheduler to check as well.")] = None
+) -> int:
     """Check versions, folders, the server and the cluster; say for each what is wrong and what to do. Exit 1 if any."""
     failed = 0
     for name, check in _checks(RunOptions(cluster=cluster)):
@@ -104,7 +106,7 @@ def _check_system() -> str:
 def _check_versions() -> str:
     """Check all that our package requires, since with some other versions Prefect stops working in silence."""
     for needed, found in unmet(requires("anabranch") or ()):
-        reason = f"{needed} is needed, and {found or 'none'} is installed"
+        reason = f"{needed} is needed, but {found or 'none'} is installed"
         raise SetupError("bad-version", reason, "Run `make setup`.")
     return ", ".join(f"{name} {version(name)}" for name in ("anabranch", "prefect", "dask", "fastapi", "sqlalchemy"))
 

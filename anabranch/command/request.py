@@ -9,11 +9,11 @@ from anabranch.command.workloads import Workload
 from anabranch.core.config import RunOptions
 
 FLAGS = {
-    "dry_run": "Print the plan and end; reads only, and needs no server.",
-    "detach": "Hand the run to its deployment (see `anabranch up`), print its id and page, and end.",
+    "dry_run": "Print the plan and exit; nothing is written, and no server is needed.",
+    "detach": "Hand the run to its deployment (see `anabranch up`), print its id and page, and exit.",
     "json": "Print the report as one JSON object.",
     "quiet": "Print errors only.",
-    "error_on_empty": "Exit with 4 when there was nothing to do.",
+    "error_on_empty": "Exit with code 4 if there was nothing to do.",
     "debug": "Show the traceback of an error.",
 }
 

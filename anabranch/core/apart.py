@@ -120,7 +120,7 @@ class _Process:
         return TemporaryError(
             "reader-ended",
             f"the process that read it was ended by {signal.Signals(-code).name if code < 0 else f'exit code {code}'}",
-            "Look for lack of memory, and run the same command again.",
+            "Check whether memory ran out, and run the same command again.",
         )
 
 

@@ -35,7 +35,7 @@ class RunOptions(BaseModel):
         str | None,
         Field(description="Address of a running Dask scheduler, such as tcp://host:8786. Default: $ANABRANCH_CLUSTER."),
     ] = None
-    refresh: Annotated[bool, Field(description="Do every part anew, even where the cache has its result.")] = False
+    refresh: Annotated[bool, Field(description="Do every part again, even if the cache has its result.")] = False
     work_dir: Annotated[
         str | None,
         Field(
@@ -46,7 +46,7 @@ class RunOptions(BaseModel):
         str,
         Field(
             pattern=r"^\d+%?$",
-            description="Failed files or other parts (a number or N%) up to which the run counts as completed.",
+            description="How many files or other parts may fail (a number, or N%) for the run to count as completed.",
         ),
     ] = "0"
 

@@ -80,7 +80,7 @@ def as_ours(error: BaseException, part: str = "") -> AnabranchError:
     if isinstance(error, AnabranchError):
         return error
     if isinstance(error, OSError):
-        return TemporaryError("system-error", str(error), "Mend the cause and run the same command again.", part)
+        return TemporaryError("system-error", str(error), "Fix the cause and run the same command again.", part)
     return AnabranchError(
         "unexpected",
         f"{type(error).__name__}: {error}",

@@ -91,7 +91,7 @@ def _require_there(plan: Conversion) -> None:
     if changed:
         raise TemporaryError(
             "file-changed",
-            "its output or a work file of it is gone, or is another than this run left: was there another run?",
+            "its output or a work file is gone, or was changed since this run wrote it, perhaps by another run",
             "Run the same command again.",
             changed[0],
         )

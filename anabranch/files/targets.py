@@ -29,9 +29,9 @@ def targets(sources: Sequence[Source], options: ConvertOptions, output: str) -> 
     if options.combine:
         found = dict.fromkeys((source.path for source in sources), base)
         if output.endswith("/"):
-            raise UsageError("output-not-a-file", "combined, the output is one file", "Name a file.", output)
+            raise UsageError("output-not-a-file", "with --combine the output is one file", "Name a file.", output)
     else:
-        require_folder(base, "every source has an output of its own")
+        require_folder(base, "every source becomes its own output")
         found = {source.path: base / _name(source, options) for source in sources}
         _require_distinct(found, base)
     require_writable(
@@ -46,7 +46,7 @@ def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
     if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", pattern)):
         raise UsageError(
             "pattern-unknown",
-            f"the pattern has {unknown[0]!r}, which stands for nothing",
+            f"the pattern has {unknown[0]!r}, which is not a placeholder",
             "Use {name}, {stem}, {ext} and {parent}.",
             pattern,
         )
@@ -60,7 +60,7 @@ def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
     if name.name.endswith(QUARANTINE) or name == PurePosixPath(RECORD):
         raise UsageError(
             "output-reserved",
-            f"its output {name} is where the run keeps its own record",
+            f"its output {name} has the name of the run's own record",
             "Choose another --pattern.",
             source.label,
         )
@@ -95,12 +95,15 @@ def _same(one: str, other: str, path: Path) -> UsageError:
     return UsageError(
         "same-output",
         f"{names} would both be written to {shown(str(path))}",
-        "Tell them apart with --pattern, such as {parent}/{name}.parquet.",
+        "Give them different names with --pattern, such as {parent}/{name}.parquet.",
     )
 
 
 def _outside(source: Source | str, name: str) -> UsageError:
     label = source.label if isinstance(source, Source) else shown(remote.shown_url(source))
     return UsageError(
-        "output-outside", f"its output {shown(name)!r} is no file in the folder", "Choose another --pattern.", label
+        "output-outside",
+        f"its output {shown(name)!r} is not a file in the output folder",
+        "Choose another --pattern.",
+        label,
     )

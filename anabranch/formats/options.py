@@ -22,7 +22,7 @@ OnBadRow = Literal["fail", "quarantine"]
 def _one_character(text: str | None) -> str | None:
     plain = text and text.replace("\\t", "\t")
     if plain is not None and len(plain) != 1:
-        raise ValueError("a delimiter is one character")
+        raise ValueError("a delimiter must be one character")
     return plain
 
 
@@ -42,25 +42,26 @@ class ReadOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_by_name=True)
 
     format: Annotated[
-        str | None, Field(description="Format of the sources, such as csv or jsonl. Default: by name and content.")
+        str | None,
+        Field(description="Format of the sources, such as csv or jsonl. Default: detected from name and content."),
     ] = None
     format_options: Annotated[
         str | None,
-        Field(description="What a further format needs to know: tag=book, or widths=5,10;names=id,name."),
+        Field(description="Options of a further format: tag=book, or widths=5,10;names=id,name."),
     ] = None
     encoding: Annotated[
         str | None,
-        Field(description="Encoding of text, such as cp1251. Default: UTF-8, or what a byte order mark says."),
+        Field(description="Encoding of text, such as cp1251. Default: UTF-8, or that of the byte order mark."),
     ] = None
     delimiter: Annotated[
-        str | None, Field(description=r"Character between cells; \t for a tab. Default: found in the first rows.")
+        str | None, Field(description=r"Character between cells; \t for a tab. Default: detected in the first rows.")
     ] = None
     quote: Annotated[
         str | None, Field(max_length=1, description='Character around cells; empty for none. Default: ".')
     ] = None
     header: Annotated[bool, Field(description="The first record of delimited text names the columns.")] = True
     null_values: Annotated[
-        Words[str], Field(description="Cells that mean nothing is known, beside the empty one: NA,NULL.")
+        Words[str], Field(description="Cells that mean a missing value, besides the empty one: NA,NULL.")
     ] = Field(default_factory=list)
     infer: Annotated[
         str,
@@ -75,17 +76,15 @@ class ReadOptions(BaseModel):
     ] = None
     on_conflict: Annotated[
         OnConflict,
-        Field(description="What to do where a value does not fit its column: fail, widen the type, or string."),
+        Field(description="What to do if a value does not fit its column: fail, widen the type, or make it a string."),
     ] = "fail"
     on_bad_row: Annotated[
         OnBadRow, Field(description="What to do with a row that cannot be read: fail, or set it aside in quarantine.")
     ] = "fail"
     duplicate_columns: Annotated[
-        Literal["fail", "rename"], Field(description="What to do where two columns have one name.")
+        Literal["fail", "rename"], Field(description="What to do if two columns have the same name.")
     ] = "fail"
-    on_empty: Annotated[
-        Literal["skip", "fail"], Field(description="What to do with a source that holds nothing at all.")
-    ] = "skip"
+    on_empty: Annotated[Literal["skip", "fail"], Field(description="What to do with an empty source.")] = "skip"
 
     @property
     def head(self) -> int:
@@ -120,7 +119,7 @@ class ReadOptions(BaseModel):
             io.TextIOWrapper(io.BytesIO(), encoding=name or None)  # refuses what is none of text, such as hex and rot13
             return name and codecs.lookup(name).name
         except (LookupError, ValueError) as error:
-            raise ValueError(f"there is no encoding {name!r} of text") from error
+            raise ValueError(f"there is no text encoding {name!r}") from error
 
 
 class WriteOptions(BaseModel):
@@ -144,12 +143,13 @@ class WriteOptions(BaseModel):
         Field(description="Format to write: parquet, csv, tsv, jsonl, json, arrow or orc, also compressed: csv.gz."),
     ] = "parquet"
     pattern: Annotated[
-        str | None, Field(description="Name of each output, of {name}, {stem}, {ext} and {parent}. Default: {stem}.TO.")
+        str | None,
+        Field(description="Name of each output, made from {name}, {stem}, {ext} and {parent}. Default: {stem}.TO."),
     ] = None
-    combine: Annotated[bool, Field(description="Write all sources, in their order, into the one file OUTPUT.")] = False
+    combine: Annotated[bool, Field(description="Write all sources, in their order, into one file, OUTPUT.")] = False
     compression: Annotated[
         Literal["zstd", "snappy", "gzip", "lz4", "none"],
-        Field(description="Compression inside of parquet, orc and arrow files."),
+        Field(description="Compression inside parquet, orc and arrow files."),
     ] = "zstd"
     output_delimiter: Annotated[
         str | None,
@@ -173,7 +173,7 @@ class WriteOptions(BaseModel):
     def _separating(cls, text: str | None) -> str | None:
         plain = _one_character(text)
         if plain is not None and (not plain.isascii() or plain in '"\r\n'):
-            raise ValueError("between cells stands one ASCII character that is no quote and ends no line")
+            raise ValueError("the output delimiter must be one ASCII character other than a quote or a line break")
         return plain
 
     @field_validator("to")

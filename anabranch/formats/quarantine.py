@@ -21,8 +21,8 @@ def require_none(options: ReadOptions) -> None:
     if options.on_bad_row == "quarantine":
         raise UsageError(
             "no-quarantine",
-            "on_bad_row is quarantine, and there is no place beside records that come through this process",
-            "Convert the files first, or for pipeline name a file, and functions that can be imported.",
+            "on_bad_row is quarantine, which is not possible for records that pass through this process",
+            "Convert the files first; or, for pipeline, give a path as destination and importable functions.",
         )
 
 

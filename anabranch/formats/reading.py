@@ -123,7 +123,7 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     )
     misnamed = _misnamed(source, codec)
     if misnamed and not codec and kind in TEXT and b"\0" in start and _encoding(options, start) == "utf-8":
-        reason = f"it is no {codecs.named_codec(source.path)} file, and no text"
+        reason = f"it is neither a {codecs.named_codec(source.path)} file nor text"
         raise SourceError("source-damaged", reason, "Fetch the file again.", source.label)
     look = _look(source, codec, kind, options.for_format(kind), start)
     return replace(look, codec=codec, warnings=(*misnamed, *look.warnings))

@@ -36,7 +36,7 @@ def damage_noticed(name: str) -> Iterator[None]:
             raise
         raise AnabranchError(
             "segment-damaged",
-            f"a work file is not as it was written ({error})",
+            f"a work file was changed after it was written ({error})",
             "Run the same command again with --refresh.",
             name,
         ) from error

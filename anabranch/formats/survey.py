@@ -182,7 +182,7 @@ def _line_end(raw: IO[bytes], before: int, at: int) -> int:
     if end - at > BLOCK:  # else it is no longer than two blocks
         raw.seek(before)
         begin = before + raw.read(at - before).rfind(b"\n") + 1
-        require_bounded(end - begin, f"the record that begins at byte {begin}", quotes.ONE_TEXT)
+        require_bounded(end - begin, f"the record that starts at byte {begin}", quotes.ONE_TEXT)
     return end
 
 

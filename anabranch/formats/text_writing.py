@@ -86,5 +86,5 @@ def _read_trailer(file: IO[bytes]) -> tuple[int, int]:
     file.seek(max(end, 0))
     magic, size, rows = TRAILER.unpack(file.read())
     if magic != _MAGIC or size != end:
-        raise ValueError("it has another size")
+        raise ValueError("its size has changed")
     return size, rows

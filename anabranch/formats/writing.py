@@ -120,7 +120,7 @@ def named_format(path: Path) -> str:
     except ValueError as error:
         raise UsageError(
             "destination-format",
-            f"nothing is written to a file that ends like {path.name!r}",
+            f"there is no format for a file named like {path.name!r}",
             "Use .parquet or .csv.gz.",
         ) from error
 
@@ -130,7 +130,7 @@ def require_possible(to: str, options: WriteOptions) -> None:
     if to.startswith("arrow") and options.compression not in _ARROW_COMPRESSIONS:
         raise UsageError(
             "compression-not-possible",
-            f"arrow files are not compressed by {options.compression}",
+            f"arrow files cannot be compressed by {options.compression}",
             f"Use --compression {', '.join(_ARROW_COMPRESSIONS)}.",
         )
 
@@ -141,4 +141,4 @@ def _written_schema(schema: pa.Schema, options: WriteOptions) -> pa.Schema:
 
 
 def _not_written(to: str, error: Exception) -> SourceError:
-    return SourceError("type-not-written", f"{to} has no place for it: {error}", "Choose another --to.")
+    return SourceError("type-not-written", f"{to} cannot hold it: {error}", "Choose another --to.")

@@ -154,16 +154,16 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     if pattern is None and to_ext is None:
         raise ValueError("Either 'pattern' or 'to_ext' must be specified")
     if scan_limit < 0 or batch_size <= 0:
-        raise ValueError("scan_limit is at least 0, batch_size at least 1")
+        raise ValueError("scan_limit must be at least 0, batch_size at least 1")
     if workers is not None and workers < 1:
-        raise ValueError("workers is at least 1")
+        raise ValueError("workers must be at least 1")
     if options.get("combine"):
         if pattern is not None:
-            raise ValueError("with combine, dest is the one output, and a pattern names none")
+            raise ValueError("with combine, dest is the only output, so pattern has no use")
     elif Path(dest).exists() and not Path(dest).is_dir():
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
     if taken := set(options) & _TAKEN:
-        raise ValueError(f"{sorted(taken)} cannot be given: pattern, to_ext and is_flatten say it")
+        raise ValueError(f"{sorted(taken)} cannot be given here: use pattern, to_ext and is_flatten")
     given = {**_reading(iterableargs or {}), **_writing(toiterableargs or {}), **options}
     try:
         chosen = ConvertOptions(to=_format(pattern, to_ext), pattern=pattern, flatten=is_flatten, **given)
@@ -183,21 +183,21 @@ def _format(pattern: str | None, to_ext: str | None) -> str:
     """Name the format to write; ValueError where the names of the outputs would tell another."""
     named = ending((pattern or "").replace("{stem}", "stem"))  # a name that begins with a dot has no ending
     if to_ext and named and WriteOptions(to=to_ext).to != named:
-        raise ValueError(f"to_ext is {to_ext!r}, and the pattern {pattern!r} names its outputs {named}")
+        raise ValueError(f"to_ext is {to_ext!r}, but the pattern {pattern!r} gives the outputs the extension {named}")
     return to_ext or named
 
 
 def _reading(arguments: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(arguments) - set(_READ_ARGUMENTS)
     if unknown:  # an option that nobody reads would be a silent change of the data
-        raise ValueError(f"iterableargs has {sorted(unknown)}, and only {sorted(_READ_ARGUMENTS)} mean something here")
+        raise ValueError(f"iterableargs has {sorted(unknown)}, but only {sorted(_READ_ARGUMENTS)} are supported")
     return {_READ_ARGUMENTS[name]: value for name, value in arguments.items()}
 
 
 def _writing(arguments: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(arguments) - {"delimiter"}
     if unknown:
-        raise ValueError(f"toiterableargs has {sorted(unknown)}, and only ['delimiter'] means something here")
+        raise ValueError(f"toiterableargs has {sorted(unknown)}, but only ['delimiter'] is supported")
     return {"output_delimiter": arguments["delimiter"]} if arguments else {}
 
 

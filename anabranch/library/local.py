@@ -42,7 +42,7 @@ def _on_processes(plan: Applying, workers: int) -> Iterator[Outcome]:
     with Workers(workers, processes=True, code=plan.options.code) as pool:
         for part, came in pool.map(work, plan.parts):
             if isinstance(came, WorkerDiedError):
-                remedy = "Look for lack of memory, or for what in the function ends its process."
+                remedy = "Check whether memory ran out, or whether the function ends its process."
                 yield Outcome(part, error=AnabranchError("worker-died", str(came), remedy, part.label), attempts=2)
             elif isinstance(came, AnabranchError):
                 yield Outcome(part, error=came)

@@ -64,7 +64,7 @@ class Origin:
             return (record for batch in tables for record in batch.to_pylist())
         if isinstance(self.source, Mapping | bytes) or not isinstance(self.source, Iterable):
             remedy = "Give paths, or an iterable of records such as [record]."
-            raise UsageError("bad-argument", f"a {type(self.source).__name__} is no source of records", remedy)
+            raise UsageError("bad-argument", f"a {type(self.source).__name__} is not a source of records", remedy)
         return self._given(iter(self.source))
 
     @property

@@ -144,14 +144,14 @@ def _require_iterable(source: Any) -> None:
     """Refuse what is nothing to iterate over, or gives something else than what is in it."""
     if isinstance(source, Mapping | bytes) or not isinstance(source, Iterable):
         remedy = "Give paths, or iterables of records, each of which is a source."
-        raise UsageError("bad-argument", f"a {type(source).__name__} is no source", remedy)
+        raise UsageError("bad-argument", f"a {type(source).__name__} is not a source", remedy)
 
 
 def _own(item: Any) -> Any:
     """Take an item as it is now, since its source may fill the same dictionary again."""
     if isinstance(item, str | bytes | Path):
-        remedy = "Name files among the sources, each by itself; a source gives dictionaries or Arrow batches."
-        raise UsageError("not-a-record", f"a {type(item).__name__} is no record", remedy)
+        remedy = "Name each file as a source of its own; an iterable must yield dictionaries or Arrow batches."
+        raise UsageError("not-a-record", f"a {type(item).__name__} is not a record", remedy)
     return dict(item) if type(item) is dict else item
 
 
@@ -233,7 +233,7 @@ class ParallelReader:
             if thread.ident:
                 thread.join(max(deadline - time.monotonic(), 0))
         if blocked := sum(thread.is_alive() for thread in self._threads):
-            message = f"{blocked} sources block; their threads end when these go on"
+            message = f"{blocked} sources are blocking; their threads end when these return"
             warnings.warn(message, ResourceWarning, stacklevel=3)
 
     def _handed_out(self, taken: Taken) -> Iterator[Any]:

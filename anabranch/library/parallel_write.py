@@ -74,7 +74,7 @@ def parallel_write(
         destinations = [destinations]
     if isinstance(destinations, bytes) or not isinstance(destinations, Iterable):
         raise UsageError(
-            "bad-argument", f"a {type(destinations).__name__} is no path", "Give paths, or names and paths."
+            "bad-argument", f"a {type(destinations).__name__} is not a path", "Give paths, or names and paths."
         )
     named = destinations if isinstance(destinations, Mapping) else {path: path for path in destinations}
     if not isinstance(options, WriteOptions | None):
@@ -82,7 +82,7 @@ def parallel_write(
     chosen = options or WriteOptions()
     targets = {str(name): _target(str(name), Path(path), chosen) for name, path in named.items()}
     if len({target.path.resolve() for target in targets.values()}) < len(targets):
-        raise UsageError("same-destination", "two destinations are one file", "Name each file once.")
+        raise UsageError("same-destination", "two destinations are the same file", "Name each file once.")
     if workers is not None and workers < 1:
         raise UsageError("bad-argument", f"workers is {workers}", "Give a number of at least 1.")
     threads = min(workers or Defaults().workers or cores(), max(len(targets), 1))
@@ -130,7 +130,9 @@ class ParallelWriter:
         """
         name = self._name(destination)
         if not isinstance(item, Mapping | pa.RecordBatch | pa.Table):
-            raise UsageError("not-a-record", f"{type(item).__name__} is no record", "Write a dict, a batch or a table.")
+            raise UsageError(
+                "not-a-record", f"{type(item).__name__} is not a record", "Write a dict, a batch or a table."
+            )
         content: Any = _own(item) if isinstance(item, Mapping) else item
         try:
             self._lane_of[name].put(0, (name, content), weight_of(content))
@@ -165,7 +167,7 @@ class ParallelWriter:
             name = self._name_of.get(Path(destination).absolute(), name)
         if name not in self._targets or (destination is None and len(self._targets) > 1):
             known = ", ".join(self._targets)
-            raise UsageError("destination-unknown", f"{destination} is no destination", f"Name one of {known}.")
+            raise UsageError("destination-unknown", f"{destination} is not a destination", f"Name one of {known}.")
         return name
 
     def _finish(self) -> None:
@@ -260,10 +262,10 @@ def _own(record: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(as_record(dict(record)))
     except (TypeError, ValueError) as error:
-        raise UsageError("not-a-record", str(error), "Write such a value as another text.") from error
+        raise UsageError("not-a-record", str(error), "Write such a value as text.") from error
 
 
 def _half_done(error: Exception, stand: Sequence[str], targets: Iterable[str]) -> TemporaryError:
     left = ", ".join(name for name in targets if name not in stand)
-    reason = f"{error}; {', '.join(stand)} stand as written, and not {left}"
-    return TemporaryError("partly-published", reason, "Mend the cause, and write again.")
+    reason = f"{error}; {', '.join(stand)} have been written, but not {left}"
+    return TemporaryError("partly-published", reason, "Fix the cause, and write again.")

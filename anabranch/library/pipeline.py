@@ -211,7 +211,7 @@ def _reading(**options: Any) -> ReadOptions:
         return ReadOptions(**options)
     except ValidationError as error:
         name, reason = first_fault(error)
-        raise UsageError("bad-argument", f"{name}: {reason}", "See ReadOptions for what there is.") from error
+        raise UsageError("bad-argument", f"{name}: {reason}", "See ReadOptions for the options.") from error
 
 
 def options_over_files(source: Any, destination: Any, step: Step, **options: Any) -> PipelineOptions | None:
@@ -262,7 +262,7 @@ class _Watch:
 def _error(failure: Failure, tally: Tally, origin: Origin) -> SourceError:
     label, row = origin.place(tally.stats["rec_count"] + failure.index + 1)
     reason = f"the function raised {failure.error} for record {row}: {failure.message}"
-    return SourceError("function-failed", reason, "Mend the function, or choose on_error skip or quarantine.", label)
+    return SourceError("function-failed", reason, "Fix the function, or choose on_error skip or quarantine.", label)
 
 
 def _result(decision: Decision, tally: Tally, failed: list[dict[str, Any]]) -> PipelineResult:

@@ -143,8 +143,8 @@ class Workers:
         if isinstance(self._submit(int, 0).exception(), BrokenProcessPool):
             raise SetupError(
                 "processes-end",
-                "new processes end at once, before they are given anything to do",
-                'Begin your script with `if __name__ == "__main__":`, or look for lack of memory.',
+                "new processes end at once, before they are given any work",
+                'Put the script below `if __name__ == "__main__":`, or check whether memory ran out.',
             )
         for index, (argument, future) in enumerate(out):
             if isinstance(future.exception(), BrokenProcessPool):

@@ -96,7 +96,9 @@ class Stream:
             yield came
             if total.wall > PROBE_SECONDS:
                 break
-        whole = "the function changes its state, and no merge is named" if self.step.changed(self.state) else ""
+        whole = (
+            "the function changes its state, and there is no merge function" if self.step.changed(self.state) else ""
+        )
         records = max(total.records, 1)
         measured = Measured(records, total.cpu / records, total.wall / records, size / records)
         decision = decide(

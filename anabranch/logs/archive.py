@@ -63,7 +63,7 @@ def find(sources: Sequence[str]) -> list[Path]:
         if other != path:
             raise UsageError(
                 "same-name",
-                f"{other} and {path} have the same name, and reports bear the archive's name",
+                f"{other} and {path} have the same name, and reports are named after their archive",
                 "Rename one, or parse them in two runs.",
             )
     return list(found)
@@ -76,7 +76,7 @@ def _listed(source: str) -> Iterable[Path]:
         raise UsageError(
             "source-unreadable",
             error.strerror or str(error),
-            "Mend that, or leave it out, and run again.",
+            "Fix that, or leave it out, and run again.",
             shown(source),
         ) from error
 

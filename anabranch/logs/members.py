@@ -32,7 +32,7 @@ class Listing(NamedTuple):
 def listing(spans: Sequence[Span]) -> Listing:
     """List the logs in the tar stream that the spans hold, oldest first; a log in a folder is none."""
     found: dict[str, Member] = {}
-    fault = "it is no tar archive"
+    fault = "it is not a tar archive"
     with SpanFile(spans) as raw, _Headers(raw, TAR_BLOCK) as file:
         try:
             for member in _members(file, raw.size):
@@ -58,7 +58,7 @@ def _members(file: io.BufferedReader, size: int) -> Iterator[Member]:
         while (info := tar.next()) is not None:
             tar.members.clear()  # type: ignore[attr-defined]  # else a million members stay in memory
             if info.offset < stop or info.size < 0:
-                raise tarfile.ReadError("a header leads backwards")
+                raise tarfile.ReadError("a header points backwards")
             stop = info.offset_data
             available = max(min(info.size, size - info.offset_data), 0)
             regular = info.isreg() and not info.issparse()

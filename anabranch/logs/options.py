@@ -28,7 +28,7 @@ class LogOptions(BaseModel):
     ] = None
     end: Annotated[
         str | None,
-        Field(description="Leave out lines after this time; a date alone means the midnight with which it begins."),
+        Field(description="Leave out lines after this time; a date alone means the midnight at which it starts."),
     ] = None
 
     @field_validator("timezone")
@@ -37,7 +37,7 @@ class LogOptions(BaseModel):
         try:
             ZoneInfo(name)
         except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError, see below
-            raise ValueError(f"{name!r} is no time zone; use a name such as UTC or US/Eastern") from error
+            raise ValueError(f"{name!r} is not a time zone; use a name such as UTC or US/Eastern") from error
         except KeyError as error:
             raise ValueError(f"there is no time zone {name!r}; use a name such as UTC or US/Eastern") from error
         return name
@@ -46,7 +46,7 @@ class LogOptions(BaseModel):
     def _range_in_order(self) -> "LogOptions":
         clock = self.clock()
         if clock.begin and clock.end and clock.begin > clock.end:
-            raise ValueError("the begin is later than the end")
+            raise ValueError("begin is later than end")
         return self
 
     def clock(self) -> Clock:
@@ -61,4 +61,4 @@ def _bound(name: str, text: str | None, zone: ZoneInfo) -> datetime | None:
     try:
         return parse_bound(text, zone)
     except ValueError as error:
-        raise ValueError(f"the {name} {text!r} is no date and time; write it as 2025-09-26 10:00") from error
+        raise ValueError(f"the {name} {text!r} is not a date and time; write it like 2025-09-26 10:00") from error

@@ -21,7 +21,7 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
     if len(archives) * len(options.mode) > 1:
         raise UsageError(
             "output-missing",
-            f"{len(archives)} archives in {len(options.mode)} modes make several reports, and no folder is named",
+            f"{len(archives)} archives in {len(options.mode)} modes make several reports, but no folder is named",
             "Name one with --output.",
         )
     return []

@@ -53,7 +53,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
         try:
             looked.append(_look(path))
         except OSError as error:
-            errors.append(SourceError("source-unreadable", str(error), "Mend that, and run again.", shown(path.name)))
+            errors.append(SourceError("source-unreadable", str(error), "Fix that, and run again.", shown(path.name)))
     archives = tuple(archive for archive, _ in looked)
     folder = work_dir / "logs" / fingerprint(code_key(), archives)
     total = sum(map(_seconds, archives))
@@ -109,7 +109,7 @@ def code_key() -> str:
 def _look(path: Path) -> tuple[Archive, list[range]]:
     """Read the archive once: its fingerprint, and its blocks where it can be cut; OSError where it cannot be read."""
     if path.exists() and not path.is_file():
-        raise OSError("it is no regular file")  # a pipe, for one, on whose end one would wait for ever
+        raise OSError("it is not a regular file")  # a pipe, for one, on whose end one would wait for ever
     kind, noted, digest = kind_of(path), work_file(path), hashlib.blake2b(digest_size=16)
     read = chunks(path, digest.update)
     found = list(bzip2.marks(read)) if kind == "bz2" and noted.size > _WHOLE else []

@@ -33,7 +33,7 @@ def call(url: str, body: object = None, *, method: str | None = None, timeout: f
     Raises SetupError "server-unreachable" where nothing answers or something else than Prefect, and RefusedError.
     """
     if not url.startswith(("http://", "https://")):
-        raise unreachable(url, "it is no http address")
+        raise unreachable(url, "it is not an http address")
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, _headers(), method=method)  # noqa: S310  the scheme was checked
     for pause in PAUSES:
@@ -95,7 +95,7 @@ def ui_url(url: str) -> str:
 def _refused(url: str, error: HTTPError) -> RefusedError:
     status, detail = error.code, _detail(error)
     reason = f"the Prefect server refused {url}: {detail} ({status})"
-    refused = RefusedError("server-refused", reason, "Look into that server's log.")
+    refused = RefusedError("server-refused", reason, "See that server's log.")
     refused.status, refused.detail = status, detail
     return refused
 

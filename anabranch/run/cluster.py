@@ -32,7 +32,7 @@ def require_scheduler(address: str, security: Security | None = None, seconds: f
         raise SetupError(
             "cluster-unreachable",
             f"no Dask scheduler answers at {address} ({str(error) or type(error).__name__})",
-            "Start it, correct the address, or name no cluster to run on this machine.",
+            "Start it, correct the address, or leave it out to run on this machine.",
         ) from error
 
 
@@ -80,7 +80,7 @@ def check_software(client: Any) -> None:
         if there != here and not isinstance(there, OSError):  # a worker that is just going away gets no parts
             raise SetupError(
                 "cluster-version",
-                f"the worker {worker} has {there}, and here are {here}",
+                f"the worker {worker} has {there}, but this machine has {here}",
                 "Install the same versions on every machine.",
             )
 
@@ -117,7 +117,7 @@ def check_sources(client: Any, sources: Sequence[WorkFile]) -> None:
         raise SetupError(
             "source-not-shared",
             f"the worker {worker} cannot read {missing[0]}",
-            "Put the sources where all machines of the cluster see them by the same path.",
+            "Put the sources where all machines of the cluster see them under the same path.",
         )
 
 

@@ -132,5 +132,5 @@ def _cluster_lost() -> TemporaryError:
     return TemporaryError(
         "cluster-lost",
         "the connection to the Dask scheduler was lost during the run",
-        "See that it runs, and run the same command again; what is done is kept.",
+        "Make sure that it runs, and run the same command again; what is done is kept.",
     )

@@ -168,7 +168,7 @@ def _error(state: State[Any], result: BaseException, part: Part) -> AnabranchErr
         return AnabranchError(
             "worker-died",
             f"the worker died or could not load the part ({state.message})",
-            "Look for lack of memory on the worker, or use fewer --workers, and run again.",
+            "Check whether the worker ran out of memory, or use fewer --workers, and run again.",
             part.label,
         )
     return as_ours(result, part.label)

@@ -70,7 +70,9 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         get_run_logger().error("%s", error)
     with page_of_the_run():
         data = report.model_dump(mode="json")
-        Artifact(type="json", key=artifact_key("report"), description="everything, for programs", data=data).create()
+        Artifact(
+            type="json", key=artifact_key("report"), description="the whole report, for programs", data=data
+        ).create()
     with page_of_the_run():
         MarkdownArtifact(key=artifact_key("summary"), description=report.message, markdown=summary(report)).create()
     if report.status in ("partly_failed", "failed"):

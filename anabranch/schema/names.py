@@ -17,7 +17,7 @@ def unique_names(names: Sequence[str], *, rename: bool) -> tuple[tuple[str, ...]
             raise SourceError(
                 "duplicate-columns",
                 f"two columns are called {name!r}",
-                "Rename one, or have them numbered with --duplicate-columns rename.",
+                "Rename one, or number them with --duplicate-columns rename.",
                 item=name,
             )
         chosen = name if name and name not in unique else _free(name or f"column{place}", taken)

@@ -89,7 +89,7 @@ def require_sayable(dates: Any, path: str) -> None:
     if any(not _FIRST_DAY <= day <= _LAST_DAY for day in ends):
         raise SourceError(
             "type-not-written",
-            f"column {path!r} holds a date beyond the year 32767, which has no text",
+            f"column {path!r} holds a date beyond the year 32767, which cannot be written as text",
             "Write parquet or arrow instead, or replace these values in the source.",
             item=path,
         )

@@ -148,7 +148,7 @@ def _plain_text(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
-    raise SourceError("value-unknown", f"{type(value).__name__} among texts is no text", "Leave the source out.")
+    raise SourceError("value-unknown", f"{type(value).__name__} among texts is not a text", "Leave the source out.")
 
 
 def _typed(name: str, values: Sequence[Any]) -> pa.Array | None:

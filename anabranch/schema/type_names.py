@@ -92,17 +92,17 @@ def parsed_type(text: str) -> pa.DataType:
     """Read a type's name; raise ValueError that says what is wrong with it."""
     found = _NAME.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is no type")
+        raise ValueError(f"{text!r} is not a type")
     name, inner, options = found[1], found[2], found[3]
     name = _ALIASES.get(name.lower(), name.lower())
     if inner is None and options is None and name in _PLAIN:
         return _PLAIN[name]
     if name not in _BUILD:
-        raise ValueError(f"{text!r} is no type; use {', '.join(sorted({*_PLAIN, *_BUILD}))}")
+        raise ValueError(f"{text!r} is not a type; use {', '.join(sorted({*_PLAIN, *_BUILD}))}")
     try:
         return _BUILD[name](_split(inner or ""), _split(options or ""))
     except (pa.ArrowException, TypeError, IndexError) as error:
-        raise ValueError(f"{text!r} is no complete type: {error}") from error
+        raise ValueError(f"{text!r} is not a complete type: {error}") from error
 
 
 def _split(text: str) -> list[str]:
@@ -127,7 +127,7 @@ def _field(text: str) -> tuple[str, pa.DataType]:
     name, end = json.JSONDecoder().raw_decode(text) if quoted else (text.partition(":")[0].strip(), text.find(":"))
     before, colon, type_ = text[end:].partition(":")
     if not colon or before.strip() or end < 0:
-        raise ValueError(f"{text!r} is no field; write name: type")
+        raise ValueError(f"{text!r} is not a field; write name: type")
     return name, parsed_type(type_)
 
 

@@ -70,7 +70,7 @@ def open_source(source: Source) -> IO[bytes]:
         return Path(source.path).open("rb")
     except OSError as error:
         raise SourceError(
-            "source-unreadable", os.strerror(error.errno or 0), "Mend that, and run again.", source.label
+            "source-unreadable", os.strerror(error.errno or 0), "Fix that, and run again.", source.label
         ) from error
 
 
@@ -106,12 +106,12 @@ def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]
                 size += len(piece)
                 require_bounded(size, raw.tell(), label)
     except DamageError as error:
-        where = f"at byte {raw.tell()} of the file or little before it, behind at least {size} decompressed bytes"
+        where = f"at byte {raw.tell()} of the file or a little before it, after at least {size} decompressed bytes"
         raise _damaged(f"the {codec} data are damaged {where} ({error})", label) from error
     end = raw.tell()
     if raw.read(1):
-        where = f"at byte {end} of the file, behind {size} decompressed bytes"
-        raise _damaged(f"something that is no {codec} follows {where}", label)
+        where = f"at byte {end} of the file, after {size} decompressed bytes"
+        raise _damaged(f"something that is not {codec} follows {where}", label)
 
 
 def _padded(raw: IO[bytes], codec: str) -> Iterator[bytes]:
@@ -136,14 +136,14 @@ def require_bounded(size: int, read: int, label: str = "") -> None:
     if size > max(MOST_BYTES, MOST_RATIO * read):
         raise SourceError(
             "too-large",
-            f"{read} bytes expand to more than {size}, as if to fill the disk",
-            "Unpack the file yourself where you trust it.",
+            f"{read} bytes expand to more than {size}, as if meant to fill the disk",
+            "Unpack the file yourself if you trust it.",
             label,
         )
 
 
 def _damaged(reason: str, label: str) -> SourceError:
-    return SourceError("source-damaged", reason, "Fetch the file again, or mend it.", label)
+    return SourceError("source-damaged", reason, "Fetch the file again, or repair it.", label)
 
 
 def _transcoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
@@ -169,7 +169,7 @@ def _utf8(decoder: codecs.IncrementalDecoder, piece: bytes, read: int, encoding:
 def _undecodable(place: str, encoding: str, reason: str, label: str) -> SourceError:
     return SourceError(
         "undecodable",
-        f"the bytes at {place} of the text are no {encoding} ({reason})",
+        f"the bytes at {place} of the text are not {encoding} ({reason})",
         "Name the right encoding with --encoding.",
         label,
     )
@@ -213,7 +213,7 @@ class _Pieces(io.RawIOBase):
                 pass
         target = offset + (0 if whence == os.SEEK_SET else self._position)
         if target < 0:
-            raise ValueError("a position before the begin of the file")
+            raise ValueError("a position before the start of the file")
         if target < self._position:
             self._restart()
         while self._position < target and self._skip(target - self._position):

@@ -20,7 +20,7 @@ from anabranch.sources.source import Source
 from anabranch.sources.walking import EVERY, Match, split, walk
 
 _RECORD_START = b'{\n "anabranch":'  # how a run's record begins
-_REMEDY = "Mend that, or leave it out, and run again."
+_REMEDY = "Fix that, or leave it out, and run again."
 
 
 class Found(NamedTuple):

@@ -187,9 +187,9 @@ def _reported(label: str) -> Iterator[None]:
     except AnabranchError:
         raise
     except FileNotFoundError:
-        raise SourceError("source-changed", "it is no longer there", "Run the same command again.", label) from None
+        raise SourceError("source-changed", "it no longer exists", "Run the same command again.", label) from None
     except PermissionError as error:
-        reason = shown_url(str(error)) or "the server refuses it"
+        reason = shown_url(str(error)) or "the server refuses access"
         raise SourceError("source-unreadable", reason, "Check the credentials.", label) from None
     except Exception as error:  # noqa: BLE001  each file system has errors of its own
         reason = shown_url(f"{type(error).__name__}: {error}")

@@ -57,7 +57,7 @@ class SpanFile(io.RawIOBase):
         """Move as every file does; a position behind the end reads nothing."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise ValueError("a position before the begin of the file")
+            raise ValueError("a position before the start of the file")
         self._position = base + offset
         return self._position
 

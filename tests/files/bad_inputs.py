@@ -90,7 +90,9 @@ UNFIT = ("id", "oops", "int64", "string")
 
 BAD_INPUTS = [
     BadInput("01 gz cut off", stored("01_trunc.csv.gz"), code="source-damaged", says=("byte 26320", "79331")),
-    BadInput("02 neither gz nor text", text("id,name\n\0\1", "a.csv.gz"), code="source-damaged", says=("no gz file",)),
+    BadInput(
+        "02 neither gz nor text", text("id,name\n\0\1", "a.csv.gz"), code="source-damaged", says=("neither a gz file",)
+    ),
     BadInput(
         "02 UTF-16 without a mark", text("имя;id\n1;2\n".encode("utf-16-be")), code="header-encoding", says=("NUL",)
     ),

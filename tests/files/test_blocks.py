@@ -53,7 +53,7 @@ def test_json_lines_are_cut_at_line_ends_alone(text, block):
 def test_a_quote_that_is_never_closed_is_an_error_that_names_its_row():
     look = Look("csv", dialect=Dialect(), data_start=4)
 
-    with pytest.raises(SourceError, match="row 2, which begins at byte 8, a quote is never closed"):
+    with pytest.raises(SourceError, match="row 2, which starts at byte 8, a quote is never closed"):
         list(blocks(io.BytesIO(b'a,b\n1,2\n3,"4\n5,6\n7,8\n'), look))
 
 
@@ -62,7 +62,7 @@ def test_the_row_is_counted_through_all_blocks_without_blank_lines(head):
     rows = b"".join(b'%d,"two\nlines ""%d"""\r\n\r\n' % (number, number) for number in range(100))
     look = Look("csv", dialect=Dialect(), data_start=len(head))
 
-    with pytest.raises(SourceError, match=f"row 101, which begins at byte {len(head + rows)}, a quote"):
+    with pytest.raises(SourceError, match=f"row 101, which starts at byte {len(head + rows)}, a quote"):
         list(blocks(io.BytesIO(head + rows + b'1,"2\n3,4\n'), look, block=64))
 
 

@@ -88,7 +88,7 @@ def test_the_ending_of_the_pattern_names_the_format(source, tmp_path, name):
 def test_two_arguments_that_say_different_things_are_refused(tmp_path, wrong):
     (tmp_path / "a.csv").write_text("n\n1\n")
 
-    with pytest.raises(ValueError, match=r"names its outputs parquet|cannot be given|names none"):
+    with pytest.raises(ValueError, match=r"the extension parquet|cannot be given here|pattern has no use"):
         anabranch.bulk_convert(tmp_path / "a.csv", tmp_path / "out", **wrong)
 
     assert not (tmp_path / "out").exists()

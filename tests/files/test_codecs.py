@@ -94,8 +94,8 @@ def test_what_follows_the_streams_is_damage_with_its_offset(codec):
     error = failure(PACKED[codec] + b"rubbish", codec)
 
     assert error.reason == (
-        f"something that is no {codec} follows at byte {len(PACKED[codec])} of the file, "
-        f"behind {len(TEXT)} decompressed bytes"
+        f"something that is not {codec} follows at byte {len(PACKED[codec])} of the file, "
+        f"after {len(TEXT)} decompressed bytes"
     )
 
 
@@ -121,7 +121,7 @@ def test_a_changed_byte_never_gives_other_text(codec, data):
 def test_what_was_read_before_the_damage_is_counted_to_a_megabyte(codec):
     reason = failure(PACKED[codec][:-1], codec).reason
 
-    size = int(re.search(r"behind at least (\d+) decompressed bytes", reason)[1])
+    size = int(re.search(r"after at least (\d+) decompressed bytes", reason)[1])
     assert len(TEXT) - (1 << 20) <= size <= len(TEXT)
 
 
@@ -137,7 +137,7 @@ def test_any_place_can_be_sought(codec, places):
 
 
 def test_a_place_before_the_begin_is_an_error():
-    with decoded(io.BytesIO(PACKED["gz"]), "gz") as file, pytest.raises(ValueError, match="before the begin"):
+    with decoded(io.BytesIO(PACKED["gz"]), "gz") as file, pytest.raises(ValueError, match="before the start"):
         file.seek(-len(TEXT) - 1, os.SEEK_END)
 
 
@@ -204,7 +204,7 @@ def test_text_without_its_byte_order_mark_or_with_half_a_character_is_no_text(en
     error = failure(data, encoding=encoding)
 
     assert error.code == "undecodable"
-    assert f"are no {encoding}" in error.reason
+    assert f"are not {encoding}" in error.reason
 
 
 def test_utf8_is_passed_on_as_it_is_even_where_it_is_none():

@@ -103,7 +103,7 @@ def test_options_that_nobody_takes_are_refused():
 def test_a_name_that_stands_twice_is_refused():
     with pytest.raises(UsageError) as caught:
         read("fwf", b"xy", {"widths": "1,1", "names": "n,n"})
-    assert (caught.value.code, caught.value.reason) == ("format-options", "fwf: a name is there twice: n,n")
+    assert (caught.value.code, caught.value.reason) == ("format-options", "fwf: a name occurs twice: n,n")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

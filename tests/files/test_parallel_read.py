@@ -299,7 +299,7 @@ def test_tables_and_frames_are_sources_of_their_rows(batches):
 )
 def test_what_is_no_source_of_records_is_refused_not_taken_apart(sources):
     with (
-        pytest.raises(UsageError, match=r"is no source|is no record"),
+        pytest.raises(UsageError, match=r"is not a source|is not a record"),
         parallel_read(sources, 1) as reader,
     ):
         list(reader)

@@ -172,7 +172,7 @@ def test_a_failure_between_the_names_tells_which_files_stand(tmp_path, monkeypat
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", refused)
-    with pytest.raises(TemporaryError, match=r"disk is failing.*c.csv, .*b.csv stand as written, and not .*a.csv"):
+    with pytest.raises(TemporaryError, match=r"disk is failing.*c.csv, .*b.csv have been written, but not .*a.csv"):
         write_all({path: [{"a": 1}] for path in paths})
 
     assert [path.read_text() for path in paths] == ["before", 'a\n"1"\n', 'a\n"1"\n']
@@ -344,5 +344,5 @@ def test_destinations_are_found_however_they_are_written(tmp_path, monkeypatch):
     assert writer.rows == {"1": 1, "two": 2}
     with pytest.raises(UsageError, match="open before"), writer:
         pass
-    with pytest.raises(UsageError, match="is no path"):
+    with pytest.raises(UsageError, match="is not a path"):
         parallel_write(None)

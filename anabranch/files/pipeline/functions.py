@@ -82,7 +82,7 @@ def reference_to(function: Function) -> str | None:
 def why_here(functions: Iterable[Function | None]) -> str:
     """Say why these functions can be called in this process only; an empty text where they can be called in others."""
     if multiprocessing.current_process().daemon:
-        return "this process is a daemon, which may start no others"
+        return "this process is a daemon, which cannot start others"
     for function in functions:
         if function is None or reference_to(function):
             continue

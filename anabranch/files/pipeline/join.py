@@ -97,7 +97,7 @@ def _failed(plan: Applying, done: Spans) -> dict[int, AnabranchError]:
             elif one.failure:
                 row, remedy = (
                     before + one.failure.index + 1,
-                    "Mend the function, or choose --on-error skip, quarantine.",
+                    "Fix the function, or choose --on-error skip or quarantine.",
                 )
                 reason = f"row {row}: {plan.options.function} raised {one.failure.error}: {one.failure.message}"
                 found.setdefault(index, SourceError("function-failed", shown(reason), remedy, label))

@@ -21,30 +21,36 @@ class FunctionOptions(BaseModel):
         str,
         Field(
             pattern=_REFERENCE,
-            description="Function that gets each record, and may get a state: package.module:name. "
+            description="Function called with each record, or with a record and a state: package.module:name. "
             "What it returns is written; None drops the record.",
         ),
     ]
     on_error: Annotated[
         OnError,
-        Field(description="What to do with a record for which the function raises: fail, skip, or set it aside."),
+        Field(description="What to do with a record for which the function raises: fail, skip it, or set it aside."),
     ] = "fail"
     batch: Annotated[
         Batch | None,
-        Field(description="Give the function many records at once: a pyarrow table, or a pandas frame. Default: one."),
+        Field(description="Pass many records at once: a pyarrow table or a pandas frame. Default: one record."),
     ] = None
     init: Annotated[
         str | None,
-        Field(pattern=_REFERENCE, description="Function called once in each process; its dictionary begins the state."),
+        Field(
+            pattern=_REFERENCE,
+            description="Function called once in each process; the dictionary that it returns is the initial state.",
+        ),
     ] = None
     merge: Annotated[
         str | None,
-        Field(pattern=_REFERENCE, description="Function that makes one state of two, in the order of the records."),
+        Field(
+            pattern=_REFERENCE, description="Function that combines two states into one, in the order of the records."
+        ),
     ] = None
     trigger: Annotated[
         str | None,
         Field(
-            pattern=_REFERENCE, description="Function called with the counts and the state at every so many records."
+            pattern=_REFERENCE,
+            description="Function called with the counts and the state every so many records (see trigger_on).",
         ),
     ] = None
     trigger_on: Annotated[int, Field(ge=1, description="Records between two calls of the trigger.")] = 1000
@@ -54,7 +60,7 @@ class FunctionOptions(BaseModel):
     ] = None
     mode: Annotated[
         Mode,
-        Field(description="Where the function runs; auto measures the first records, and chooses."),
+        Field(description="Where the function runs; auto measures the first records and chooses."),
     ] = "auto"
     chunk_size: Annotated[int, Field(ge=1, description="Records of a batch, and of a table of results.")] = 1000
 

@@ -123,7 +123,7 @@ def _held(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         if not all(isinstance(name, str) for name in value):
-            raise TypeError("the name of a field is a text")
+            raise TypeError("the name of a field must be a text")
         return {name: _held(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_held(item) for item in value]
@@ -147,7 +147,7 @@ def as_line(result: Any) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal) and value.is_finite():
         return orjson.Fragment(str(value))
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _shown(value: Any) -> Any:

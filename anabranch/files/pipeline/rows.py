@@ -91,7 +91,7 @@ class Rows:
             if type(record) is dict:
                 yield record
             else:
-                self.group.bad.append(_bad(row, line, "a record is an object, which this is not"))
+                self.group.bad.append(_bad(row, line, "a record must be an object, and this is not"))
 
 
 def groups(file: File, span: Span, options: ReadOptions, *, batch: bool = False) -> Iterator[Group]:
@@ -122,7 +122,7 @@ def _exact(line: bytes) -> Any:
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _bad(row: int, line: bytes, reason: str) -> BadRow:

@@ -168,8 +168,8 @@ class Step:
             raise UsageError(
                 "state-not-merged",
                 f"the function changed its state ({', '.join(sorted(map(repr, left)))}), of which each process has "
-                "one of its own",
-                "Name a function that makes one state of two as merge, or run without parallel.",
+                "its own copy",
+                "Name a merge function, which combines two states into one, or run without parallel.",
             )
         return None
 
@@ -201,7 +201,7 @@ def _blaming(role: str) -> Iterator[None]:
         yield
     except Exception as error:
         reason = f"the {role} function raised {type(error).__name__}: {error}"
-        raise UsageError("function-failed", reason, "Mend the function.") from error
+        raise UsageError("function-failed", reason, "Fix the function.") from error
 
 
 def prepared(init: Callable[[], State] | None) -> State:

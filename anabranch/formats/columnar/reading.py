@@ -121,6 +121,8 @@ def _readable(format: str) -> Iterator[None]:  # noqa: A002
 def _damaged(format: str, error: Exception) -> SourceError:  # noqa: A002
     reason = str(error).partition("\n")[0] or type(error).__name__
     if "out of range for nanosecond" in reason:  # pyarrow's only unit of orc
-        remedy = "Write it as Parquet where it is made, or without years before 1678 and behind 2261."
+        remedy = "Write it as Parquet at its origin, or without years before 1678 and after 2261."
         return SourceError("type-not-read", reason, remedy)
-    return SourceError("source-damaged", f"it is no whole {format} file: {reason}", "Fetch the file again, or mend it.")
+    return SourceError(
+        "source-damaged", f"it is not a complete {format} file: {reason}", "Fetch the file again, or repair it."
+    )

@@ -70,7 +70,7 @@ class _Decoder:
     def raw(self, size: int) -> bytes:
         self.at += size
         if self.at > len(self.data):
-            raise ValueError("a Thrift text reaches behind the end")
+            raise ValueError("a Thrift text extends past the end")
         return self.data[self.at - size : self.at]
 
     def struct(self) -> Struct:

@@ -63,9 +63,7 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
         width = _most_common(rows.cells[:known].tolist() or [1])
         return tuple(f"column{number}" for number in range(1, width + 1)), []
     if not known or (rows.unclosed and len(rows.start) == 1):
-        remedy = (
-            "Look for a quote that is never closed; if quotes have no meaning in this file, say so with --quote ''."
-        )
+        remedy = "Look for a quote that is never closed; if quotes have no meaning in this file, use --quote ''."
         raise SourceError("header-incomplete", f"the header does not end within {len(body)} bytes", remedy)
     header = body[: rows.end(0)]
     try:
@@ -74,7 +72,7 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
         reason = f"the header is not UTF-8: {error.reason} at byte {error.start}"
         raise SourceError("header-encoding", reason, "Name the file's encoding with --encoding.") from error
     if b"\0" in header:
-        remedy = "Name the encoding with --encoding, such as utf-16-le; leave out what is no text."
+        remedy = "Name the encoding with --encoding, such as utf-16-le; leave out files that are not text."
         raise SourceError("header-encoding", "the header holds NUL characters, as UTF-16 and binary files do", remedy)
     width = int(rows.cells[0])
     cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
@@ -89,7 +87,7 @@ def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
         if not mark.isascii() or mark in "\r\n" * bool(mark) or told == quote:
             raise UsageError(
                 "bad-delimiter",
-                f"{mark!r} cannot be told from other text as delimiter or quote",
+                f"{mark!r} cannot be distinguished from other text as a delimiter or quote",
                 "Choose another ASCII character with --delimiter or --quote.",
             )
     delimiter = told or _delimiter(_lines(body, _SNIFFED), quote, options.header)

@@ -24,8 +24,8 @@ WINDOW = 1 << 16  # bytes at the ends of a range that are looked at first
 
 RowsBefore = Callable[[int], int | None]  # counts the rows of data before a byte, where that can be known
 
-_CLOSE = "Look for a quote there that is never closed; if quotes have no meaning in this file, say so with --quote ''."
-ONE_TEXT = "If the file is one JSON text, say so with --format json."
+_CLOSE = "Look for a quote there that is never closed; if quotes have no meaning in this file, use --quote ''."
+ONE_TEXT = "If the file is a single JSON text, use --format json."
 
 
 class State(IntEnum):
@@ -204,7 +204,7 @@ class Cutter:
         stop = self._at + found.size
         first = passage.first if self._at > self._data else self._data - self._at
         end = stop if passage.first < 0 else self._at + passage.first
-        require_bounded(end - self._begin, f"the record that begins at byte {self._begin}", self._remedy)
+        require_bounded(end - self._begin, f"the record that starts at byte {self._begin}", self._remedy)
         self._begin = self._begin if passage.last < 0 else self._at + passage.last
         self._at, self._state = stop, passage.state
         return first if 0 <= first < found.size else None
@@ -216,9 +216,9 @@ class Cutter:
             place = "the record" if rows is None else f"row {rows + 1},"
             raise SourceError(
                 "unclosed-quote",
-                f"the text ends within a quoted cell: in {place} which begins at byte {self._begin}, a quote is never "
+                f"the text ends within a quoted cell: in {place} which starts at byte {self._begin}, a quote is never "
                 "closed",
-                "Close the quote; if quotes have no meaning in this file, say so with --quote ''.",
+                "Close the quote; if quotes have no meaning in this file, use --quote ''.",
             )
 
 

@@ -44,7 +44,7 @@ def read_dbf(raw: IO[bytes], encoding: str | None) -> Iterator[dict[str, Any]]:
         if record[:1] == b" ":
             yield _record(record, fields, encoding)
         elif record[:1] != b"*":
-            raise damaged("a record does not begin as one")
+            raise damaged("a record does not start with the mark of one")
     if raw.read(1) not in (b"", b"\x1a"):
         raise damaged(f"it is longer than its {count} records")
 
@@ -106,7 +106,7 @@ def _number(text: str, field: Field) -> Any:
     if not text.strip("*"):  # empty, or did not fit when it was written
         return None
     if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
-        raise damaged(f"column {field.name!r}: {text!r} is no number")
+        raise damaged(f"column {field.name!r}: {text!r} is not a number")
     if not field.decimals and text.lstrip("+-").isdigit():
         return int(text)
     return float(text) if field.size <= _DIGITS + 1 else Decimal(text)

@@ -55,7 +55,7 @@ def names(text: str) -> list[str]:
     """Split an option that names columns; ValueError where one is there twice, of which the first would be lost."""
     found = words(text)
     if len(set(found)) < len(found):
-        raise ValueError(f"a name is there twice: {text}")
+        raise ValueError(f"a name occurs twice: {text}")
     return found
 
 
@@ -67,7 +67,7 @@ def integers(text: str) -> list[int]:
 def log_format(text: str) -> str:
     """Take the name of a web server's log format; ValueError where it is unknown."""
     if text not in ("common", "combined", "vhost_common"):
-        raise ValueError(f"{text!r} is none of common, combined, vhost_common")
+        raise ValueError(f"{text!r} is not one of common, combined, vhost_common")
     return text
 
 

@@ -90,7 +90,7 @@ def read_yaml(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
     def mapping(loader: Any, node: Any, deep: bool = False) -> Any:
         written = [key.value for key, _ in node.value if isinstance(key.value, str) and key.value != "<<"]
         if len(set(written)) != len(written):
-            raise ValueError(f"a key is there twice{node.start_mark}")
+            raise ValueError(f"a key occurs twice{node.start_mark}")
         return safe.construct_mapping(loader, node, deep)
 
     strict: Any = type("Strict", (safe,), {"construct_mapping": mapping})

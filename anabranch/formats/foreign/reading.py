@@ -88,7 +88,9 @@ def _prepared(name: str, format_options: Mapping[str, str]) -> tuple[Format, Any
 def _known(name: str) -> Format:
     if name not in FORMATS:
         every = ", ".join((*formats.FORMATS, *names()))
-        raise UsageError("format-unknown", f"there is no format {name!r} that is read safely", f"Use one of {every}.")
+        raise UsageError(
+            "format-unknown", f"there is no format {name!r} that can be read safely", f"Use one of {every}."
+        )
     return FORMATS[name]
 
 
@@ -118,7 +120,9 @@ def _imported(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise UsageError(
-            "format-missing", f"{name} needs a package that is not here: {error}", "pip install 'anabranch[formats]'"
+            "format-missing",
+            f"{name} needs a package that is not installed: {error}",
+            "pip install 'anabranch[formats]'",
         ) from error
 
 
@@ -190,6 +194,6 @@ class _Counted(io.RawIOBase):
         if self._limit and self.count > self._limit:
             raise damaged(
                 f"it is read as a whole, and has more than {self._limit >> 20} MiB",
-                "Cut it up, or write it as JSON lines.",
+                "Split it, or write it as JSON lines.",
             )
         return len(data)

@@ -67,7 +67,7 @@ class _Plain:
             return _KNOWN[name](value)
         if name.endswith(".Timestamp") and name.startswith("msgpack.") and value.nanoseconds % 1000 == 0:
             return value.to_datetime()
-        raise damaged(f"a value of type {name} has no place in a table: {value!r:.80}", "Leave it out.")
+        raise damaged(f"a value of type {name} cannot be held by a table: {value!r:.80}", "Leave it out.")
 
 
 def _text(value: str) -> str:

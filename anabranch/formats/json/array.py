@@ -109,7 +109,7 @@ class Flattener:
     def _items(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
         """Make line ends of the commas between the items, and of the bracket behind them."""
         if self._ended:
-            raise piece.refused("something stands behind the end of the array", 0)
+            raise piece.refused("there is something after the end of the array", 0)
         ends = places[depths < 0][:1]
         behind = int(ends[0]) + 1 if len(ends) else len(piece.flat)
         commas = places[(piece.kinds[places] == _COMMA) & (depths == 0) & (places < behind)]
@@ -121,7 +121,7 @@ class Flattener:
         if not is_empty:
             self._require_items(piece, separators)
         if behind < len(piece.flat):
-            raise piece.refused("something stands behind the end of the array", behind)
+            raise piece.refused("there is something after the end of the array", behind)
         self._ended = bool(len(ends))
         return b"" if is_empty else self._cut(piece, separators)
 
@@ -198,7 +198,7 @@ def _blocks(texts: Iterable[bytes], size: int) -> Iterator[bytes]:
     rows = last = 0  # lines that ended, and where the next one begins, in all lines
     for text in texts:
         at, end = begin + len(held), text.find(b"\n")
-        require_bounded(at + (end if end >= 0 else len(text)) - last, f"row {rows + 1}", "Leave it out, or cut it up.")
+        require_bounded(at + (end if end >= 0 else len(text)) - last, f"row {rows + 1}", "Leave it out, or split it.")
         if end >= 0:
             rows, last = rows + text.count(b"\n"), at + text.rfind(b"\n") + 1
         held += text

@@ -79,12 +79,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise MalformedError(f"key {twice!r} is there twice", twice)
+        raise MalformedError(f"key {twice!r} occurs twice", twice)
     return found
 
 
 def _constant(name: str) -> Any:
-    raise MalformedError(f"malformed JSON: {name} is no number of JSON")
+    raise MalformedError(f"malformed JSON: {name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(

@@ -27,7 +27,7 @@ def json_lines(table: pa.Table | pa.RecordBatch) -> bytes:
     Null is null. Integers and decimals are exact numbers, floating ones the shortest that are read as the same, with a
     point or an exponent. Times are ISO 8601, with T and with Z for those in a time zone, in the coarsest unit that
     holds all of their column here; durations count their unit; binary is base64; a map is an object. Raises SourceError
-    for NaN and infinity, which JSON does not know.
+    for NaN and infinity, which JSON cannot express.
     """
     if not table.num_columns:
         return b"{}\n" * int(table.num_rows)
@@ -94,7 +94,7 @@ def _float(array: pa.Array, path: str) -> pa.Array:
     if not pc.all(pc.is_finite(values), min_count=0).as_py():
         raise SourceError(
             "not-a-number",
-            f"column {path!r} holds NaN or infinity, which JSON does not know",
+            f"column {path!r} holds NaN or infinity, which JSON cannot express",
             "Write parquet, arrow or csv instead, or replace these values in the source.",
             item=path,
         )

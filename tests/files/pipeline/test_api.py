@@ -180,7 +180,7 @@ def test_a_changed_state_without_merge_stays_in_one_piece_or_is_refused(function
     result = anabranch.pipeline(RECORDS, None, function, parallel=True)
 
     assert result.state["seen"] == list(range(300))
-    assert "changes its state, and no merge is named" in result.decision["reason"]
+    assert "changes its state, and there is no merge function" in result.decision["reason"]
     for mode in ("thread", "process"):
         with pytest.raises(UsageError) as refused:
             anabranch.pipeline(RECORDS, None, function, parallel=True, parallel_mode=mode, workers=2)
