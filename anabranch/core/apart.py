@@ -1,6 +1,6 @@
-"""Call a function in a process of its own, or iterate there over what it yields: what crashes there ends nothing else.
+"""Call a function, or iterate over a generator, in a separate process, so that a crash there ends nothing else.
 
-A process takes half a second to start, so it waits some seconds for the next call before it ends.
+A process takes half a second to start, so it waits a few seconds for the next call before it ends.
 """
 
 import os
@@ -19,7 +19,13 @@ from anabranch.core.errors import TemporaryError
 Arguments = ParamSpec("Arguments")
 Item = TypeVar("Item")
 
-CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # what a program does to itself
+CRASHES = {
+    signal.SIGSEGV,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+}  # signals that a program causes itself
 
 IDLE_SECONDS = 5
 
@@ -33,10 +39,10 @@ class CrashedError(Exception):
 def iterate(
     function: Callable[Arguments, Iterator[Item]], *arguments: Arguments.args, **named: Arguments.kwargs
 ) -> Iterator[Item]:
-    """Yield what `function(*arguments)` yields in a process of its own, and raise what it raises there.
+    """Yield what `function(*arguments)` yields in a separate process, and raise what it raises there.
 
-    Function, arguments, items and errors are pickled. Raises CrashedError where the process crashes, TemporaryError
-    where somebody else ends it. Whoever stops early ends the process.
+    Function, arguments, items and errors are pickled. Raises CrashedError if the process crashes, TemporaryError if it
+    is killed from outside. A caller that stops early ends the process.
     """
     process = _process_with(function, arguments, named)
     try:
@@ -47,7 +53,7 @@ def iterate(
 
 
 def call(function: Callable[Arguments, Item], *arguments: Arguments.args, **named: Arguments.kwargs) -> Item:
-    """Return what `function(*arguments)` returns in a process of its own; all else as `iterate`."""
+    """Return what `function(*arguments)` returns in a separate process; otherwise like `iterate`."""
     [answer] = iterate(_once, function, arguments, named)
     return answer
 
@@ -58,7 +64,7 @@ def _once(function: Callable[..., Item], arguments: tuple[Any, ...], named: dict
 
 def _process_with(*call: Any) -> "_Process":
     with suppress(IndexError):
-        while True:  # until none is left that waits
+        while True:  # until no idle process is left
             process = _idle.pop()
             if process.takes(call):
                 return process
@@ -68,7 +74,7 @@ def _process_with(*call: Any) -> "_Process":
 
 
 class _Process:
-    idle = False  # it waits for a call, and not for somebody to take what the last one gave
+    idle = False  # whether it waits for a call, and not for its last items to be taken
 
     def __init__(self) -> None:
         self._pipe, theirs = Pipe()
@@ -77,10 +83,10 @@ class _Process:
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), str(IDLE_SECONDS)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
                 pass_fds=[theirs.fileno()],
-                process_group=0,  # Ctrl-C is for the process that waits for this one
+                process_group=0,  # Ctrl-C is meant for the process that waits for this one
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # of a crash the signal says enough
+                stderr=subprocess.DEVNULL,  # the signal says enough about a crash
             )
 
     def __del__(self) -> None:
@@ -89,7 +95,7 @@ class _Process:
         self._popen.wait()
 
     def takes(self, call: tuple[Any, ...]) -> bool:
-        """Send the call; false where the process has ended, or is about to."""
+        """Send the call; return false if the process has ended or is about to."""
         self.idle = False
         try:
             self._pipe.send(call)
@@ -98,7 +104,7 @@ class _Process:
             return False
 
     def answers(self) -> Iterator[Any]:
-        """Yield the items, and raise the error, of the call that was taken."""
+        """Yield the items of the call that was sent, and raise its error."""
         while (received := self._received()) is not None:
             item, error = received
             if error is not None:
@@ -125,10 +131,10 @@ class _Process:
 
 
 def _serve(pipe: Connection, idle_seconds: float) -> None:
-    with suppress(EOFError, ConnectionError):  # nobody waits any more
+    with suppress(EOFError, ConnectionError):  # the process that called us is gone
         while pipe.poll(idle_seconds):
             call = pipe.recv()
-            pipe.send(True)  # from here on an end is an answer to this call
+            pipe.send(True)  # from here on, the end of this process concerns this call
             for answer in _answers(*call):
                 pipe.send(answer)
 
@@ -139,7 +145,7 @@ def _answers(
     try:
         for item in function(*arguments, **named):
             yield item, None
-    except Exception as error:  # noqa: BLE001  whoever waits for the items raises it
+    except Exception as error:  # noqa: BLE001  the calling process raises it
         yield None, error
     else:
         yield None

@@ -1,4 +1,4 @@
-"""What every flow takes beside its workload's options, and where Anabranch keeps its files."""
+"""What every flow takes besides its workload's options, and where Anabranch keeps its files."""
 
 import math
 import os
@@ -8,12 +8,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 T = TypeVar("T")
-_REASONS = {"missing": "is needed", "string_pattern_mismatch": "is not of the form described"}  # in words of people
-CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2, as a container sees its own: QUOTA PERIOD
+_REASONS = {"missing": "is needed", "string_pattern_mismatch": "is not of the form described"}  # in plain words
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # cgroup v2, as seen in a container: QUOTA PERIOD
 
 
 def split_words(value: Any) -> Any:
-    """Take `a,b` as well as a list, and each word once; pydantic judges what is neither."""
+    """Accept `a,b` as well as a list, and keep each word once; anything else is left to pydantic."""
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list | tuple):
         return value
@@ -51,13 +51,13 @@ class RunOptions(BaseModel):
     ] = "0"
 
     def tolerated(self, total: int) -> int:
-        """Say how many of `total` parts may fail."""
+        """Return how many of `total` parts may fail."""
         number = int(self.tolerate.rstrip("%"))
         return total * number // 100 if self.tolerate.endswith("%") else number
 
 
 def first_fault(error: ValidationError) -> tuple[str, str]:
-    """Name the first field that is wrong, and say why; nothing for the field where several do not go together."""
+    """Return the first field that is wrong and why; the field is empty if several contradict each other."""
     first = error.errors()[0]
     if not first["loc"]:
         return "", first["msg"].removeprefix("Value error, ")
@@ -67,28 +67,28 @@ def first_fault(error: ValidationError) -> tuple[str, str]:
 
 
 def cores(cpu_max: Path = CPU_MAX) -> int:
-    """Count the cores that this process may use: those it may run on, within its container's share of time."""
+    """Count the cores that this process may use: those it may run on, limited by its container's share of CPU time."""
     allowed = len(os.sched_getaffinity(0))
     try:
         quota, period = cpu_max.read_text().split()
-    except OSError:  # no container, or cgroup v1
+    except OSError:  # not in a container, or cgroup v1
         return allowed
     return allowed if quota == "max" else min(allowed, math.ceil(int(quota) / int(period)))
 
 
 def cluster_address(run: RunOptions) -> str | None:
-    """Name the Dask scheduler that the run shall use, if any."""
+    """Return the address of the Dask scheduler that the run is to use, if any."""
     return run.cluster or os.environ.get("ANABRANCH_CLUSTER") or None
 
 
 def work_dir(run: RunOptions) -> Path:
-    """Name the folder of our work files: in the one that was chosen, or in the user's cache folder."""
+    """Return the folder of our work files: within the chosen one, or within the user's cache folder."""
     chosen = run.work_dir or os.environ.get("ANABRANCH_WORK_DIR")
     return (Path(chosen) / "anabranch" if chosen else _user_folder("XDG_CACHE_HOME", ".cache")).absolute()
 
 
 def state_dir() -> Path:
-    """Name the folder of our own Prefect server: $ANABRANCH_STATE_DIR or the user's state folder."""
+    """Return the folder of our own Prefect server: $ANABRANCH_STATE_DIR or within the user's state folder."""
     return Path(os.environ.get("ANABRANCH_STATE_DIR") or _user_folder("XDG_STATE_HOME", ".local/state")).absolute()
 
 

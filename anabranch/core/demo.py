@@ -1,4 +1,4 @@
-"""What a workload's demo is made of: steps that the command carries out one after another."""
+"""What a workload's demo consists of: steps that the command carries out one after another."""
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Tell the person on standard error what happens now."""
+    """Say on standard error what happens next."""
 
     text: str
 
@@ -21,10 +21,10 @@ class Show:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run an `anabranch` command in a process of its own, as a person would type it.
+    """Run an `anabranch` command in a separate process, as a user would type it.
 
-    With `kill_when`, which is asked every 20 ms, the command and its processes get SIGKILL once it returns true; a
-    command that was quicker is left as it ended. Any other exit code than those of `expected` ends the demo with it.
+    `kill_when` is called every 20 ms; once it returns true, the command and its processes get SIGKILL. A command that
+    ended before is left alone. An exit code that is not one of `expected` ends the demo with that code.
     """
 
     words: tuple[str, ...]
@@ -35,6 +35,6 @@ class Run:
 
 Step = Say | Show | Run
 Steps = Generator[Step, None, None]
-# Writes its sample into the folder, which exists, under names of its own; what the sample needs while the commands run,
-# such as a server, lives in `with` blocks around the steps, which are left however the demo ends.
+# Writes its sample into the folder, which exists, under names of its own. What the sample needs while the commands run,
+# such as a server, lives in `with` blocks around the steps, which are closed however the demo ends.
 Demo = Callable[[Path], Steps]

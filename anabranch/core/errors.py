@@ -5,7 +5,7 @@ AnabranchError            something is wrong: say which part, why, and what to d
 ├── SetupError            server, cluster or folder is not usable: set it up     exit 1
 ├── SourceError           this input cannot be read: leave it out, report it     exit 3, the rest is joined
 ├── TemporaryError        it may work next time: try again                       a part: retried; the run: exit 5
-├── Stopped               somebody asked us to stop: the same command resumes    exit 5
+├── Stopped               we were asked to stop: the same command resumes        exit 5
 └── PartlyFailed          the run is over, some parts failed; holds the report   exit 3
 
 All survive pickle, since errors travel from workers: `args` are exactly the arguments of `__init__`.
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 
 class AnabranchError(Exception):
-    """Tell which part, why, and what to do; `code` names the error's entry in docs/errors.md."""
+    """Say which part failed, why, and what to do; `code` is the heading of the error's entry in docs/errors.md."""
 
     exit_code: ClassVar[int] = 1
     attempt = 1  # of the part, when it failed
@@ -51,8 +51,8 @@ class TemporaryError(AnabranchError):
     exit_code = 5
 
 
-class Stopped(AnabranchError):  # noqa: N818  an outcome that somebody wanted, no defect
-    """Somebody asked the run to stop; what is done stays done."""
+class Stopped(AnabranchError):  # noqa: N818  an outcome that was asked for, not a defect
+    """The run was asked to stop; what is done stays done."""
 
     exit_code = 5
 
@@ -61,7 +61,7 @@ class Stopped(AnabranchError):  # noqa: N818  an outcome that somebody wanted, n
         self.args = (reason,)
 
 
-class PartlyFailed(AnabranchError):  # noqa: N818  named as the Prefect state that it becomes
+class PartlyFailed(AnabranchError):  # noqa: N818  has the name of the Prefect state that it becomes
     """The run is over and everything that could be joined is joined; `report` lists the parts that failed."""
 
     exit_code = 3
@@ -76,7 +76,7 @@ class PartlyFailed(AnabranchError):  # noqa: N818  named as the Prefect state th
 
 
 def as_ours(error: BaseException, part: str = "") -> AnabranchError:
-    """Give an error of ours for any error: itself, what the system refused, or a defect."""
+    """Return any error as one of ours: unchanged, as something that the system refused, or as a defect."""
     if isinstance(error, AnabranchError):
         return error
     if isinstance(error, OSError):

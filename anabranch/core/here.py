@@ -1,4 +1,4 @@
-"""Do the parts of a plan in this process: what `map_parts` does with tasks on a cluster, done with threads."""
+"""Do the parts of a plan in this process, with threads, as `map_parts` does with tasks on a cluster."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,21 +21,21 @@ class Mapped(Protocol):
 
 
 def on_threads(workers: int) -> Mapped:
-    """Map the parts by so many threads of this process."""
+    """Map the parts by that many threads of this process."""
     return lambda work, plan: map_here(work, plan, workers)
 
 
 def only(*works: Work[Any], workers: int) -> Mapped:
-    """Map these steps by threads, and no other: a dry run takes the steps that write nothing."""
+    """Map only these steps, by threads; a dry run names those that write nothing."""
     return lambda work, plan: map_here(work, plan, workers) if work in works else []
 
 
 def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda _: None) -> list[Outcome]:
     """Do every part of the plan, heaviest first, on that many threads; return the outcomes in the plan's order.
 
-    With one worker that is the calling thread, where the user's own functions may hold what is of one thread only.
-    A part that fails becomes an outcome with its error and stops no other part. `seen` is called with each outcome as
-    it comes, from this thread; an exception from it, or Ctrl-C, stops the parts in flight at their next item.
+    With one worker that is the calling thread, since the user's functions may hold objects that are bound to a thread.
+    A part that fails becomes an outcome with its error and does not stop the others. `seen` is called in this thread
+    with each outcome as it arrives; an exception from it, or Ctrl-C, stops the parts in flight at their next item.
     """
     plan.save()
     heaviest = sorted(plan.parts, key=lambda part: -part.cost)
@@ -63,7 +63,7 @@ def _outcome(work: Work[Any], part: Part, stop: Callable[[], bool]) -> Outcome:
         return Outcome(part, manifest=work(part, stop))
     except Stopped:
         raise
-    except Exception as error:  # noqa: BLE001  whatever it is, the other parts go on, as they do in map_parts
+    except Exception as error:  # noqa: BLE001  the other parts go on, as in map_parts
         ours = as_ours(error, part.label)
         ours.part = ours.part or part.label
         return Outcome(part, error=ours)

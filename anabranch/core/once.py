@@ -1,4 +1,4 @@
-"""What a run asks more than once is found out once: its sources are checked, planned and read, but listed only once."""
+"""Find out once what a run asks several times: its sources are checked, planned and read, but listed only once."""
 
 import functools
 from collections.abc import Callable, Hashable, Iterator
@@ -14,7 +14,7 @@ _known: ContextVar[dict[Hashable, Any] | None] = ContextVar("known", default=Non
 
 @contextmanager
 def one_run() -> Iterator[None]:
-    """Within the block, functions marked with `once` are called once for equal arguments; an inner block is none."""
+    """Within the block, call functions marked with `once` once for equal arguments; a nested block has no effect."""
     if _known.get() is not None:
         yield
         return
@@ -26,9 +26,9 @@ def one_run() -> Iterator[None]:
 
 
 def once(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the first result again within a run, see `one_run`; outside of one, call the function each time.
+    """Return the first result again within a run (see `one_run`); outside a run, call the function each time.
 
-    All arguments must be hashable. An exception is no result.
+    All arguments must be hashable. An exception is not kept as a result.
     """
 
     @functools.wraps(function)

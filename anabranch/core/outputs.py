@@ -9,12 +9,12 @@ from anabranch.core.storage import refuse_special, shown
 
 _LONGEST_NAME = 255  # bytes, on every file system in use
 
-RECORD = "manifest.json"  # ends the name of what a run leaves beside its outputs: what each was made of
+RECORD = "manifest.json"  # ends the name of the record that a run leaves beside its outputs: what each was made of
 QUARANTINE = ".quarantine.jsonl"  # ends the name of the rows that were set aside, beside an output
 
 
 def require_usable(folder: Path) -> Path:
-    """Give the folder for files of ours; SetupError where nothing can be written into it, or it cannot be made."""
+    """Return the folder for our files; raise SetupError if it cannot be created or written to."""
     place = _standing(folder)
     if not _takes_files(place):
         raise SetupError(
@@ -24,8 +24,8 @@ def require_usable(folder: Path) -> Path:
 
 
 def require_folder(folder: Path, why: str) -> None:
-    """Raise UsageError where outputs are to go into a folder, since `why`, and a file is there."""
-    if os.path.exists(folder) and not os.path.isdir(folder):  # noqa: PTH110, PTH112  the others raise, see below
+    """Raise UsageError if the outputs need a folder, because of `why`, but a file exists there."""
+    if os.path.exists(folder) and not os.path.isdir(folder):  # noqa: PTH110, PTH112  Path.exists may raise, see below
         raise UsageError(
             "output-not-a-folder", f"{why}, and the output is a file", "Name a folder as the output.", str(folder)
         )
@@ -52,7 +52,7 @@ def _check(path: Path) -> None:
 
 
 def _standing(folder: Path) -> Path:
-    """Give the folder, or the first above it that is there; what we may not see is not, so Path.exists would not do."""
+    """Return the folder or the nearest existing one above it; Path.exists would raise for those that we may not see."""
     return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
 
 
@@ -61,7 +61,7 @@ def _takes_files(folder: Path) -> bool:
 
 
 def _place(path: Path) -> tuple[int, int] | None:
-    """Give what two names of one file have in common; nothing where there is no file."""
+    """Return what all names of one file have in common; None if there is no file."""
     try:
         status = path.stat()
     except OSError:

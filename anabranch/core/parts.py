@@ -1,4 +1,4 @@
-"""The data's way through every workload: a plan of parts, one outcome for each, one report."""
+"""What data pass through in every workload: a plan of parts, one outcome for each, one report."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from anabranch.core.errors import AnabranchError
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One unit of work: where its bytes are, never the bytes; workloads add their own fields (< 4 KB pickled)."""
+    """One unit of work: where its bytes are, never the bytes; workloads add fields (less than 4 KB pickled)."""
 
     index: int  # place in the plan, and so in the join
-    label: str  # what a person would call it
+    label: str  # what a user would call it
     cost: float  # estimated seconds of one core
     key: str  # fingerprint of everything that its result depends on
 
 
 def first_to_last(names: Iterable[str]) -> str:
-    """Name a part by what it works on, in its order: the one thing, or the first and the last."""
+    """Name a part after what it works on, in order: the only name, or the first and the last."""
     known = list(dict.fromkeys(names))
     return f"{known[0]} to {known[-1]}" if len(known) > 1 else known[0]
 
@@ -41,14 +41,14 @@ Opts_co = TypeVar("Opts_co", bound=BaseModel, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Opts_co]):
-    """What a flow shall do, as every step that plans it sees it."""
+    """What a flow is to do, as every step that plans it sees it."""
 
     source: Sequence[str]
     output: str | None
     options: Opts_co
     work_dir: Path
     threads: int  # how many parts will run at the same time
-    refresh: bool = False  # do everything anew
+    refresh: bool = False  # do everything again
 
 
 P_co = TypeVar("P_co", bound=Part, covariant=True)
@@ -69,14 +69,14 @@ class Plan(Generic[P_co]):
         return sum(part.cost for part in self.parts)
 
     def save(self) -> None:
-        """Write what the parts read beside themselves, if anything; called before they are mapped."""
+        """Write what the parts read besides their sources, if anything; called before they are mapped."""
 
     def written(self, named: Sequence[Path]) -> Sequence[Path]:
-        """Say which of the outputs that go with the sources will be written."""
+        """Return which of the outputs named after the sources will be written."""
         return named
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say what is known of each input beside its size: what it is, or why it cannot be read."""
+        """Yield what is known about each input besides its size: what it is, or why it cannot be read."""
         return iter(())
 
 
@@ -84,7 +84,7 @@ class Plan(Generic[P_co]):
 class Manifest:
     """What a part brings back: the files it wrote, and counts; workloads add their own fields, never data.
 
-    `errors` are of single items: the rest of the part is done. Such a part is done anew by the next run.
+    `errors` concern single items: the rest of the part is done. The next run does such a part again.
     """
 
     files: tuple[WorkFile, ...]
@@ -95,7 +95,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one part: `manifest` when it is done, else `error`."""
+    """The result of one part: `manifest` if it is done, otherwise `error`."""
 
     part: Part
     manifest: Any = None  # the workload's Manifest
@@ -105,7 +105,7 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether the part has a result, though some of its items may have failed."""
+        """Whether the part has a result, although some of its items may have failed."""
         return self.error is None
 
     @property
@@ -115,7 +115,7 @@ class Outcome:
 
 
 class ErrorLine(BaseModel):
-    """One thing that went wrong, as people and programs read it."""
+    """One error, as people and programs read it."""
 
     code: str
     part: str
@@ -125,7 +125,7 @@ class ErrorLine(BaseModel):
 
     @classmethod
     def of(cls, error: AnabranchError) -> "ErrorLine":
-        """Take the line from an error."""
+        """Make the line from an error."""
         return cls(code=error.code, part=error.part, item=error.item, reason=error.reason, remedy=error.remedy)
 
     def __str__(self) -> str:
@@ -142,7 +142,7 @@ class PartCounts(BaseModel):
 
     @classmethod
     def of(cls, outcomes: Collection[Outcome]) -> "PartCounts":
-        """Count the outcomes of all maps of a run; a part of which an item failed counts as failed."""
+        """Count the outcomes of all maps of a run; a part with a failed item counts as failed."""
         failed = sum(bool(outcome.errors) for outcome in outcomes)
         cached = sum(outcome.cached for outcome in outcomes)
         return cls(total=len(outcomes), done=len(outcomes) - failed, failed=failed, cached=cached)
@@ -166,12 +166,12 @@ class Report(BaseModel):
     outputs: list[str] = Field(default_factory=list)
     errors: list[ErrorLine] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
-    notes: list[str] = Field(default_factory=list)  # of what the run decided by itself; nothing is wrong
+    notes: list[str] = Field(default_factory=list)  # what the run decided by itself; nothing is wrong
     details: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def stands(self) -> bool:
-        """Whether there is an output beside what failed: of this run, or unchanged since an earlier one."""
+        """Whether there is any output: from this run, or unchanged since an earlier one."""
         return bool(self.outputs or self.items.get("unchanged"))
 
     @property

@@ -19,21 +19,21 @@ from typing_extensions import Buffer
 from anabranch.core.errors import UsageError
 from anabranch.core.parts import WorkFile
 
-LEFT_SECONDS = 3600  # since its last write; a writer that is alive writes more often
+LEFT_SECONDS = 3600  # since its last write; a running writer writes more often
 _LEFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{32}\.part")  # the name of such a file, see `published`
-_swept: dict[Path, float] = {}  # when a folder was looked at
+_swept: dict[Path, float] = {}  # when a folder was last swept
 KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last week's parts
 
 
 @contextmanager
 def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
-    """Give a file to write; rename it to `target` when the block ends well, remove it otherwise.
+    """Yield a file to write; rename it to `target` if the block ends without an error, otherwise remove it.
 
-    With `durable` the file and its folder are flushed to disk, so that the name never stands for half a file even
-    after a power cut. A target that exists and is no regular file (a device, a pipe, a link) is a UsageError.
+    With `durable` the file and its folder are flushed to disk, so that the target is never half a file, even after a
+    power cut. A target that exists and is not a regular file (a device, a pipe, a link) is a UsageError.
     """
     refuse_special(target)
-    mark = fingerprint(target.name)  # the name itself might be too long with more behind it
+    mark = fingerprint(target.name)  # the name itself might be too long with a suffix
     if durable:
         _sweep(target.parent)
     aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
@@ -50,7 +50,7 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
             _flush_folder(target.parent)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(target)  # a full disk does not say which
+            error.filename = str(target)  # the error of a full disk names no file
         aside.unlink(missing_ok=True)
         raise
 
@@ -71,7 +71,7 @@ class _Counted(io.FileIO):
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed writers left in a folder; looks once in a while only, since a run may write many files."""
+    """Remove what killed writers left in a folder; at most once an hour, since a run may write many files."""
     now = time.time()
     if now - _swept.get(folder, 0) < LEFT_SECONDS:
         return
@@ -88,7 +88,7 @@ def _check_size(raw: _Counted, target: Path) -> None:
 
 
 def refuse_special(target: Path) -> None:
-    """Raise UsageError where writing to `target` would not replace a regular file."""
+    """Raise UsageError if `target` exists and is not a regular file."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(target.lstat().st_mode):
             raise UsageError(
@@ -97,13 +97,13 @@ def refuse_special(target: Path) -> None:
 
 
 def work_file(path: Path) -> WorkFile:
-    """Note a finished file as it is now."""
+    """Describe a finished file as it is now."""
     status = path.stat()
     return WorkFile(str(path), status.st_size, status.st_mtime_ns)
 
 
 def unchanged(file: WorkFile) -> bool:
-    """Whether a file that a part once wrote is still there as it was."""
+    """Whether a file that a part wrote still exists unchanged."""
     try:
         return work_file(Path(file.path)) == file
     except OSError:
@@ -111,27 +111,27 @@ def unchanged(file: WorkFile) -> bool:
 
 
 def shown(name: str) -> str:
-    """Write a name from outside so that it fits on one line and into UTF-8; what does not is escaped."""
+    """Return a name from outside as one line of valid UTF-8; anything else in it is escaped."""
     text = os.fsencode(name).decode(errors="backslashreplace")
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def fingerprint(*facts: object) -> str:
-    """Name everything that a result depends on, in 32 hexadecimal digits."""
+    """Return a hash, 32 hexadecimal digits, of everything that a result depends on."""
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
 def code_version(folder: Path) -> str:
-    """Fingerprint the source in a folder and below, so that changed code never takes an old result from the cache.
+    """Fingerprint the source in a folder and below, so that a result of other code is never taken from the cache.
 
-    Compiled code does not count, since it differs from machine to machine.
+    Compiled code does not count, since it differs between machines.
     """
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".pyc"]
     return fingerprint(*[(str(file.relative_to(folder)), file.read_bytes()) for file in files])
 
 
 def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:
-    """Remove the folders of plans, and the records of results, that no run has used for that long."""
+    """Remove the folders of plans and the records of results that no run has used for that long."""
     oldest = time.time() - keep_seconds
     for path in work_dir.glob("*/*"):
         with suppress(OSError):
@@ -140,7 +140,7 @@ def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:
 
 
 def touch(*paths: Path) -> None:
-    """Note that these are in use, so that they are kept."""
+    """Mark these paths as used now, so that they are kept."""
     for path in paths:
         with suppress(OSError):
             os.utime(path)
