@@ -24,7 +24,7 @@ from anabranch.tables.stores.base import (
     Value,
     table_in,
 )
-from anabranch.tables.stores.postgres_errors import AGAIN, LockedError, ours, told
+from anabranch.tables.stores.postgres_errors import AGAIN, LockedError, ours, told, unreachable
 from anabranch.tables.target import Column, ColumnType, TableName, Target
 
 NAME = "anabranch import-table"  # as the server shows our connections
@@ -65,7 +65,7 @@ class Postgres(Store):
                 "database-address", "the database's address cannot be read", "Write postgresql://HOST/DATABASE."
             ) from None
         except psycopg.Error as error:
-            raise ours(error) from None
+            raise unreachable(error) from None
 
     # -- what is there
 

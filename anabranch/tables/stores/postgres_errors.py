@@ -9,7 +9,7 @@ from psycopg import errors as pg
 from anabranch.core.errors import AnabranchError, SetupError, TemporaryError
 
 AGAIN = "Run the same command again: the parts that are done come from the cache."
-_SETUP = (pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.InvalidCatalogName)
+_PASSING = ("starting up", "shutting down", "recovery", "too many", "connection slots", "not yet accepting")
 _LATER = (psycopg.OperationalError, psycopg.InterfaceError)  # lost, full, deadlock, cancelled …
 
 
@@ -26,6 +26,14 @@ def told() -> Iterator[None]:
         raise ours(error) from None
 
 
+def unreachable(error: psycopg.Error) -> AnabranchError:
+    """Return the error of a connection that could not be made: libpq gives words only, no code."""
+    said = " ".join(str(error).split()).rstrip(".")
+    if "FATAL:" in said and not any(word in said for word in _PASSING):
+        return SetupError("database-unreachable", said, "Correct the database's address, role or password.")
+    return TemporaryError("database-unreachable", f"the database cannot be reached: {said}", AGAIN)
+
+
 def ours(error: psycopg.Error) -> AnabranchError:
     """Return the error of ours that says what the database said, without any value of the connection's URL."""
     said = " ".join((error.diag.message_primary or str(error)).split()).rstrip(".")
@@ -36,8 +44,6 @@ def ours(error: psycopg.Error) -> AnabranchError:
     if isinstance(error, (pg.InsufficientPrivilege, pg.ReadOnlySqlTransaction)):
         remedy = "Grant it to the role: SELECT and INSERT on the table (UPDATE for --on-duplicate update), TEMPORARY."
         return SetupError("not-permitted", f"the database refused: {said}", remedy)
-    if isinstance(error, _SETUP):
-        return SetupError("database-unreachable", said, "Correct the database's address, role or password.")
     if isinstance(error, _LATER):
         reason = " ".join(said.split()) or "the connection was lost"
         return TemporaryError("database-unreachable", f"the database did not answer as it should: {reason}", AGAIN)

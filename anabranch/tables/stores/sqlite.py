@@ -119,7 +119,6 @@ class Sqlite(Store):
         named = [f"c{place}" for place in range(len(columns))]
         fields = [f"{staged} {collations.get(name, '')}" for staged, name in zip(named, columns, strict=True)]
         self.make_temporary(ROWS, ", ".join(["n INTEGER PRIMARY KEY", *fields, *apart]))
-        kinds = [target.named[name].type for name in columns]
         marks = ", ".join("?" * (1 + len(columns) + len(apart)))
         count = 0
         with self._told():
@@ -127,8 +126,8 @@ class Sqlite(Store):
             for table in rows:
                 for batch in table.to_batches(BATCH):
                     values = [batch.column(0).to_pylist()]
-                    values += [_values(batch.column(1 + place), kind) for place, kind in enumerate(kinds)]
-                    values += [_plain_keys(batch.column(1 + len(columns) + place)) for place in range(len(apart))]
+                    values += [_values(batch.column(1 + place)) for place in range(len(columns))]
+                    values += [batch.column(1 + len(columns) + place).to_pylist() for place in range(len(apart))]
                     self._connection.executemany(f"INSERT INTO {ROWS} VALUES ({marks})", zip(*values, strict=True))
                     count += batch.num_rows
             self._connection.execute("COMMIT")
@@ -311,32 +310,25 @@ def _no_type(name: str, declared: str) -> UsageError:
     )
 
 
-def _values(column: pa.Array, kind: ColumnType | None) -> list[Any]:
+def _values(column: pa.Array) -> list[Any]:
     """Return the values as SQLite keeps them: dates and times as ISO text, in UTC, numbers exactly."""
     if pa.types.is_timestamp(column.type):
         zone = "+00:00" if column.type.tz else ""
-        return _clocks(column.cast(pa.timestamp("us")), zone)
-    if pa.types.is_date(column.type) or pa.types.is_decimal(column.type):
+        return _shortened(pc.cast(column.cast(pa.timestamp("us")), pa.string()).to_pylist(), zone)
+    if pa.types.is_decimal(column.type):  # Arrow would write 1E-8
+        return [None if value is None else format(value, "f") for value in column.to_pylist()]
+    if pa.types.is_date(column.type):
         return list(pc.cast(column, pa.string()).to_pylist())
     if pa.types.is_time(column.type):
         return _shortened(pc.cast(column, pa.string()).to_pylist(), "")
     if pa.types.is_boolean(column.type):
         return list(pc.cast(column, pa.int8()).to_pylist())
-    del kind
     return list(column.to_pylist())
-
-
-def _clocks(column: pa.Array, zone: str) -> list[Any]:
-    return _shortened(pc.cast(column, pa.string()).to_pylist(), zone)
 
 
 def _shortened(texts: list[Any], zone: str) -> list[Any]:
     """Leave out a fraction of a second that is zero."""
     return [text if text is None else text.removesuffix(".000000") + zone for text in texts]
-
-
-def _plain_keys(column: pa.Array) -> list[Any]:
-    return list(column.to_pylist())
 
 
 def _named(values: Sequence[Value]) -> dict[str, Value]:
