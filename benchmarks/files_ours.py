@@ -15,7 +15,7 @@ import anabranch
 from anabranch.core.config import cores
 from anabranch.core.parts import Job
 from anabranch.files.options import ConvertOptions
-from anabranch.library.convert import convert
+from anabranch.library.bulk import convert
 from benchmarks.files_kinds import TARGETS
 from benchmarks.files_pipeline import score
 

@@ -6,7 +6,7 @@ from anabranch.logs.plan import LogPart
 from anabranch.logs.unpack import ArchiveSlice, unpack
 from anabranch.logs.work import work
 from anabranch.run.mapping import Done, Tasks, carry_out
-from anabranch.sources.unpacking import SlicePart
+from anabranch.sources.unpack import SlicePart
 from tasks.policy import RETRIED
 
 

@@ -13,11 +13,10 @@ from anabranch.core.storage import fingerprint, work_file
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import ConvertManifest, ConvertPart, Piece, Segment
 from anabranch.formats.catalogue import Catalogue, File, load
-from anabranch.formats.gathering import Blocks
 from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import Quarantine
 from anabranch.formats.reading import Chunk
-from anabranch.formats.writing import SegmentWriter
+from anabranch.formats.writing import Blocks, SegmentWriter
 from anabranch.schema.fit import BadRow, MisfitError
 from anabranch.schema.tables import fitted, folded, has_huge_floats
 from anabranch.sources.finding import require_unchanged

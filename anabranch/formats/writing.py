@@ -4,7 +4,7 @@ Each table that is written is a block, with its own row groups, record batch, or
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +20,12 @@ from anabranch.formats.columnar.parquet_join import join_parquet
 from anabranch.formats.columnar.parquet_writing import ParquetSegment
 from anabranch.formats.compressing import compressing
 from anabranch.formats.formats import ending
+from anabranch.formats.model import BLOCK
 from anabranch.formats.options import WriteOptions
 from anabranch.formats.text_writing import TextSegment, join_text, text_head
 from anabranch.schema.plain import cast_columns, flat_schema, flat_table, plain_schema
 
+ROWS = 256 << 10  # of a block at most, where rows are short
 _ARROW_COMPRESSIONS = ("zstd", "lz4", "none")
 _WORK_COMPRESSION = "lz4"  # of arrow files that become orc
 
@@ -142,3 +144,36 @@ def _written_schema(schema: pa.Schema, options: WriteOptions) -> pa.Schema:
 
 def _not_written(to: str, error: Exception) -> SourceError:
     return SourceError("type-not-written", f"{to} cannot hold it: {error}", "Choose another --to.")
+
+
+class Blocks:
+    """Gather the tables of one unit up to a size, so that blocks depend on the content only: a context manager."""
+
+    def __init__(self, write: Callable[[pa.Table], None]) -> None:
+        self._write = write
+        self._tables: list[pa.Table] = []
+        self._rows = self._bytes = 0  # of them
+        self._unit = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+
+    def add(self, table: pa.Table, unit: int) -> None:
+        """Append a table; it begins a block where it is of another unit."""
+        if unit != self._unit:
+            self._flush()
+            self._unit = unit
+        self._tables.append(table)
+        self._rows += table.num_rows
+        self._bytes += table.nbytes
+        if self._rows >= ROWS or self._bytes >= BLOCK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._tables:
+            self._write(pa.concat_tables(self._tables))
+            self._tables, self._rows, self._bytes = [], 0, 0

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,16 @@ from rich.progress import Progress as Bar
 
 from anabranch.core.config import RunOptions, cores, first_fault, work_dir
 from anabranch.core.errors import AnabranchError
-from anabranch.core.parts import Job, Outcome
-from anabranch.files.join import accounting, published_groups
+from anabranch.core.here import P, Work, map_here
+from anabranch.core.parts import Job, Outcome, Plan
+from anabranch.files.join import accounting, publish, published_groups
 from anabranch.files.manifest import Entry, SourceEntry
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion
+from anabranch.files.preview import check
+from anabranch.files.way import way
 from anabranch.formats.formats import ending
 from anabranch.formats.options import WriteOptions
-from anabranch.library.convert import convert
 from anabranch.library.defaults import Defaults
 from anabranch.sources.source import Source
 
@@ -177,6 +180,23 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     with _bar(shown=show_progress and not silent) as bar:
         conversion, entries = convert(job, _Watch(progress, bar))
     return _result(conversion, entries, time.time() - started)
+
+
+def convert(
+    job: Job[ConvertOptions], seen: Callable[[Conversion, Outcome], object] = lambda _plan, _outcome: None
+) -> tuple[Conversion, list[Entry]]:
+    """Convert the job's sources on its number of threads.
+
+    `seen` is called with the plan of the round and the outcome of every part, as it comes.
+    """
+    check(job.source, job.output, job.options)
+
+    def mapped(step: Work[P], plan: Plan[P], /) -> list[Outcome]:
+        watch = partial(seen, plan) if isinstance(plan, Conversion) else (lambda _outcome: None)
+        return map_here(step, plan, job.threads, watch)
+
+    conversion = way(job, mapped)
+    return conversion, publish(conversion)
 
 
 def _format(pattern: str | None, to_ext: str | None) -> str:

@@ -17,9 +17,8 @@ from anabranch.core.outputs import require_writable
 from anabranch.core.storage import published
 from anabranch.files.pipeline.results import Results, as_line, as_record, read_tables
 from anabranch.files.pipeline.step import identity
-from anabranch.formats.gathering import Blocks
 from anabranch.formats.options import WriteOptions
-from anabranch.formats.writing import SegmentWriter, join_segments, named_format
+from anabranch.formats.writing import Blocks, SegmentWriter, join_segments, named_format
 from anabranch.library.lanes import weight_of
 from anabranch.schema.records import ROWS
 from anabranch.schema.rules import OnConflict

@@ -18,9 +18,8 @@ from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, U
 from anabranch.core.storage import fingerprint, published, refuse_special
 from anabranch.files.join import accounting
 from anabranch.files.pipeline.results import as_record
-from anabranch.formats.gathering import Blocks
 from anabranch.formats.options import WriteOptions
-from anabranch.formats.writing import SegmentWriter, join_segments, named_format, require_possible
+from anabranch.formats.writing import Blocks, SegmentWriter, join_segments, named_format, require_possible
 from anabranch.library.defaults import Defaults
 from anabranch.library.lanes import ClosedError, Lanes, weight_of
 from anabranch.library.spool import Spool

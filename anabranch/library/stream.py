@@ -14,8 +14,8 @@ import cloudpickle
 from anabranch.core.errors import UsageError
 from anabranch.files.pipeline.decision import PROBE, START_SECONDS, Decision, Measured, decide
 from anabranch.files.pipeline.functions import why_here
-from anabranch.files.pipeline.grid import FIRST
 from anabranch.files.pipeline.options import Mode
+from anabranch.files.pipeline.shares import FIRST
 from anabranch.files.pipeline.step import Failure, Ran, Record, State, Step, timed
 from anabranch.library.processes import WorkerDiedError, Workers
 

@@ -21,7 +21,7 @@ from anabranch.logs.reading import is_compressed
 from anabranch.logs.timestamps import Clock
 from anabranch.logs.unpack import ArchiveSlice, Survey, code_key
 from anabranch.sources.spans import Span, SpanFile, within
-from anabranch.sources.unpacking import SlicePart
+from anabranch.sources.unpack import SlicePart
 
 # Bytes that one core reads, scans and matches in a second, and the share of that which holds the GIL: measured with
 # six modes on text of which 6 % are candidate lines, gzipped to a fifth.

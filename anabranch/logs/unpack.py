@@ -17,7 +17,7 @@ from anabranch.logs.archive import CHUNK, Archive, Kind, chunks, find, kind_of, 
 from anabranch.logs.reading import inflate
 from anabranch.sources import bzip2
 from anabranch.sources.decoding import GZIP, DamageError, damage_noticed
-from anabranch.sources.unpacking import Slice, SlicePart, slice_parts, write
+from anabranch.sources.unpack import Slice, SlicePart, slice_parts, write
 
 # Compressed bytes that one core unpacks in a second (measured with logs that are gzipped inside).
 _RATES: dict[Kind, float] = {"bz2": 14e6, "gz": 60e6, "xz": 40e6}

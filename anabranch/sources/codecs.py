@@ -12,8 +12,7 @@ from typing_extensions import Buffer
 
 from anabranch.core.errors import SourceError
 from anabranch.sources import remote
-from anabranch.sources.decoding import DamageError, damage_noticed, sniff, streams
-from anabranch.sources.frames import NAMES, frames
+from anabranch.sources.decoding import NAMES, DamageError, damage_noticed, frames, sniff, streams
 from anabranch.sources.source import Source
 from anabranch.sources.spans import SpanFile
 

@@ -1,4 +1,7 @@
-"""Undo compression: tell the codec by the first bytes, and decode one stream or several, in pieces."""
+"""Undo compression: tell the codec by the first bytes, and decode one stream or several, in pieces.
+
+Of zst and lz4 by Arrow: it knows both, and pyarrow is here anyway.
+"""
 
 import bz2
 import lzma
@@ -43,6 +46,7 @@ _DECODERS: dict[str, Callable[[], _Decoder]] = {
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
 }
+NAMES = {"zst": "zstd", "lz4": "lz4"}  # as Arrow calls them
 _PROGRAMS = {"gz": "gzip", "bz2": "bzip2", "xz": "xz"}
 
 
@@ -96,3 +100,24 @@ def _begins(data: bytes, codec: str) -> bool:
     if data.startswith(GZIP) and len(data) > 3 and data[3] & _UNKNOWN_FLAGS:  # noqa: PLR2004  magic, magic, method, flags
         raise ValueError("the gzip header has unknown flags")
     return data.startswith(GZIP)
+
+
+def frames(file: IO[bytes], codec: str) -> Iterator[bytes]:
+    """Decode all frames from where the file stands to its end; OSError where something else is among them."""
+    import pyarrow as pa  # noqa: PLC0415  logs, which are never compressed so, do without it
+
+    with pa.CompressedInputStream(pa.PythonFile(_Lent(file), mode="r"), NAMES[codec]) as stream:
+        while data := stream.read(_OUTPUT):
+            yield data
+
+
+class _Lent:
+    """A file lent to Arrow, which would close it."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.read = file.read
+
+    def close(self) -> None:
+        self.closed = True

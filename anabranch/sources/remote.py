@@ -2,17 +2,20 @@
 
 import io
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import fsspec
 from fsspec.registry import known_implementations
 
+from anabranch.core.config import RunOptions, work_dir
 from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.core.storage import fingerprint
-from anabranch.sources.scratch import copied
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
 _LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
@@ -194,3 +197,18 @@ def _reported(label: str) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001  each file system has errors of its own
         reason = shown_url(f"{type(error).__name__}: {error}")
         raise TemporaryError("source-unreachable", reason, "Check the URL and the network.", label) from None
+
+
+def copied(stream: IO[bytes], folder: str = "") -> IO[bytes]:
+    """Copy a stream into a file that is gone when it is closed; it lies in the job's folder, or in one of its own.
+
+    Where the system cannot make it without a name, a killed process leaves it there, and it is pruned.
+    """
+    place = Path(folder) if folder else work_dir(RunOptions()) / "scratch"
+    place.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile(dir=place))
+        shutil.copyfileobj(stream, file, 1 << 20)
+        file.seek(0)
+        stack.pop_all()
+    return file

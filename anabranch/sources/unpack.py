@@ -1,28 +1,52 @@
 """Unpack big compressed files in slices, many at a time, so that their text can be read in blocks, many at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from anabranch.core.batches import part_count
-from anabranch.core.errors import AnabranchError, SourceError
-from anabranch.core.parts import Manifest, Outcome, Plan, WorkFile
-from anabranch.core.storage import fingerprint, work_file
+from anabranch.core.batches import contiguous, part_count
+from anabranch.core.errors import AnabranchError, SourceError, Stopped
+from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_to_last
+from anabranch.core.storage import fingerprint, published, work_file
 from anabranch.sources import codecs, remote
 from anabranch.sources.cutting import cut, decode
 from anabranch.sources.decoding import DamageError
 from anabranch.sources.finding import require_unchanged
 from anabranch.sources.source import Source
 from anabranch.sources.spans import Span
-from anabranch.sources.unpacking import Slice, SlicePart, slice_parts, write
-
-__all__ = ["SlicePart", "Slices", "SourceSlice", "slice_parts", "slices", "spans", "unpack", "unpacked"]
 
 _MAGIC = 16  # bytes that tell a codec
 BIG = 16 << 20  # bytes; smaller files are decoded where they are read
 # Compressed bytes that one core unpacks and writes in a second: measured with CSV packed to a fifth, lz4 to a third.
 _RATES = {"gz": 50e6, "bz2": 5e6, "xz": 10e6, "zst": 60e6, "lz4": 120e6}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A range of a compressed file that can be decoded on its own, in bits; workloads add of which file."""
+
+    label: str  # of the compressed file
+    target: str  # file for what it holds
+    seconds: float  # estimated cost on one core
+    first_bit: int = 0
+    stop_bit: int = 0  # 0 for the whole file
+
+    @property
+    def bits(self) -> range:
+        """The range; empty for the whole file."""
+        return range(self.first_bit, self.stop_bit)
+
+
+S_co = TypeVar("S_co", bound=Slice, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePart(Part, Generic[S_co]):
+    """A slice of a big file, or several small ones."""
+
+    slices: tuple[S_co, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +132,29 @@ def _kept(file: WorkFile | None, target: Path) -> WorkFile | None:
 def _content(one: SourceSlice) -> Iterator[bytes]:
     yield from decode(Path(one.source.path), one.codec, one.bits)
     require_unchanged(one.source)
+
+
+def slice_parts(slices: Sequence[S_co], threads: int) -> tuple[SlicePart[S_co], ...]:
+    """Group neighbours into parts that keep so many threads busy."""
+    costs = [one.seconds for one in slices]
+    batches = contiguous(costs, part_count(sum(costs), threads))
+    return tuple(_part(index, slices[batch.start : batch.stop]) for index, batch in enumerate(batches))
+
+
+def write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> None:
+    """Write a slice's content; Stopped when `stop` says so before a piece."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with published(target, durable=False) as out:
+        for data in pieces:
+            if stop():
+                raise Stopped
+            out.write(data)
+
+
+def _part(index: int, slices: Sequence[S_co]) -> SlicePart[S_co]:
+    label = first_to_last(one.label for one in slices)
+    key = fingerprint(*(Path(one.target).name for one in slices))
+    return SlicePart(index, f"{label}, slice {index + 1}", sum(one.seconds for one in slices), key, tuple(slices))
 
 
 def _slices(source: Source, folder: Path, threads: int, key: str) -> list[SourceSlice]:

@@ -54,7 +54,7 @@ def outcome(step, part: Part) -> Outcome:
 
 def cut_small(monkeypatch: pytest.MonkeyPatch, block: int, *, part_seconds: float) -> None:
     """Make blocks of so many bytes, and parts of so little work, that small files have many of both."""
-    for module in ("formats.survey", "formats.reading", "formats.gathering"):
+    for module in ("formats.survey", "formats.reading", "formats.writing"):
         monkeypatch.setattr(f"anabranch.{module}.BLOCK", block)
     monkeypatch.setattr("anabranch.core.batches.SMALLEST_PART", part_seconds)
     monkeypatch.setattr("anabranch.core.batches.SECONDS_PER_PART", part_seconds)

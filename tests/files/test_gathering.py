@@ -3,12 +3,12 @@
 import pyarrow as pa
 import pytest
 
-from anabranch.formats import gathering
-from anabranch.formats.gathering import Blocks
+from anabranch.formats import writing
+from anabranch.formats.writing import Blocks
 
 
 def test_blocks_end_at_so_many_rows_and_where_another_unit_begins(monkeypatch):
-    monkeypatch.setattr(gathering, "ROWS", 4)
+    monkeypatch.setattr(writing, "ROWS", 4)
     written = []
 
     with Blocks(lambda table: written.append(table["n"].to_pylist())) as blocks:

@@ -15,7 +15,7 @@ from anabranch.core.parts import Job
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.formats.reading import chunks, look_at
-from anabranch.sources.scratch import copied
+from anabranch.sources.remote import copied
 from tests.files.converting import convert
 
 

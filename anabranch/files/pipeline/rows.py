@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from anabranch.files.pipeline.grid import bounds, cut, shares_of
-from anabranch.files.pipeline.shares import Span
+from anabranch.files.pipeline.shares import Span, bounds, cut, shares_of
 from anabranch.files.work import parsed, placed
 from anabranch.formats.catalogue import File
 from anabranch.formats.options import ReadOptions

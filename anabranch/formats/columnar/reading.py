@@ -13,9 +13,9 @@ from anabranch.formats.columnar.excel import ExcelFile
 from anabranch.formats.columnar.typed_files import BATCH_ROWS, OrcFile, ParquetFile, TypedFile, arrow_file
 from anabranch.formats.model import Dialect, Look
 from anabranch.formats.options import ReadOptions
-from anabranch.schema.names import unique_names
 from anabranch.schema.plain import cast_columns, plain_schema
-from anabranch.sources.scratch import copied
+from anabranch.schema.schema import unique_names
+from anabranch.sources.remote import copied
 
 Open = Callable[[], IO[bytes]]
 

@@ -14,7 +14,7 @@ from anabranch.formats.delimited.rows import Rows
 from anabranch.formats.model import Dialect, Look
 from anabranch.formats.options import ReadOptions
 from anabranch.schema import narrowing
-from anabranch.schema.names import unique_names
+from anabranch.schema.schema import unique_names
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
 _SNIFFED = 200  # lines

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.files.pipeline.grid import bounds, cut, shares_of
+from anabranch.files.pipeline.shares import bounds, cut, shares_of
 
 rows = st.integers(0, 5000)
 sizes = st.integers(1, 1500)
