@@ -1,0 +1,19 @@
+"""Secrets that Prefect keeps: options hold the name of a block, and its value is read where it is used."""
+
+from prefect.blocks.system import Secret
+
+from anabranch.core.errors import SetupError
+
+
+def secret(name: str) -> str:
+    """Return the text of the Secret block of that name; SetupError where there is none, without any value."""
+    try:
+        block = Secret.load(name, _sync=True)
+    except ValueError:
+        raise SetupError(
+            "no-secret",
+            f"the Prefect server has no Secret block named {name}",
+            "Make it on the server's page Blocks, or name another one.",
+            f"block:{name}",
+        ) from None
+    return str(block.get())
