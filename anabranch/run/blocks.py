@@ -1,5 +1,7 @@
 """Secrets that Prefect keeps: options hold the name of a block, and its value is read where it is used."""
 
+from typing import Any, cast
+
 from prefect.blocks.system import Secret
 
 from anabranch.core.errors import SetupError
@@ -8,7 +10,7 @@ from anabranch.core.errors import SetupError
 def secret(name: str) -> str:
     """Return the text of the Secret block of that name; SetupError where there is none, without any value."""
     try:
-        block = Secret.load(name, _sync=True)
+        block = cast("Any", Secret.load)(name, _sync=True)  # its types know of the asynchronous way only
     except ValueError:
         raise SetupError(
             "no-secret",
