@@ -1,4 +1,4 @@
-"""Prefect's HTTP API without Prefect, whose import would cost every command a second."""
+"""Prefect's HTTP API without importing Prefect, which would cost every command a second."""
 
 import base64
 import http.client
@@ -16,21 +16,21 @@ from anabranch.core.errors import SetupError
 NOT_FOUND = 404
 BUSY = (429, 503)  # 503 is what the server says when its SQLite database is locked
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-TRUE = ("1", "t", "true", "y", "yes", "on")  # what pydantic, and so Prefect, takes for it
+TRUE = ("1", "t", "true", "y", "yes", "on")  # what pydantic, and so Prefect, accepts as true
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before another attempt at a busy server
 
 
 class RefusedError(SetupError):
-    """The server answers, and says no: `status` is the HTTP code, `detail` its own reason."""
+    """The server refuses a request: `status` is the HTTP code, `detail` the server's reason."""
 
     status = 0
     detail = ""
 
 
 def call(url: str, body: object = None, *, method: str | None = None, timeout: float = 30) -> Any:
-    """Send `body` as JSON (GET without one) and return the JSON that comes back; a busy server is asked again.
+    """Send `body` as JSON (GET without one) and return the JSON answer; retry while the server is busy.
 
-    Raises SetupError "server-unreachable" where nothing answers or something else than Prefect, and RefusedError.
+    Raises SetupError "server-unreachable" if nothing answers, or something other than Prefect, and RefusedError.
     """
     if not url.startswith(("http://", "https://")):
         raise unreachable(url, "it is not an http address")
@@ -54,11 +54,11 @@ def _send(request: urllib.request.Request, timeout: float) -> Any:
         refused = _refused(request.full_url, error)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise unreachable(request.full_url, str(error) or type(error).__name__) from error
-    raise refused  # out here, since the HTTPError would go along as its context, whose response does not pickle
+    raise refused  # outside of the except block: its context would be the HTTPError, whose response does not pickle
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Open without a proxy what runs on this machine, whatever http_proxy says; trust whom Prefect's client trusts."""
+    """Return an opener that uses no proxy for this machine and trusts the certificates that Prefect's client trusts."""
     address, handlers = urlsplit(url), list[urllib.request.BaseHandler]()
     if address.hostname in THIS_MACHINE:
         handlers.append(urllib.request.ProxyHandler({}))
@@ -76,7 +76,7 @@ def _trust() -> ssl.SSLContext:
 
 
 def unreachable(url: str, why: str) -> SetupError:
-    """Return the error for a server that is not there."""
+    """Return the error for a server that does not answer."""
     return SetupError(
         "server-unreachable",
         f"the Prefect server does not answer at {url}: {why}",
@@ -85,7 +85,7 @@ def unreachable(url: str, why: str) -> SetupError:
 
 
 def ui_url(url: str) -> str:
-    """Return the address of the pages that belong to an API's address: $PREFECT_UI_URL, or what Prefect makes of it."""
+    """Return the address of the pages of a server: $PREFECT_UI_URL, or derived from the API's address as in Prefect."""
     if named := os.environ.get("PREFECT_UI_URL"):
         return named
     pages = url.rstrip("/").removesuffix("/api").replace("https://api.prefect.cloud/api/", "https://app.prefect.cloud/")

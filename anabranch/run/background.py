@@ -1,7 +1,7 @@
-"""Programs of ours that stay up after the command that started them.
+"""Programs of ours that keep running after the command that started them.
 
-A note file says which process it is. A pid alone proves nothing, since the system gives it to a stranger later: the
-note also holds the time at which the process started, and only a process with both is taken for ours.
+A note file says which process it is. A pid alone is not enough, since the system reuses it: the note also holds the
+time at which the process started, and only a process that matches both is ours.
 """
 
 import fcntl
@@ -22,8 +22,8 @@ from anabranch.core.storage import published
 Say = Callable[[str], None]
 
 LARGEST_LOG = 10_000_000  # bytes; a larger one is set aside when its program starts next
-EMPTY = ("", "An exception occurred.")  # the second is how Prefect's commands end a traceback
-SAY_SECONDS = 10  # between two messages while we wait
+EMPTY = ("", "An exception occurred.")  # the second is the last line of a traceback of Prefect's commands
+SAY_SECONDS = 10  # between two messages while waiting
 
 # Started with `&` from a script, we inherit an ignored SIGINT, and so would Prefect, whose worker stops by that signal
 _LAUNCHER = """
@@ -32,7 +32,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
-_children: dict[int, subprocess.Popen[bytes]] = {}  # kept to be reaped: a dead child would pass for a living one
+_children: dict[int, subprocess.Popen[bytes]] = {}  # kept to be reaped: an unreaped child still looks alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Program:
 
 
 def launch(arguments: Sequence[str], note: Path, log: Path, url: str, environment: Mapping[str, str]) -> Program:
-    """Start `python ARGUMENTS` in a session of its own, so that Ctrl-C here does not reach it, and note it."""
+    """Start `python ARGUMENTS` in its own session, so that Ctrl-C here does not reach it, and write its note."""
     if log.exists() and log.stat().st_size > LARGEST_LOG:
         log.replace(log.with_suffix(".old.log"))
     with log.open("ab") as output:
@@ -68,7 +68,7 @@ def launch(arguments: Sequence[str], note: Path, log: Path, url: str, environmen
     try:
         note_down(note, program)
     except BaseException:
-        process.kill()  # without a note nobody would ever find it
+        process.kill()  # without a note no command could find it
         raise
     return program
 
@@ -80,7 +80,7 @@ def note_down(note: Path, program: Program) -> None:
 
 
 def noted(note: Path) -> Program | None:
-    """Return the noted program, which may be over; a note that is missing or damaged counts as none."""
+    """Return the noted program, which may have ended; None if the note is missing or damaged."""
     try:
         return Program(**json.loads(note.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -108,7 +108,7 @@ def stop(note: Path, patience: float = 20) -> bool:
         for _ in patiently(patience):
             if not alive(program):
                 break
-        # also after a good end: nothing of its session shall stay
+        # also after it ended normally, so that nothing of its session stays
         _signal(program, signal.SIGKILL)
         for _ in patiently(patience):
             if not alive(program):
@@ -118,7 +118,7 @@ def stop(note: Path, patience: float = 20) -> bool:
 
 
 def patiently(seconds: float, waiting_for: str = "", say: Say | None = None) -> Iterator[None]:
-    """Yield several times a second until `seconds` are over; now and then say what we wait for."""
+    """Yield several times a second until `seconds` are over; say from time to time what we are waiting for."""
     start = said = time.monotonic()
     while (now := time.monotonic()) - start < seconds:
         yield
@@ -130,7 +130,7 @@ def patiently(seconds: float, waiting_for: str = "", say: Say | None = None) -> 
 
 @contextmanager
 def locked(path: Path, seconds: float, say: Say | None = None) -> Iterator[None]:
-    """Keep other commands out; after `seconds` of waiting for one of them, raise SetupError "busy"."""
+    """Hold a lock against other commands; raise SetupError "busy" after waiting `seconds` for one of them."""
     with path.open("ab") as file:
         for _ in patiently(seconds, "another anabranch command", say):
             with suppress(BlockingIOError):
@@ -142,7 +142,7 @@ def locked(path: Path, seconds: float, say: Say | None = None) -> Iterator[None]
 
 
 def last_line(log: Path) -> str:
-    """Return the last line of a log that says something."""
+    """Return the last meaningful line of a log."""
     try:
         lines = log.read_text(errors="replace").split("\n")
     except OSError:
@@ -151,9 +151,9 @@ def last_line(log: Path) -> str:
 
 
 def _started(pid: int) -> int | None:
-    """Say when a process started, in clock ticks since boot; None where there is none but perhaps a zombie."""
+    """Return when a process started, in clock ticks since boot; None if it does not exist or is a zombie."""
     try:
-        # the name before the last ")" may hold anything, spaces and brackets included
+        # the name before the last ")" may contain anything, also spaces and brackets
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None

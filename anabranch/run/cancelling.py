@@ -1,4 +1,4 @@
-"""Notice that somebody asked this flow run to stop, from the UI, the API or another terminal."""
+"""Notice a request to stop this flow run, from the UI, the API or another terminal."""
 
 import threading
 from contextlib import suppress
@@ -34,13 +34,13 @@ class CancelWatch:
         self._thread.join(LOOK_EVERY)
 
     def check(self) -> None:
-        """Raise Stopped when the run shall stop."""
+        """Raise Stopped if the run is to stop."""
         if self._cancelled.is_set():
             raise Stopped("the run was cancelled")
 
     def _watch(self, run_id: UUID | None) -> None:
         if run_id is None or self._over.wait(LOOK_EVERY):
-            return  # most small runs are over by then, and need no client
+            return  # most small runs have ended by then and need no client
         with get_client(sync_client=True) as client:
             while not self._cancelled.is_set():
                 with suppress(Exception):  # a server that is away for a while must not stop the work

@@ -1,4 +1,4 @@
-"""Is a standing Dask cluster fit for work? Reach it; compare its software; see that it sees our files."""
+"""Check that a running Dask cluster can do the work: it answers, has the same software and can read our files."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ from anabranch.core.errors import SetupError
 from anabranch.core.parts import Job, Opts, Plan, WorkFile
 
 CONNECT_SECONDS = 8
-COMPARED = ("anabranch", "prefect", "distributed")  # what must be of one version here and on every worker
+COMPARED = ("anabranch", "prefect", "distributed")  # must have the same version here and on every worker
 
 
 def require_scheduler(address: str, security: Security | None = None, seconds: float = CONNECT_SECONDS) -> None:
     """Raise SetupError "cluster-unreachable" unless a Dask scheduler answers at `address` within that time.
 
-    Dask's own client sets no limit to its handshake, so it would wait for ever on a port where somebody else listens.
+    Dask's own client sets no time limit for its handshake, so it would wait forever on another program's port.
     """
     try:
         run_coro_as_sync(asyncio.wait_for(_greet(address, security or Security(), seconds), seconds))
@@ -37,7 +37,7 @@ def require_scheduler(address: str, security: Security | None = None, seconds: f
 
 
 def threads_for(run: RunOptions) -> int:
-    """Say how many parts will run at the same time: as asked for, the cluster's threads, or this machine's cores."""
+    """Return how many parts will run at the same time: as chosen, the cluster's threads, or this machine's cores."""
     if run.workers:
         return run.workers
     address = cluster_address(run)
@@ -48,13 +48,13 @@ def threads_for(run: RunOptions) -> int:
 
 
 def job_of(source: Sequence[str], output: str | None, options: Opts, run: RunOptions) -> Job[Opts]:
-    """Describe what a flow shall do for the steps that plan it."""
+    """Describe what a flow is to do, for the steps that plan it."""
     return Job(source, output, options, work_dir(run), threads_for(run), run.refresh)
 
 
 @contextmanager
 def connected(address: str) -> Iterator[Client]:
-    """Connect to a scheduler; SetupError "cluster-unreachable" or "cluster-empty" where no part could run."""
+    """Connect to a scheduler; raise SetupError "cluster-unreachable" or "cluster-empty" if no part could run."""
     require_scheduler(address)
     with Client(address, set_as_default=False) as client:
         if not client.nthreads():
@@ -74,10 +74,10 @@ def check_cluster(client: Any, plan: Plan[Any]) -> None:
 
 
 def check_software(client: Any) -> None:
-    """Raise SetupError "cluster-version" unless every worker has this software in this version."""
+    """Raise SetupError "cluster-version" unless every worker has the same versions of our software."""
     here = _versions()
     for worker, there in client.run(_versions, on_error="return").items():
-        if there != here and not isinstance(there, OSError):  # a worker that is just going away gets no parts
+        if there != here and not isinstance(there, OSError):  # a worker that is shutting down gets no parts
             raise SetupError(
                 "cluster-version",
                 f"the worker {worker} has {there}, but this machine has {here}",
@@ -105,7 +105,7 @@ def check_shared(client: Any, folder: Path) -> None:
 def check_sources(client: Any, sources: Sequence[WorkFile]) -> None:
     """Raise SetupError "source-not-shared" unless every worker can read the first and last source of each folder.
 
-    What nobody can open here, be it a URL or a file that vanished since, says nothing of a worker: its part tells.
+    What cannot be opened here, such as a URL or a vanished file, says nothing about a worker: its part reports it.
     """
     first = {Path(source.path).parent: source.path for source in reversed(sources)}
     last = {Path(source.path).parent: source.path for source in sources}
@@ -122,7 +122,7 @@ def check_sources(client: Any, sources: Sequence[WorkFile]) -> None:
 
 
 def _blind_workers(client: Any, paths: list[str]) -> dict[str, list[str]]:
-    """Ask the workers; name those that cannot read some of the paths, with these paths."""
+    """Return the workers that cannot read some of the paths, with these paths."""
     answers = client.run(_unreadable, paths, on_error="ignore")
     return {worker: missing for worker, missing in answers.items() if missing}
 

@@ -1,4 +1,4 @@
-"""Tell Prefect's API how a task ended whose engine could not: its worker died, or never got as far as an engine."""
+"""Report the end of a task to Prefect's API if its engine could not: its worker died, or no engine had started."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _NO_SUCH_RECORD_OR_TWICE = {404, 409}
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a task run comes from: what its record needs when no engine lived to make one."""
+    """Where a task run comes from: what its record needs if no engine created one."""
 
     task: Task[Any, Any]
     flow_run_id: UUID | None
@@ -31,11 +31,11 @@ class Origin:
         return cls(task, flow_run.id if flow_run else None, frozenset(TagsContext.get().current_tags))
 
     def report(self, task_run_id: UUID, state: State[Any]) -> None:
-        """Set the task run's state in the API; log a warning where that fails."""
+        """Set the task run's state in the API; log a warning if that fails."""
         try:
             with get_client(sync_client=True) as client:
                 self._set_state(client, task_run_id, state)
-        except Exception as error:  # noqa: BLE001  the run goes on without this line in its history
+        except Exception as error:  # noqa: BLE001  the run continues without this entry in its history
             logging.getLogger(__name__).warning("cannot report the crash of task run %s: %s", task_run_id, error)
 
     def _set_state(self, client: SyncPrefectClient, task_run_id: UUID, state: State[Any]) -> None:
@@ -44,7 +44,7 @@ class Origin:
         create = partial(
             client.create_task_run, self.task, self.flow_run_id, task_run_id.hex, task_run_id, name, self.tags, state
         )
-        # once more at the end, since the worker's last events may make the record after the first look
+        # once more at the end, since the worker's last events may create the record after the first attempt
         attempts: tuple[Callable[[], object], ...] = (set_state, create, set_state)
         for attempt in attempts:
             try:

@@ -1,6 +1,6 @@
 """What `anabranch up`, `down` and `status` do: the server, its work pool, the deployments and one Prefect worker.
 
-All of it may be repeated at any time, and does only what is missing. Nothing here imports Prefect.
+All of it can be repeated at any time and does only what is missing. Nothing here imports Prefect.
 """
 
 import os
@@ -21,14 +21,12 @@ from anabranch.run.server import Server, ensure_server, find_server, prefect_env
 POOL = "anabranch"
 WORKER_SECONDS = 120.0  # until a new worker has imported Prefect and reported to the server
 CANCEL_SECONDS = 60.0  # for runs to end at their next item
-POLL_SECONDS = (
-    "2"  # a run that was handed over starts, and a cancelled one ends, that soon; Prefect's own 10 feel broken
-)
+POLL_SECONDS = "2"  # within this a detached run starts and a cancelled one ends; Prefect's default of 10 feels broken
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment as the server has it: `flow/name`, and each schedule's slug with whether it is active."""
+    """A deployment on the server: `flow/name`, and for each schedule's slug whether it is active."""
 
     name: str
     schedules: dict[str, bool]
@@ -36,7 +34,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is there: our server or the one of PREFECT_API_URL, our worker's pid, and the server's deployments."""
+    """What is running: our server or that of PREFECT_API_URL, our worker's pid, and the server's deployments."""
 
     server: Server | None
     worker: int | None
@@ -71,14 +69,14 @@ def down(home: Path | None = None, *, say: Say | None = None) -> None:
     with locked(home / "up.lock", WORKER_SECONDS, say):
         worker = running(home / "worker.json")
         if worker:
-            with suppress(SetupError):  # a server that is gone can cancel nothing
+            with suppress(SetupError):  # a server that has ended cannot cancel anything
                 _cancel_runs(worker.url, say)
         say("worker: stopped" if stop(home / "worker.json") else "worker: was not running")
         say("server: stopped" if stop_server(home) else "server: was not running")
 
 
 def status(home: Path | None = None) -> Status:
-    """Say what is there, without starting anything."""
+    """Return what is running, without starting anything."""
     home = state_folder(home)
     server, worker = find_server(home), running(home / "worker.json")
     deployments = _deployments(server.url) if server and server.healthy else ()
@@ -90,7 +88,7 @@ def _silent(_sentence: str) -> None:
 
 
 def _project(project: Path | None) -> Path:
-    """Take the folder that was named, else the current one, else the checkout that this package is installed from."""
+    """Return the folder that was named, or the current one, or the checkout that this package is installed from."""
     candidates = [project] if project else [Path.cwd(), Path(__file__).parents[2]]
     for folder in candidates:
         if (folder / "prefect.yaml").is_file():
@@ -104,14 +102,14 @@ def _ensure_pool(url: str) -> None:
     except RefusedError as error:
         if error.status != NOT_FOUND:
             raise
-        # without a job template: the first worker of the pool brings that of its type
+        # without a job template: the first worker of the pool supplies that of its type
         call(f"{url}/work_pools/", {"name": POOL, "type": "process"})
 
 
 def _deploy(project: Path, url: str, home: Path) -> None:
-    """Register all deployments; keep each schedule as people switched it, which Prefect would reset to the file."""
+    """Register all deployments; keep each schedule on or off as it was, which Prefect would reset to the file."""
     before = {deployment.name: deployment.schedules for deployment in _deployments(url)}
-    # PWD, since prefect.yaml names the project's folder so
+    # PWD, since prefect.yaml refers to the project's folder by it
     environment = os.environ | prefect_environment(url, home) | {"PWD": str(project), "NO_COLOR": "1", "COLUMNS": "500"}
     log = home / "deploy.log"
     with log.open("wb") as output:
@@ -156,7 +154,7 @@ def _slug(schedule: dict[str, Any]) -> str:
 
 
 def _ensure_worker(url: str, home: Path, say: Say) -> None:
-    """Start the one Prefect worker of this folder, unless it already works for this server; await its first report."""
+    """Start the one Prefect worker of this folder, unless it already serves this server; await its first report."""
     note, name = home / "worker.json", f"anabranch-{platform.node()}"
     worker = running(note)
     if not worker or worker.url != url:
@@ -176,13 +174,13 @@ def _ensure_worker(url: str, home: Path, say: Say) -> None:
 
 
 def _cancel_runs(url: str, say: Say) -> None:
-    """Cancel what our worker runs: killed with it, a run would stay "Running" for ever and hold its slot."""
+    """Cancel the runs of our worker: killed with it, a run would stay "Running" forever and keep its slot."""
     ours = {run["id"]: run["name"] for run in _live_runs(url) if _is_process_of(run)}
     for run, name in ours.items():
         call(f"{url}/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
         say(f"run {name}: cancelled")
     for _ in patiently(CANCEL_SECONDS if ours else 0, "the runs to stop", say):
-        if ours.keys().isdisjoint(run["id"] for run in _live_runs(url)):  # its process ends before the worker says so
+        if ours.keys().isdisjoint(run["id"] for run in _live_runs(url)):  # a process ends before its worker reports it
             break
 
 
@@ -194,14 +192,14 @@ def _live_runs(url: str) -> list[dict[str, Any]]:
 
 
 def _is_process_of(run: dict[str, Any]) -> bool:
-    try:  # Prefect tells the process its run in PREFECT__FLOW_RUN_ID; another machine's pid may exist here too
+    try:  # Prefect sets PREFECT__FLOW_RUN_ID in the process; the pid may be that of another machine
         return run["id"].encode() in Path(f"/proc/{run['infrastructure_pid']}/environ").read_bytes()
     except OSError:
         return False
 
 
 def _forget_worker(url: str, name: str) -> None:
-    """Remove the server's record of an earlier worker, which would pass for a report of the new one."""
+    """Remove the server's record of an earlier worker, which would be mistaken for a report of the new one."""
     try:
         call(f"{url}/work_pools/{POOL}/workers/{quote(name)}", method="DELETE")
     except RefusedError as error:

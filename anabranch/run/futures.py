@@ -1,4 +1,4 @@
-"""Prefect futures that bring their final state home as soon as Dask has it, and let Dask forget the task.
+"""Prefect futures that fetch their final state as soon as Dask has it, and let Dask forget the task.
 
 A task that Dask still remembers runs again when the worker that holds its result dies.
 """
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class WarmFuture(PrefectDaskFuture[R]):
-    """Wait on an event of its own: a Dask future that is released while somebody waits for it is an error."""
+    """Wait on an event of its own: releasing a Dask future while a thread waits for it is an error."""
 
     def __init__(self, task_run_id: UUID, wrapped_future: distributed.Future[bytes], origin: Origin) -> None:
         super().__init__(task_run_id=task_run_id, wrapped_future=wrapped_future)
@@ -41,7 +41,7 @@ class WarmFuture(PrefectDaskFuture[R]):
             return distributed.Future(self._wrapped_future.key, client=self._wrapped_future.client)
 
     def settle(self, state: State[R]) -> bool:
-        """Take the final state, release the Dask future and call back; false if the state was known already."""
+        """Store the final state, release the Dask future, call the callbacks; return false if it was known."""
         with self._lock:
             if self._final_state:
                 return False
@@ -72,9 +72,9 @@ class WarmFuture(PrefectDaskFuture[R]):
 
 
 class Collector:
-    """Bring home the final state of every future that it watches, in a thread of its own.
+    """Fetch the final state of every future that it watches, in its own thread.
 
-    All futures wait in Dask's event loop, where Dask merges their requests into few; unpickling and callbacks stay out
+    All futures wait in Dask's event loop, where Dask merges their requests; unpickling and callbacks stay out
     of that loop.
     """
 
@@ -87,13 +87,13 @@ class Collector:
         self._thread.start()
 
     def watch(self, future: WarmFuture[Any]) -> None:
-        """Settle this future as soon as its task is over."""
+        """Settle this future as soon as its task has ended."""
         self._open[future] = None
         self._client.loop.add_callback(self._fetch, future)  # type: ignore[union-attr]  # a started client has one
 
     def close(self, state: State[Any]) -> list[Key]:
-        """Settle what is still open with `state`, end the thread, and return the Dask keys of the former."""
-        # the last first: a slot that a running task leaves would else go to a waiting one that is dropped next
+        """Settle the open futures with `state`, end the thread, and return the Dask keys of these futures."""
+        # last first: otherwise the slot of a stopped task would go to a waiting one that is dropped next
         still_open = reversed(tuple(self._open))
         dropped = [future.wrapped_future.key for future in still_open if future.settle(state)]
         self._arrived.put(None)
@@ -116,7 +116,7 @@ class Collector:
 
 
 def _final_state(outcome: bytes | BaseException) -> tuple[State[Any], bool]:
-    """Return the state and whether it was made here, so that Prefect does not know it yet."""
+    """Return the state, and whether it was created here, so that Prefect does not know it yet."""
     try:
         if isinstance(outcome, bytes):
             return unpack_state(outcome), False

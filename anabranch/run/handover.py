@@ -1,4 +1,4 @@
-"""Hand a run to its deployment over HTTP and leave it to the Prefect worker there."""
+"""Hand a run to its deployment over HTTP and leave it to that deployment's Prefect worker."""
 
 import uuid
 from collections.abc import Mapping
@@ -21,16 +21,19 @@ class FlowRun:
 
 
 def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any]) -> FlowRun:
-    """Create a run of `flow/deployment` with these parameters, laid over the deployment's own, and return at once.
+    """Create a run of `flow/deployment` with these parameters, which override the deployment's own, and return at once.
 
     Paths in the parameters must be absolute: the worker runs in the project's folder. Raises SetupError
     "not-deployed" or "server-unreachable", and UsageError "bad-parameters" with the server's reason.
     """
     found = _find(url, flow, deployment)
     known = (found.get("parameter_openapi_schema") or {}).get("properties", parameters)
-    if unknown := sorted(parameters.keys() - known.keys()):  # the server would take them, and the run would crash
+    if unknown := sorted(parameters.keys() - known.keys()):  # the server would accept them, and the run would crash
         raise _bad_parameters(flow, f"no parameter is called {', '.join(unknown)}")
-    wish = {"parameters": dict(parameters), "idempotency_key": str(uuid.uuid4())}  # asked twice, still one run
+    wish = {
+        "parameters": dict(parameters),
+        "idempotency_key": str(uuid.uuid4()),
+    }  # a repeated request still creates one run
     try:
         run = call(f"{url}/deployments/{found['id']}/create_flow_run", wish)
     except RefusedError as error:

@@ -35,27 +35,27 @@ P = TypeVar("P", bound=Part)
 M = TypeVar("M", bound=Manifest)
 
 BY_PART = CacheKeyFnPolicy(cache_key_fn=lambda _context, parameters: parameters["part"].key)
-"""Cache policy of mapped tasks, whose parameter must be called `part`: its key names all that its result depends on."""
+"""Cache policy of mapped tasks: the key of their parameter, `part`, covers everything that the result depends on."""
 
 MAY_PASS = {
-    errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE,  # others use it up
-    errno.ENOSPC, errno.EDQUOT,  # somebody may make room
-    errno.EIO, errno.ESTALE, errno.ENOTCONN,  # the folder of a network is away
+    errno.EAGAIN, errno.EBUSY, errno.EMFILE, errno.ENFILE,  # in use by others
+    errno.ENOSPC, errno.EDQUOT,  # space may be freed
+    errno.EIO, errno.ESTALE, errno.ENOTCONN,  # a network folder is not available
     errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT,
 }  # fmt: skip
-"""What the system refuses now, and may grant a second later."""
+"""What the system refuses now and may allow a second later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A part's manifest, and which attempt brought it."""
+    """A part's manifest, and which attempt produced it."""
 
     manifest: Manifest
     attempt: int
 
 
 def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
-    """Do one part inside its task; return Done, or a Cancelled state when nobody waits for the part any more.
+    """Do one part inside its task; return Done, or a Cancelled state if the part is no longer wanted.
 
     Every error gets the part's name, and the number of the attempt.
     """
@@ -64,7 +64,7 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
     try:
         return Done(work(part, stop_requested), attempt)
     except Stopped as stopped:
-        # a state, which Prefect takes for the outcome: an exception would be retried
+        # a state, which Prefect takes as the outcome: an exception would be retried
         return Cancelled(message=str(stopped))  # type: ignore[return-value]
     except AnabranchError as error:
         error.part = error.part or part.label
@@ -73,7 +73,7 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
 
 
 def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
-    """Say whether a failed attempt may succeed when repeated: what our own errors call so, and some of the system's."""
+    """Whether a failed attempt may succeed when repeated: for our own temporary errors and some of the system's."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, OSError):
         return error.errno in MAY_PASS or isinstance(error, ConnectionError | TimeoutError)
@@ -81,15 +81,15 @@ def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
 
 
 def by_tasks(tasks: Tasks, run: RunOptions) -> Mapped:
-    """Map the parts of each step by the Prefect task that stands for it in `tasks`, see `map_parts`."""
+    """Map the parts of each step by its Prefect task in `tasks`, see `map_parts`."""
     return lambda work, plan: map_parts(tasks[work], plan, run)
 
 
 def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[Outcome]:
     """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
 
-    A part that fails becomes an outcome with its error and stops no other part. Raises Stopped when the run is
-    cancelled from the UI or the API, TemporaryError "cluster-lost" when the scheduler goes away; then, as after any
+    A part that fails becomes an outcome with its error and does not stop the others. Raises Stopped if the run is
+    cancelled from the UI or the API, TemporaryError "cluster-lost" if the scheduler is lost; then, as after any
     exception here, parts in flight stop at their next item.
     """
     if not plan.parts:
@@ -112,24 +112,24 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
 
 
 def _submit(task: Task[..., Any], plan: Plan[Part], results: Path, *, refresh: bool) -> dict[PrefectFuture[Any], Part]:
-    """Submit the heaviest parts first, so that none of them begins when the others are nearly done."""
-    anew = task.with_options(refresh_cache=True)
+    """Submit the heaviest parts first, so that none of them starts when the others are nearly done."""
+    again = task.with_options(refresh_cache=True)
     return {
-        (anew if refresh or _is_stale(results, part.key) else task).submit(part): part
+        (again if refresh or _is_stale(results, part.key) else task).submit(part): part
         for part in sorted(plan.parts, key=lambda part: -part.cost)
     }
 
 
 def _is_stale(results: Path, key: str) -> bool:
-    """Whether the cache has a result that must not be taken: files are gone or changed, or items had failed."""
+    """Whether the cache has a result that must not be used: files are missing or changed, or items had failed."""
     cache = ResultStore(result_storage=LocalFileSystem(basepath=str(results)))
     if not cache.exists(key):
         return False
     try:
         manifest: Manifest = cache.read(key).result.manifest
-    except Exception:  # noqa: BLE001  whatever is wrong with a record, the part runs anew
+    except Exception:  # noqa: BLE001  whatever is wrong with a record, the part runs again
         return True
-    ours = results.parent  # an output of the user's is not ours to touch
+    ours = results.parent  # the user's outputs are not ours to touch
     touch(results / key, *{Path(file.path).parent for file in manifest.files if ours in Path(file.path).parents})
     return bool(manifest.errors) or not all(unchanged(file) for file in manifest.files)
 
@@ -137,7 +137,7 @@ def _is_stale(results: Path, key: str) -> bool:
 def _settled(
     futures: dict[PrefectFuture[Any], Part], cancelled: CancelWatch, progress: Progress
 ) -> Iterator[tuple[PrefectFuture[Any], Part]]:
-    """Yield each future as its part ends; look at the clock and at requests to stop in between."""
+    """Yield each future as its part ends; check the clock and requests to stop in between."""
     ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
     for future in futures:
         future.add_done_callback(ended.put)

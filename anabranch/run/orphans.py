@@ -1,6 +1,6 @@
-"""Runs whose command was killed: Prefect hears nothing of that and would show them as running for ever.
+"""Runs whose command was killed: Prefect is not told and would show them as running forever.
 
-Each run of a command is noted in a file while it lasts. The next command finds the notes whose process is gone.
+Each run of a command is noted in a file while it lasts. The next command finds the notes whose process has ended.
 """
 
 import platform
@@ -20,12 +20,12 @@ _CRASHED = {"type": "CRASHED", "name": "Crashed", "message": "The process of thi
 
 @contextmanager
 def noting(url: str) -> Iterator[Callable[..., None]]:
-    """Give a hook for a flow that begins to run, which notes this process; the note is gone when the block ends."""
+    """Yield a hook for a flow that starts to run: it notes this process, until the block ends."""
     notes: list[Path] = []
 
     def note(_flow: Any, flow_run: Any, _state: Any) -> None:
         notes.append(_folder() / f"{flow_run.id}.json")
-        with suppress(OSError):  # who names a server needs no folder of ours
+        with suppress(OSError):  # with a server of the user's, our folder need not be writable
             notes[-1].parent.mkdir(parents=True, exist_ok=True)
             note_down(notes[-1], Program.this(url))
 
@@ -38,7 +38,7 @@ def noting(url: str) -> Iterator[Callable[..., None]]:
 
 
 def end_orphans(url: str) -> None:
-    """Tell the server at `url` which runs of this machine have crashed; what it does not hear is told the next time."""
+    """Tell the server at `url` which runs here have crashed; if it does not answer, the next command will."""
     for note in _folder().glob("*.json"):
         program = noted(note)
         if program and (program.url != url or alive(program)):
@@ -59,4 +59,4 @@ def _crash(run: str) -> None:
 
 
 def _folder() -> Path:
-    return state_dir() / "runs" / platform.node()  # a home may be shared by machines
+    return state_dir() / "runs" / platform.node()  # machines may share a home

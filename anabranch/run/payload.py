@@ -1,7 +1,7 @@
 """What travels between a flow and Dask's workers: calls and final states, as bytes that only their receiver unpickles.
 
 Dask would unpickle its arguments on the scheduler too, and again in its network code, where a class that is missing or
-broken stops the whole connection. Bytes confine such a fault to the one task that it concerns.
+broken stops the whole connection. With bytes such a fault affects only its own task.
 """
 
 import io
@@ -15,9 +15,9 @@ from prefect.utilities.annotations import BaseAnnotation
 
 
 def pack_call(call: object, future_type: type[Any]) -> tuple[bytes, list[Any]]:
-    """Pickle a call; return it with the `dependency()` of each future found in it, however deep.
+    """Pickle a call; return it with the `dependency()` of each future in it, at any depth.
 
-    Dask gets the dependencies as one plain list, so it needs no knowledge of the containers that held the futures.
+    Dask gets the dependencies as a plain list, so it need not know the containers that held the futures.
     """
     file, upstream = io.BytesIO(), list[Any]()
     _CallPickler(file, upstream, future_type).dump(call)
@@ -30,7 +30,7 @@ def unpack_call(packed: bytes, upstream: Sequence[bytes]) -> Any:
 
 
 def pack_state(state: State[Any]) -> bytes:
-    """Pickle a final state and, apart from it, what it holds; an exception that cannot travel becomes its message."""
+    """Pickle a final state and, separately, its data; an exception that cannot be pickled becomes its message."""
     try:
         data = cloudpickle.dumps(state.data)
     except Exception:
@@ -41,7 +41,7 @@ def pack_state(state: State[Any]) -> bytes:
 
 
 def unpack_state(packed: bytes) -> State[Any]:
-    """Unpickle a final state; an exception that cannot be read here becomes its message, a result raises."""
+    """Unpickle a final state; an exception that cannot be unpickled becomes its message, a result raises."""
     state: State[Any]
     state, data = pickle.loads(packed)  # noqa: S301  from our own worker
     try:
@@ -65,7 +65,7 @@ class _CallPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ha
         return len(self._upstream) - 1
 
     def reducer_override(self, value: Any) -> Any:
-        # an annotation such as allow_failure inherits the pickling of tuple, which would wrap its value once more
+        # an annotation such as allow_failure is pickled as a tuple, which would wrap its value once more
         if isinstance(value, BaseAnnotation):
             return type(value), (value.unwrap(),)
         return super().reducer_override(value)

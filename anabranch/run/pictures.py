@@ -1,4 +1,4 @@
-"""Bar charts of a run's figures as pictures that stand in the page itself: no file, no server."""
+"""Bar charts of a run's figures as pictures that are embedded in the page: no file, no server."""
 
 import base64
 import math
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from html import escape
 
 MOST_BARS = 20
-LONGEST_NAME = 36  # characters; a longer one loses its middle, since names differ at either end
-_BAR, _GAP, _LABELS, _WIDTH, _NUMBERS = 16, 6, 270, 340, 90  # pixels; 700 wide, as is the column of the page
+LONGEST_NAME = 36  # characters; a longer one is shortened in the middle, since names differ at their ends
+_BAR, _GAP, _LABELS, _WIDTH, _NUMBERS = 16, 6, 270, 340, 90  # pixels; 700 wide in all, like the page's column
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -23,7 +23,7 @@ def in_bytes(number: int) -> str:
 
 
 def bars(title: str, figures: Mapping[str, int], shown: Callable[[int], str] = plainly) -> str:
-    """Draw one bar for each figure, the longest first, as a data URL of an SVG picture; few words tell of the rest."""
+    """Draw a bar for each figure, the longest first, as the data URL of an SVG picture; one line sums up the rest."""
     ordered = sorted(figures.items(), key=lambda item: -item[1])
     drawn, rest = ordered[:MOST_BARS], [number for _, number in ordered[MOST_BARS:]]
     longest = max((number for _, number in drawn), default=0) or 1
@@ -46,7 +46,7 @@ def _top(index: int) -> int:
 
 
 def _row(index: int, name: str, share: float, number: str) -> str:
-    top, length = _top(index), math.ceil(_WIDTH * share)  # one pixel at least for what is there at all
+    top, length = _top(index), math.ceil(_WIDTH * share)  # at least one pixel
     half = LONGEST_NAME // 2
     label = name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
     return (

@@ -1,4 +1,4 @@
-"""How far a map is: for the run's page, its log, and whoever listens, such as the terminal."""
+"""How far a map is: for the run's page, its log, and a listener such as the terminal."""
 
 import re
 import time
@@ -30,7 +30,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """The share of the work that is over, by cost: 0 to 1."""
+        """The share of the work that is done, by cost: 0 to 1."""
         return min(self.done_cost / self.cost, 1.0) if self.cost else (self.done + self.failed) / self.total
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Progress:
         self.done_cost += outcome.part.cost
 
     def show(self) -> None:
-        """Update the page, the log and the listener, where their time has come."""
+        """Update the page, the log and the listener if it is time to."""
         now = time.monotonic()
         if now - self._shown >= SHOW_EVERY:
             self._shown = now
@@ -79,15 +79,15 @@ class Progress:
 
 @contextmanager
 def page_of_the_run() -> Iterator[None]:
-    """Log what fails inside the block and go on, since a server that refuses an artifact must not undo the work."""
+    """Log an error in the block and continue, since a server that refuses an artifact must not undo the work."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001  whatever it is, the run's outputs stand
-        get_run_logger().warning("this does not show on the run's page: %s", error)
+    except Exception as error:  # noqa: BLE001  the run's outputs exist whatever it is
+        get_run_logger().warning("this is missing from the run's page: %s", error)
 
 
 def artifact_key(name: str) -> str:
-    """Make the key of one of this flow's artifacts: small letters, digits and dashes, as Prefect demands."""
+    """Return the key of an artifact of this flow: lower-case letters, digits and dashes, as Prefect requires."""
     context = FlowRunContext.get()
     flow = context.flow.name if context and context.flow else ""
     return re.sub("[^a-z0-9]+", "-", f"{flow} {name}".lower()).strip("-")
@@ -99,7 +99,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Inside the block call `listener` whenever a map shows its progress."""
+    """Within the block, call `listener` whenever a map shows its progress."""
     token = _listener.set(listener)
     try:
         yield

@@ -1,4 +1,4 @@
-"""End a flow: its report as artifacts on the run's page, and the state that the report means."""
+"""End a flow: publish its report as artifacts on the run's page, and return the state that it implies."""
 
 import functools
 import inspect
@@ -28,10 +28,10 @@ P = ParamSpec("P")
 
 
 def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
-    """Make a flow's body, with a parameter `run: RunOptions`, end in its right state.
+    """Make a flow's body, which has a parameter `run: RunOptions`, end in the right state.
 
-    The report becomes artifacts on the run's page; failed parts beyond `run.tolerate` make the state PartlyFailed, a
-    stop makes it Cancelled.
+    The report becomes artifacts on the run's page; with more failed parts than `run.tolerate` the state is
+    PartlyFailed, after a stop it is Cancelled.
     """
     signature = inspect.signature(body)
 
@@ -46,7 +46,7 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
             return _conclude(report, time.monotonic() - started, bound.arguments["run"])
         except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
             if isinstance(stop, TerminationSignal) and SUPERVISED in os.environ:
-                raise  # the Prefect worker that sent the signal knows whether it meant a cancel
+                raise  # the Prefect worker that sent the signal knows whether the run was cancelled
             return Cancelled(message=str(stop) or "the run was interrupted")
 
     return flow
@@ -58,7 +58,7 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         report.run_id = str(context.flow_run.id)
         report.run_url = url_for("flow-run", context.flow_run.id) or ""
     report.seconds = round(seconds, 3)
-    # where files fail one by one, a part may hold a thousand of them
+    # a part may hold a thousand files, which fail one by one
     if report.status != "failed" and len(report.errors) > run.tolerated(report.items.get("files", report.parts.total)):
         report.status = "partly_failed" if report.stands else "failed"
     message = _message(report)
@@ -82,7 +82,7 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
 
 
 def _message(report: Report) -> str:
-    """Say how the run ended with the first error's words, since a list of runs shows no more than that."""
+    """Say how the run ended, with the first error, since a list of runs shows only this."""
     if not report.errors:
         return report.message
     more = f" (and {len(report.errors) - 1:,} more)" if len(report.errors) > 1 else ""

@@ -30,22 +30,22 @@ from anabranch.run.payload import pack_call
 from anabranch.run.stopping import wait_until_stopped
 from anabranch.run.warm import run_task
 
-STOP_SECONDS = 10  # for parts in flight to come to their next item when the run stops
+STOP_SECONDS = 10  # for parts in flight to reach their next item when the run stops
 PROCESS_START_SECONDS = 3.7  # a small run takes that much longer on two processes: docs/decisions/0001
 
 CLUSTER_SETTINGS = {
     # a part that kills its worker twice is the cause; Dask's default of 3 costs two more workers
     "distributed.scheduler.allowed-failures": 1,
-    # by default a worker that is down 15 s after a death is given up, and without workers the tasks wait for ever
+    # by default a worker that is down 15 s after a death is given up, and without workers the tasks wait forever
     "distributed.deploy.lost-worker-timeout": "5 minutes",
-    # none waits on a worker behind a running task: it would be blamed too when that one kills the worker
+    # no task queues on a worker after a running one: it would be blamed as well if that one kills the worker
     "distributed.scheduler.worker-saturation": 1.0,
 }
-"""Dask's settings for the clusters that we start; good for the scheduler of a standing cluster too."""
+"""Dask's settings for the clusters that we start; recommended for the scheduler of a permanent cluster as well."""
 
 
 class WarmDaskTaskRunner(DaskTaskRunner):
-    """Run tasks on Dask at a tenth of the stock runner's cost; decision 0001 tells how, and what else it mends.
+    """Run tasks on Dask at a tenth of the stock runner's cost; decision 0001 explains how, and what else it fixes.
 
     Takes the arguments of DaskTaskRunner. Connects or starts its cluster at the first submitted task, and raises
     SetupError if it cannot. On leaving, drops what has not ended and waits for the parts in flight to stop.
@@ -60,14 +60,14 @@ class WarmDaskTaskRunner(DaskTaskRunner):
 
     def __exit__(self, *error: object) -> None:
         if self._collector:
-            dropped = self._collector.close(Cancelled(message="nobody waits for this task any more"))
+            dropped = self._collector.close(Cancelled(message="the run ended before this task"))
             if dropped:
                 wait_until_stopped(self.client, dropped, STOP_SECONDS)
         super().__exit__(*error)
 
     @property
     def client(self) -> PrefectDaskClient:
-        """The Dask client; starts or reaches the cluster when first asked for."""
+        """The Dask client; the cluster is started or reached at the first access."""
         if self._client is None:
             # Prefect's root handlers would show Dask's INFO lines
             logging.getLogger("distributed").setLevel(logging.WARNING)
@@ -79,7 +79,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             return super().client
         return self._client
 
-    def submit(  # type: ignore[override]  # its type variables say nothing about our futures
+    def submit(  # type: ignore[override]  # its type variables do not describe our futures
         self,
         task: Task[Any, Any],
         parameters: dict[str, Any],
@@ -102,7 +102,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             "dependencies": inputs,
         }
         call, upstream = pack_call((_own_context(task, task_run_id, inputs), arguments), WarmFuture)
-        # not PrefectDaskClient.submit, which would wrap the task anew and hash it for a key
+        # not PrefectDaskClient.submit, which would wrap the task again and hash it for a key
         dask_future = distributed.Client.submit(
             self.client,
             run_task,
@@ -125,7 +125,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             return self._collector
 
     def _packed(self, task: Task[Any, Any]) -> bytes:
-        # by identity, and holding the task so that its id stays its own
+        # by identity; keeping the task ensures that its id is not reused
         if id(task) not in self._packed_tasks:
             self._packed_tasks[id(task)] = task, cloudpickle.dumps(task)
         return self._packed_tasks[id(task)][1]
@@ -137,15 +137,15 @@ _OWN_CONTEXT = ("task_run_context", "tags_context", "asset_context")  # what dif
 def _shared_context() -> dict[str, Any]:
     context = {name: value for name, value in serialize_context().items() if name not in _OWN_CONTEXT}
     if flow_run := context["flow_run_context"]:
-        # without its body, which no task needs, and which may not pickle, or name a module that workers do not have
+        # without its body, which no task needs; it may not pickle, or may need a module that workers do not have
         flow_run["flow"] = copy(flow_run["flow"])
         flow_run["flow"].fn = flow_run["flow"].__wrapped__ = _no_body
-    context["settings_context"] = cloudpickle.dumps(context["settings_context"])  # by which a worker knows them again
+    context["settings_context"] = cloudpickle.dumps(context["settings_context"])  # as bytes, which a worker can compare
     return context
 
 
 def _no_body() -> None:
-    """Stand for the body of a flow on workers."""
+    """Take the place of a flow's body on workers."""
 
 
 def _own_context(task: Task[Any, Any], task_run_id: UUID, inputs: dict[str, set[RunInput]]) -> dict[str, Any]:
@@ -161,30 +161,30 @@ def _own_context(task: Task[Any, Any], task_run_id: UUID, inputs: dict[str, set[
 def using(runner: TaskRunner[Any]) -> Iterator[TaskRunner[Any]]:
     """Send every task.submit and task.map inside the block to `runner`; open and close it.
 
-    When the block ends, with an exception or without, parts that have not begun are dropped, parts in flight see
-    `stop_requested()`, and the block waits STOP_SECONDS at most for them to come to their next item.
+    When the block ends, with or without an exception, parts that have not started are dropped, parts in flight see
+    `stop_requested()`, and the block waits at most STOP_SECONDS for them to reach their next item.
     """
     context = FlowRunContext.get()
     if context is None:
-        raise MissingContextError("using() chooses the task runner of a flow run, and there is none here")
+        raise MissingContextError("using() sets the task runner of a flow run, and there is no flow run here")
     with runner, context.model_copy(update={"task_runner": runner}):
         yield runner
 
 
 def runner_for(plan: Plan[Any], run: RunOptions) -> WarmDaskTaskRunner:
-    """Choose where the plan's parts run: the named cluster, processes where they pay, or this process."""
+    """Choose where the plan's parts run: on the named cluster, in processes if that pays, or in this process."""
     if address := cluster_address(run):
         return WarmDaskTaskRunner(address=address)
     workers = max(1, min(run.workers or cores(), len(plan.parts)))
     saved = plan.python_seconds * (1 - 1 / workers)
     if saved > PROCESS_START_SECONDS:
         return _local_runner(n_workers=workers, threads_per_worker=1)
-    # no memory limit: to pause the one worker of this process would help nobody
+    # no memory limit: pausing the only worker of this process would not help
     return _local_runner(processes=False, n_workers=1, threads_per_worker=workers, memory_limit=0)
 
 
 def _local_runner(**cluster: Any) -> WarmDaskTaskRunner:
-    # Dask serves HTTP even without a dashboard: on every address, and with a warning where its usual port is taken
+    # Dask serves HTTP even without a dashboard: on all addresses, and with a warning if its usual port is taken
     here = {
         "dashboard_address": None,
         "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},

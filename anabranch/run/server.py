@@ -1,6 +1,6 @@
 """Find, start and stop Anabranch's own background Prefect server, or use the one that PREFECT_API_URL names.
 
-Everything of it lies in one folder (`anabranch.core.config.state_dir()`), the user's ~/.prefect is never touched. This
+It keeps everything in one folder (`anabranch.core.config.state_dir()`); the user's ~/.prefect is never touched. This
 module does not import Prefect, so that a command can set `prefect_environment` first.
 """
 
@@ -18,24 +18,24 @@ from anabranch.core.storage import published
 from anabranch.run.api import RefusedError, call, ui_url, unreachable
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
 
-PORT_SECONDS = 3.0  # to wait for the port of last time
+PORT_SECONDS = 3.0  # to wait for the previous port
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
 
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 _SERVER_SETTINGS = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
-    # the usual one forgets at a restart who held a deployment's slots, which then stay taken for ever
+    # the default forgets at a restart which runs held a deployment's slots, which then stay taken forever
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    # else the pages ask port 4200, whatever the server's own is, and stay blank; a path holds through tunnels, too
+    # otherwise the pages ask port 4200, whatever the server's port, and stay blank; a path works through tunnels, too
     "PREFECT_SERVER_UI_API_URL": "/api",
-    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages call amplitude.com even where analytics are off
+    "PREFECT_SERVER_UI_V2_ENABLED": "false",  # its pages call amplitude.com even with analytics off
     **_QUIET,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A Prefect server: `pid` is None when it is not ours to stop, `healthy` whether it answered just now."""
+    """A Prefect server: `pid` is None if it is not ours to stop, `healthy` says whether it answered just now."""
 
     url: str
     healthy: bool
@@ -43,7 +43,7 @@ class Server:
 
     @property
     def ui_url(self) -> str:
-        """Address of its pages."""
+        """The address of its pages."""
         return ui_url(self.url)
 
 
@@ -59,7 +59,7 @@ def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeo
     home = state_folder(home)
     with locked(home / "server.lock", timeout, waiting):
         program = running(home / "server.json")
-        if not program or not _await_answer(program, home, timeout, waiting):  # or it was just ending
+        if not program or not _await_answer(program, home, timeout, waiting):  # which may just have been ending
             program = _start(home)
             if not _await_answer(program, home, timeout, waiting):
                 raise _not_started("it ended", home)
@@ -76,7 +76,7 @@ def find_server(home: Path | None = None) -> Server | None:
 
 
 def stop_server(home: Path | None = None) -> bool:
-    """Stop our own server, and no other; return whether there was one."""
+    """Stop our own server, never another; return whether there was one."""
     home = state_folder(home)
     with locked(home / "server.lock", START_SECONDS):
         return stop(home / "server.json")
@@ -85,10 +85,10 @@ def stop_server(home: Path | None = None) -> bool:
 def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
     """Return the variables by which Prefect, here and in child processes, uses this server; set before its import.
 
-    A server that the user named keeps the user's PREFECT_HOME, where the login for it may stand.
+    With a server that the user named, the user's PREFECT_HOME is kept, since it may hold the login.
     """
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    direct = f"{spared},127.0.0.1" if spared else "127.0.0.1"  # a proxy cannot reach this machine's own servers
+    direct = f"{spared},127.0.0.1" if spared else "127.0.0.1"  # a proxy cannot reach servers on this machine
     environment = {
         "PREFECT_API_URL": url,
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
@@ -105,7 +105,7 @@ def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
 
 def state_folder(home: Path | None = None) -> Path:
     """Return the folder of server and worker; create it, for this user only, or raise SetupError "state-folder"."""
-    home = (home or state_dir()).resolve()  # the server tells its folder resolved
+    home = (home or state_dir()).resolve()  # the server reports its folder resolved
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         _prefect_home(home).mkdir(exist_ok=True, mode=0o700)
@@ -125,7 +125,7 @@ def _prefect_home(home: Path) -> Path:
 
 
 def _one_authority(path: Path) -> Path:
-    """Keep one certificate in a file: Prefect reads all 140 for each client, 25 ms, though our server speaks no TLS."""
+    """Keep one certificate in a file: Prefect reads all 140 per client, in 25 ms, but our server uses no TLS."""
     if not path.exists():
         first, end, _ = Path(certifi.where()).read_bytes().partition(b"-----END CERTIFICATE-----\n")
         with published(path) as file:
@@ -135,11 +135,11 @@ def _one_authority(path: Path) -> Path:
 
 def _start(home: Path) -> Program:
     port = _choose_port(home / "server.port")
-    # settings that the user made for another server (its database, its password) would break this one
+    # the user's settings for another server (its database, its password) would break this one
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     own = {
         "PREFECT_HOME": str(_prefect_home(home)),
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # else the pages of any site may read it
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # otherwise any site could read it
     }
     return launch(
         ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
@@ -151,11 +151,11 @@ def _start(home: Path) -> Program:
 
 
 def _choose_port(memory: Path) -> int:
-    """Take the port of last time, so that links to runs stay good, or else any free one, and remember it."""
+    """Take the previous port, so that links to runs stay valid, or any free one, and remember it."""
     port = 0
     with suppress(OSError, ValueError):
         port = int(memory.read_text())
-    # a server that was killed a moment ago may still hold its port
+    # a server that has just been killed may still hold its port
     free = port and any(_free_port(port) for _ in patiently(PORT_SECONDS))
     port = port if free else _free_port(0)
     with published(memory) as file:
@@ -164,7 +164,7 @@ def _choose_port(memory: Path) -> int:
 
 
 def _free_port(port: int) -> int:
-    """Return the port, or a free one for 0; 0 when a stranger holds it."""
+    """Return the port, or a free one for 0; return 0 if another program holds it."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -175,7 +175,7 @@ def _free_port(port: int) -> int:
 
 
 def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> bool:
-    """Wait until our server answers; False when it ended instead."""
+    """Wait until our server answers; return False if it ended instead."""
     for _ in patiently(timeout, "the Prefect server to start", waiting):
         if not alive(program):
             return False
@@ -185,7 +185,7 @@ def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | N
 
 
 def _answers(url: str, home: Path | None) -> bool:
-    """Whether a healthy server is there, and, with `home`, our own: it names its folder, a stranger another."""
+    """Whether a healthy server answers and, with `home`, is our own: it reports its folder."""
     try:
         _require_healthy(url)
     except SetupError:

@@ -1,8 +1,8 @@
-"""How a part learns, between two items, that nobody waits for it any more.
+"""How a part learns, between two items, that its result is no longer wanted.
 
 A runner that closes releases its Dask futures; a flow process that dies loses its connection, with the same effect.
-Dask then marks the running tasks as cancelled in the memory of their worker, on every kind of cluster, so asking
-costs no network.
+Dask then marks the running tasks as cancelled in the memory of their worker, on every kind of cluster, so a check
+needs no network.
 """
 
 import threading
@@ -19,9 +19,9 @@ _part: ContextVar[tuple[Worker, Key] | None] = ContextVar("part", default=None)
 
 
 def stop_requested() -> bool:
-    """Say whether to stop: true once nobody waits for the part that asks; false outside any worker.
+    """Whether to stop: true once the calling part is no longer wanted; false outside any worker.
 
-    Known to the part's own thread and to what runs in a copy of its context (asyncio.to_thread, for one).
+    Works in the part's own thread and in a copy of its context, such as that of asyncio.to_thread.
     """
     part = _part.get()
     if part is None:
@@ -38,8 +38,8 @@ def mark_part() -> None:
 
 
 def wait_until_stopped(client: Client, keys: Collection[Key], seconds: float) -> None:
-    """Wait until no worker runs a task of these keys any more, at most that long."""
-    # in a thread of its own: a call to a worker that answers no more would never return
+    """Wait until no worker runs a task with one of these keys, but at most that long."""
+    # in a separate thread: a call to a worker that no longer answers would never return
     watcher = threading.Thread(target=_watch, args=(client, frozenset(keys), time.monotonic() + seconds), daemon=True)
     watcher.start()
     watcher.join(seconds)

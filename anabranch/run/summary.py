@@ -1,4 +1,4 @@
-"""Tell a report as Markdown, for the run's page: what went wrong first, then pictures, tables and outputs."""
+"""Write a report as Markdown for the run's page: errors first, then pictures, tables and outputs."""
 
 import json
 import os
@@ -19,11 +19,11 @@ DRAWN = {  # figures of a report's details that become pictures
     "bytes_in": ("Bytes read", in_bytes),
     "bytes_out": ("Bytes written", in_bytes),
 }
-OF_THE_RUN = ("auto", "state")  # details of the run as a whole, not of one of the things that it worked on
+OF_THE_RUN = ("auto", "state")  # details of the whole run, not of one of the things that it worked on
 
 
 def summary(report: Report) -> str:
-    """Write the page."""
+    """Return the page."""
     return "\n".join(_lines(report)) + "\n"
 
 
@@ -44,11 +44,11 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _details(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Give pictures of the things that the run worked on, then one row of figures for each; noughts say nothing."""
+    """Yield pictures of the things that the run worked on, then a row of figures for each, without columns of zeros."""
     if not details:
         return
     common = os.path.commonprefix(list(details))  # noqa: RUF071  names may be URLs; the next line cuts at a slash
-    folder = common[: common.rfind("/") + 1]  # said once, since it would take the room that the names need
+    folder = common[: common.rfind("/") + 1]  # shown once, to leave room for the names
     things = {name.removeprefix(folder): figures for name, figures in details.items()}
     known = dict.fromkeys(head for figures in things.values() for head in figures)
     heads = [head for head in known if any(figures.get(head) for figures in things.values())]
@@ -64,7 +64,7 @@ def _details(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _picture(title: str, figures: Mapping[str, int], shown: Callable[[int], str]) -> Iterator[str]:
-    """Draw the figures; one bar alone would compare nothing."""
+    """Draw the figures, if there are several to compare."""
     if len(figures) > 1:
         yield f"\n![{title}]({bars(f'{title}: {shown(sum(figures.values()))}', figures, shown)})"
 
@@ -106,5 +106,5 @@ def _rest(lines: Sequence[Any]) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Let no character of a file's name or of an error's reason mean anything to Markdown, or to HTML."""
+    """Escape all characters that have a meaning in Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&$])", r"\\\1", " ".join(text.split()))

@@ -1,8 +1,8 @@
-"""What a Dask worker runs: one task under Prefect's engine, in settings and an API client that stay warm.
+"""What a Dask worker runs: one task under Prefect's engine, with settings and an API client that stay warm.
 
-Prefect would read all settings and build two API clients for each task, about 100 ms. Here every worker process reads
-them once, every worker thread builds its client once per flow run, and each task runs in a copy of that context, so
-that nothing it sets reaches the next one.
+Prefect would read all settings and build two API clients for each task, which takes about 100 ms. Here every worker
+process reads the settings once, every worker thread builds its client once per flow run, and each task runs in a copy
+of that context, so that nothing it sets reaches the next task.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from anabranch.run.stopping import mark_part
 WARM_RUNS = 4  # flow runs that one thread of a shared cluster keeps warm
 
 _thread = threading.local()
-_reading = threading.Lock()  # two threads that read the same settings would take twice as long
+_reading = threading.Lock()  # two threads reading the same settings would take twice as long
 
 
 def run_task(flow_run: bytes, task: bytes, call: bytes, upstream: list[bytes]) -> bytes:
-    """Run one task and return its final state, packed; raise RuntimeError where no engine could tell the outcome.
+    """Run one task and return its final state, packed; raise RuntimeError if no engine could report the outcome.
 
-    Only that error leaves, since Dask takes SystemExit as its own end, and cannot bring every class home.
+    No other error is raised, since Dask would exit on SystemExit and cannot transport every class.
     """
     try:
         warm = _warm_run(flow_run)
@@ -40,7 +40,7 @@ def run_task(flow_run: bytes, task: bytes, call: bytes, upstream: list[bytes]) -
 
 
 class WarmRun:
-    """Settings and an open API client of one flow run, entered once in a worker thread."""
+    """Settings and an open API client for one flow run, entered once per worker thread."""
 
     def __init__(self, flow_run: bytes) -> None:
         self.flow_run: dict[str, Any] = pickle.loads(flow_run)  # noqa: S301  from our own flow
@@ -52,7 +52,7 @@ class WarmRun:
         self.context.run(self._client.__enter__)
 
     def __del__(self) -> None:
-        # when the thread ends or keeps other runs; the client itself may live on in what its run left behind
+        # when the thread ends or keeps other runs; objects of the run may still hold the client
         self.context.run(self._client.__exit__, None, None, None)
 
 

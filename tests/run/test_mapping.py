@@ -288,7 +288,7 @@ def test_a_page_that_cannot_be_shown_is_a_warning_and_the_run_stands(prefect_ser
         logging.getLogger("prefect.flow_runs").removeHandler(caplog.handler)
 
     assert state.is_completed()
-    assert "this does not show on the run's page" in caplog.text
+    assert "this is missing from the run's page" in caplog.text
 
 
 def test_progress_is_an_artifact_of_the_flow_whatever_the_task_is_called(prefect_server):
