@@ -30,7 +30,7 @@ demo: setup  ## Write a sample log archive and parse it in every mode, through P
 	.venv/bin/anabranch demo
 
 test: setup  ## Run the whole suite once, on two to four cores
-	.venv/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+	.venv/bin/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 cases: setup  ## Run the recorded cases of $ANABRANCH_CASES (default: tests/data)
 	.venv/bin/pytest -m cases $(ARGS)

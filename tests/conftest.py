@@ -52,10 +52,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the properties, which the soak tries on new examples."""
+    """Mark the properties, which the soak tries on new examples; put files whose tests start servers first.
+
+    These files take longest. Were one of them the last, a core would stand idle until it ends.
+    """
     for item in items:
         if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("properties")
+    long = {item.path for item in items if any(map(item.get_closest_marker, ("server", "cluster")))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_collection_finish() -> None:

@@ -138,7 +138,7 @@ def test_calls_of_many_threads_at_a_time_are_answered_each_by_itself():
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT, None], ids=["SIGKILL", "SIGINT", "by itself"])
 def test_no_process_outlives_the_one_that_it_serves(end):
-    program = "import os, time; from anabranch import apart; print(apart.call(os.getpid), flush=True); input()"
+    program = "import os, time; from anabranch.core import apart; print(apart.call(os.getpid), flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", program],
         cwd=Path(__file__).parents[1],
