@@ -1,4 +1,4 @@
-"""Run a flow in this process for a person or a script: server, progress, summary, exit code."""
+"""Run a flow in this process, for a person or a script: server, progress, summary, exit code."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def run_flow(request: Request) -> int:
     url = ensure_server(waiting=terminal.say)
     end_orphans(url)
     os.environ.update(prefect_environment(url))  # before anything imports Prefect
-    if "debug" not in request.flags:  # errors are shown by us, once, without traceback; the run's page has them all
+    if "debug" not in request.flags:  # we show errors once, without traceback; the run's page has them all
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     interrupts.handle(interrupts.interrupt, signal.SIGTERM, signal.SIGHUP)  # stop as Ctrl-C does
     state = _run(request, terminal)
@@ -50,7 +50,7 @@ def run_flow(request: Request) -> int:
 
 
 def _run(request: Request, terminal: Terminal) -> Any:
-    if interrupts.seen():  # and lost on the way
+    if interrupts.seen():  # its exception may have been lost on the way
         raise KeyboardInterrupt
     with interrupts.leaving():
         flow = load(request.workload.flow)
@@ -61,7 +61,7 @@ def _run(request: Request, terminal: Terminal) -> Any:
 
 
 def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
-    """Take the report from the flow's final state, or make one that says what ended the flow."""
+    """Return the report from the flow's final state, or one that says what ended the flow."""
     from prefect.utilities.urls import url_for
 
     result = None if state.is_cancelled() else state.result(raise_on_failure=False)
@@ -71,7 +71,7 @@ def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
         return result, None
     run_id = state.state_details.flow_run_id
     report = Report(flow=flow, run_id=str(run_id or ""), run_url=(run_id and url_for("flow-run", run_id)) or "")
-    if result is None or interrupts.seen():  # of which somebody may have made another error
+    if result is None or interrupts.seen():  # a library may have turned the interrupt into another error
         report.status, report.warnings = "cancelled", [state.message or ""]
         return report, None
     report.status, report.errors = "failed", [ErrorLine.of(as_ours(result))]

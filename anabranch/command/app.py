@@ -8,7 +8,7 @@ from cyclopts import App
 from anabranch.command.workloads import WORKLOADS, Workload
 
 HELP = "Split archives, chunks and files into parts, run them on all cores or a Dask cluster, rejoin them in order."
-COMMANDS = {  # about the house
+COMMANDS = {  # besides those of the workloads
     "up": ("operate", "Start the Prefect server, deploy the flows, start a worker."),
     "down": ("operate", "Stop the worker and the server that `up` started."),
     "status": ("operate", "Show the server, the worker and the deployments."),

@@ -1,4 +1,4 @@
-"""The `anabranch` command: from its words to its exit code, whatever happens on the way."""
+"""The `anabranch` command: from its arguments to its exit code, whatever happens on the way."""
 
 import atexit
 import os
@@ -16,21 +16,23 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 usage, 3 partly failed, 4 nothing to do, 5 stopped."""
     open_streams()
     result: list[int] = []
-    atexit.register(_end, result)  # the first to be registered, and so the last to be called
+    atexit.register(_end, result)  # registered first, and so called last
     code = _run(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:  # else the process is somebody else's
+    if arguments is None:  # otherwise the process belongs to the caller
         result.append(code)
-    interrupts.handle(lambda *_: os._exit(code), signal.SIGINT)  # who is in a hurry now changes nothing any more
+    interrupts.handle(
+        lambda *_: os._exit(code), signal.SIGINT
+    )  # the exit code is settled; a late Ctrl-C must not change it
     sys.exit(code)
 
 
 def become(command: str) -> NoReturn:
-    """Go on as the command of this name, anew: it tells Prefect of its server before Prefect is imported."""
+    """Re-exec as `anabranch COMMAND`, so that the server's address is set before Prefect is imported."""
     os.execv(sys.executable, [sys.executable, "-m", "anabranch.command.cli", command, *sys.argv[1:]])  # noqa: S606  no shell
 
 
 def _end(result: list[int]) -> None:
-    """End the process without taking apart all that it imported, which takes a tenth of a second."""
+    """End the process without tearing down what it imported, which would take a tenth of a second."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if result:
         sys.stdout.flush()

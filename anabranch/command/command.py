@@ -1,4 +1,4 @@
-"""Make a workload's command from its options model, and carry it out: here, as a dry run, or by its deployment."""
+"""Make a workload's command from its options model, and carry it out: here, as a dry run, or in its deployment."""
 
 import glob
 import inspect
@@ -22,13 +22,13 @@ from anabranch.core.storage import shown
 
 WORKLOAD, RUN, COMMAND = (Group(name, sort_key=i) for i, name in enumerate(("Options", "The run", "The command")))
 
-_UNSPEAKABLE = {"Cc", "Cs"}  # control characters, and the surrogates that stand for bytes that are no UTF-8
+_UNSPEAKABLE = {"Cc", "Cs"}  # control characters, and the surrogates that represent bytes that are not UTF-8
 
 M = TypeVar("M", bound=BaseModel)
 
 
 def flow_command(workload: Workload) -> Callable[..., int]:
-    """Make the command of one workload: its options are the fields of the models that the flow takes."""
+    """Make the command of a workload: its options are the fields of the models that the flow takes."""
     model: type[BaseModel] = load(workload.options)
 
     def command(*source: str, output: str | None = None, **values: Any) -> int:
@@ -60,11 +60,11 @@ def flow_command(workload: Workload) -> Callable[..., int]:
 
 
 def _carry_out(request: Request) -> int:
-    """Choose among the three ways; only the last imports Prefect."""
+    """Detach, dry run or run: choose one; only the last imports Prefect."""
     if "detach" in request.flags:
         _require_output(request)
         if "dry_run" not in request.flags:
-            return _hand_over(request)  # whose worker may see other folders than we do
+            return _hand_over(request)  # without checks, since the worker may see other folders than we do
     with one_run():
         return _run_here(request)
 
@@ -83,7 +83,7 @@ def _run_here(request: Request) -> int:
 
 
 def _require_output(request: Request) -> None:
-    """Refuse a run that only its worker would refuse, or that would print what nobody reads."""
+    """Refuse a detached run that its worker would refuse, or whose output no user would see."""
     without = request.workload.without_output
     if request.output is None and without != "chosen":
         reason = "no output is named" if without == "refused" else "a detached run has no standard output"
@@ -96,7 +96,7 @@ def _hand_over(request: Request) -> int:
 
     plain = {
         name: value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-        for name, value in request.parameters.items()  # named as in the form, which the server holds them against
+        for name, value in request.parameters.items()  # named as in the form, by which the server validates them
     }
     run = hand_over(ensure_server(), request.workload.name, "default", plain)
     if "json" in request.flags:
@@ -107,12 +107,12 @@ def _hand_over(request: Request) -> int:
 
 
 def spoken(name: str, field: FieldInfo) -> str:
-    """Name a field as the user does: some names are taken in Python."""
+    """Return a field's name as the user types it: some names are reserved in Python."""
     return field.alias or name
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
-    """List what a field may be, where it is one or some of a few words."""
+    """Return the choices of a field that is one, or several, of a few words."""
     kind = field.annotation
     if get_origin(kind) is list:
         kind = get_args(kind)[0]
@@ -120,7 +120,7 @@ def choices(field: FieldInfo) -> tuple[str, ...]:
 
 
 def shown_default(field: FieldInfo) -> str:
-    """Write a field's default as a person would type it."""
+    """Return a field's default as a user would type it."""
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     return ",".join(default) if isinstance(default, list) else str(default or "")
 
@@ -137,7 +137,7 @@ def _option(name: str, field: FieldInfo, group: Group) -> inspect.Parameter:
 
 
 def _flag(name: str, text: str, group: Group, *, default: bool = False) -> inspect.Parameter:
-    """Make --name, and --no-name where the default is yes."""
+    """Make --name, and --no-name if the default is true."""
     negative = f"--no-{name.replace('_', '-')}" if default else ""
     parameter = Parameter(help=text, group=group, negative=negative, show_default=default)
     return inspect.Parameter(
@@ -146,7 +146,7 @@ def _flag(name: str, text: str, group: Group, *, default: bool = False) -> inspe
 
 
 def _validated(model: type[M], values: dict[str, Any]) -> M:
-    """Take the model's fields from the command's values; what was not given keeps its default."""
+    """Fill the model's fields from the command's values; the others keep their defaults."""
     fields = {spoken(name, field): field for name, field in model.model_fields.items()}
     given = {name: values[name] for name in fields if values.get(name) is not None}
     try:
@@ -160,8 +160,8 @@ def _validated(model: type[M], values: dict[str, Any]) -> M:
 
 
 def _absolute(path: str) -> str:
-    """Make a local path or pattern absolute, since a worker may stand elsewhere; a folder keeps its closing slash."""
-    if not path:  # an unset variable of a script, and no name for the folder one stands in
+    """Make a local path or pattern absolute, since a worker runs in another folder; a trailing slash is kept."""
+    if not path:  # probably an unset variable of a script; it must not mean the current folder
         raise UsageError("bad-option", "a path is empty", "Name a file or a folder; . is the current folder.")
     if "://" in path:
         return path

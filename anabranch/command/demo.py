@@ -34,7 +34,7 @@ def demo(workload: Annotated[str, Parameter(help=f"Of: {', '.join(NAMES)}.")] = 
 
 
 def play(demo: Demo, folder: Path) -> int:
-    """Carry out the demo's steps up to the first command that ends with an unexpected exit code; return that, or 0."""
+    """Carry out the demo's steps, up to the first command with an unexpected exit code; return that code, or 0."""
     terminal = Terminal()
     interrupts.handle(interrupts.interrupt, signal.SIGTERM, signal.SIGHUP)
     with closing(demo(folder)) as steps:
@@ -56,7 +56,7 @@ def play(demo: Demo, folder: Path) -> int:
 
 
 def _run(step: Run) -> tuple[int, bool]:
-    """Return the command's exit code, and whether it was killed as planned; pass on what interrupts us."""
+    """Return the command's exit code, and whether it was killed as planned; forward an interrupt to it."""
     words = [sys.executable, "-m", "anabranch.command.cli", *step.words]
     environment = {**os.environ, **step.environment}
     with subprocess.Popen(words, env=environment, process_group=0) as running:
@@ -68,7 +68,7 @@ def _run(step: Run) -> tuple[int, bool]:
                 time.sleep(ASK_EVERY)
             return running.wait(), False
         except KeyboardInterrupt:
-            running.send_signal(signal.SIGINT)  # it has a process group of its own, which Ctrl-C does not reach
+            running.send_signal(signal.SIGINT)  # Ctrl-C does not reach its process group
             running.wait()
             raise
         except BaseException:

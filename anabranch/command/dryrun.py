@@ -1,4 +1,4 @@
-"""Print what a run would do: what it reads, into which parts it is cut, and where they would run."""
+"""Print what a run would do: what it reads, into which parts it is split, and where they would run."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _MB = 1_000_000
 
 
 def show_plan(request: Request, writes: Sequence[Path]) -> int:
-    """Print the plan; read only, without a server and without Prefect."""
+    """Print the plan; nothing is written, and neither a server nor Prefect is needed."""
     threads = request.run.workers or cores()
     job = Job(request.source, request.output, request.options, work_dir(request.run), threads, request.run.refresh)
     plan: Plan[Part] = load(request.workload.preview)(job)

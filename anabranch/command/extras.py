@@ -1,6 +1,6 @@
-"""The commands that a workload has beside the one of its flow, such as lists of its history: they print what they find.
+"""The commands of a workload besides that of its flow, such as lists of its history: they print what they find.
 
-The functions stand in the columns and only return what is to be printed; a command's options are its parameters.
+Their functions are in the columns and return what is to be printed; a function's parameters are the command's options.
 """
 
 import inspect
@@ -20,7 +20,7 @@ Found = Row | Sequence[Row]
 
 
 def printing(function: Callable[..., Found]) -> Callable[..., int]:
-    """Make the command of a function: its parameters, --json and --debug."""
+    """Make the command of a function: its parameters become options, besides --json and --debug."""
 
     def command(*arguments: Any, json: bool = False, debug: bool = False, **values: Any) -> int:  # noqa: ARG001
         found = function(*arguments, **values)
@@ -38,7 +38,7 @@ def printing(function: Callable[..., Found]) -> Callable[..., int]:
 
 
 def as_text(found: Found) -> str:
-    """Return a mapping as lines of name and value, and several as a table under one head."""
+    """Return a mapping as lines of name and value, and a sequence of mappings as a table with a header."""
     if isinstance(found, Mapping):
         return _aligned([[name, _cell(value)] for name, value in found.items()])
     names = list(dict.fromkeys(name for row in found for name in row))
@@ -64,7 +64,7 @@ def _flag(name: str, text: str) -> inspect.Parameter:
 
 
 def __getattr__(name: str) -> Callable[..., int]:
-    """Make the command of the function with this dotted name, `module.function`, when it is asked for."""
+    """Make the command of the function with this dotted name, `module.function`, when it is first used."""
     module, _, function = name.rpartition(".")
     if not module:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

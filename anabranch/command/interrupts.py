@@ -1,4 +1,4 @@
-"""Ctrl-C and its like, as a command takes them: code that they meet may make another error of them, or lose them."""
+"""Ctrl-C and similar signals in a command: the interrupted code may turn them into another error or lose them."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ _seen: list[int] = []
 
 
 def seen() -> bool:
-    """Say whether somebody interrupted this process, whatever became of it."""
+    """Whether this process was interrupted, even if the exception was lost."""
     return bool(_seen)
 
 
@@ -25,7 +25,7 @@ def interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def handle(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> None:
-    """Call this for such signals, but for those that whoever started us, such as nohup, chose to ignore."""
+    """Call the handler for these signals, except those that the parent, such as nohup, has set to be ignored."""
     for number in numbers:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
@@ -33,9 +33,9 @@ def handle(handler: Callable[[int, FrameType | None], object], *numbers: signal.
 
 @contextmanager
 def leaving() -> Iterator[None]:
-    """End the process at once when it is interrupted in the block: where modules are imported, nothing else is begun.
+    """Exit at once if interrupted within the block, which only imports modules, so that no work is lost.
 
-    What is imported would otherwise get the exception, and some of it turns it into one of its own.
+    Otherwise an imported module would get the exception, and some turn it into an exception of their own.
     """
     before = {number: signal.getsignal(number) for number in SIGNALS}
     handle(_leave, *SIGNALS)

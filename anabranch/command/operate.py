@@ -1,4 +1,4 @@
-"""The commands about the house itself: up, down, status, doctor."""
+"""The commands for operation: up, down, status, doctor."""
 
 import json as json_format
 import platform
@@ -22,7 +22,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSO
 def up() -> int:
     """Start the Prefect server, create the work pool, deploy every flow of prefect.yaml, start a worker.
 
-    May be repeated: it does what is missing. Needs the folder of the checkout, where prefect.yaml stands.
+    Can be repeated: it does only what is missing. Run it in the folder of prefect.yaml.
     """
     from anabranch.run import deploying
 
@@ -31,7 +31,7 @@ def up() -> int:
 
 
 def down() -> int:
-    """Stop the worker and the server that `up`, or a run, started. History and schedules are kept."""
+    """Stop the worker and the server that `up` or a run started. History and schedules are kept."""
     from anabranch.run import deploying
 
     deploying.down(say=Terminal().say)
@@ -39,7 +39,7 @@ def down() -> int:
 
 
 def status(*, json: Json = False) -> int:
-    """Show the server, the worker and the deployments; start nothing. Exit 1 when no server answers."""
+    """Show the server, the worker and the deployments; start nothing. Exit with code 1 if no server answers."""
     from anabranch.run import deploying
 
     found = deploying.status()
@@ -53,7 +53,7 @@ def status(*, json: Json = False) -> int:
 def doctor(
     *, cluster: Annotated[str | None, Parameter(help="Address of a Dask scheduler to check as well.")] = None
 ) -> int:
-    """Check versions, folders, the server and the cluster; say for each what is wrong and what to do. Exit 1 if any."""
+    """Check versions, folders, the server and the cluster; say what is wrong and what to do. Exit 1 if anything is."""
     failed = 0
     for name, check in _checks(RunOptions(cluster=cluster)):
         try:
@@ -97,14 +97,14 @@ def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _check_system() -> str:
-    """Check for Linux, whose /proc, flock and process groups the background server and the worker rely on."""
+    """Check for Linux: the background server and the worker rely on /proc, flock and process groups."""
     if platform.system() != "Linux":
         raise SetupError("bad-version", f"Anabranch runs on Linux, not on {platform.system()}", "Use a container.")
     return platform.platform()
 
 
 def _check_versions() -> str:
-    """Check all that our package requires, since with some other versions Prefect stops working in silence."""
+    """Check everything that our package requires: with some other versions Prefect fails silently."""
     for needed, found in unmet(requires("anabranch") or ()):
         reason = f"{needed} is needed, but {found or 'none'} is installed"
         raise SetupError("bad-version", reason, "Run `make setup`.")
@@ -112,9 +112,9 @@ def _check_versions() -> str:
 
 
 def unmet(requirements: Iterable[str]) -> Iterator[tuple[Requirement, str]]:
-    """Yield the requirements that this environment should meet and does not, each with the version that it has.
+    """Yield the requirements that this environment does not meet, each with the installed version.
 
-    Those of an extra, such as `formats`, and those for other systems or Pythons are none of a plain installation.
+    Requirements of an extra, such as `formats`, and those for other systems or Python versions are left out.
     """
     for needed in map(Requirement, requirements):
         if needed.marker is None or needed.marker.evaluate({"extra": ""}):

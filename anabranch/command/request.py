@@ -1,4 +1,4 @@
-"""What a command asks for: a flow with its parameters, and the command's own flags."""
+"""What a command requests: a flow with its parameters, and the command's own flags."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A flow with all its parameters, valid, and the command's own flags."""
+    """A flow with all its parameters, validated, and the command's own flags."""
 
     workload: Workload
     source: list[str]

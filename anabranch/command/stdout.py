@@ -1,16 +1,16 @@
-"""Standard output carries data or JSON, for whoever reads it: they may leave, or not be there at all."""
+"""Standard output carries data or JSON; its reader may stop reading, or it may be closed from the start."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OURS = 3  # the first descriptor that is no standard stream
+_OURS = 3  # the first descriptor after the standard streams
 
 
 @contextmanager
 def readers_may_leave() -> Iterator[None]:
-    """End the block where nobody reads on: whoever reads it, such as `head`, has seen enough."""
+    """End the block quietly if the reader of standard output, such as `head`, has gone."""
     try:
         yield
         sys.stdout.flush()
@@ -19,7 +19,7 @@ def readers_may_leave() -> Iterator[None]:
 
 
 def open_streams() -> None:
-    """Open the standard streams that whoever started us closed, lest a file of ours get the number of one."""
+    """Open the standard streams that were closed, so that no file of ours gets the number of one."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < _OURS:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

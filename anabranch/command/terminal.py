@@ -1,4 +1,4 @@
-"""What a person sees on stderr: a live bar on a terminal, a plain line every 10 s elsewhere, a summary at the end."""
+"""What a user sees on stderr: a live bar on a terminal, otherwise a plain line every 10 s; a summary at the end."""
 
 import sys
 import time
@@ -20,7 +20,7 @@ MOST_LINES = 20  # errors, warnings or outputs in the summary; the run's page an
 
 
 class Terminal:
-    """Show progress and messages on stderr; with `quiet` nothing but errors."""
+    """Show progress and messages on stderr; with `quiet` only errors."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -44,7 +44,7 @@ class Terminal:
             self._bar.stop()
 
     def say(self, text: str) -> None:
-        """Print one line for a person."""
+        """Print one line."""
         if not self.quiet:
             with suppress(OSError):  # a terminal that was closed
                 self.console.print(text, markup=False)

@@ -1,20 +1,20 @@
-"""The workloads by name, and where their flow, options and plan stand: imported only when one of them is used."""
+"""The workloads by name, and where their flow, options and plan are: imported only when one of them is used."""
 
 import gc
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
-# What a run without --output does: it needs one, its one output goes to standard output (which a detached run has not),
-# or the workload chooses the place itself.
+# What happens without --output: the run is refused, its only output goes to standard output (which a detached run does
+# not have), or the workload chooses the place itself.
 WithoutOutput = Literal["refused", "stdout", "chosen"]
 
 
 class Extra(NamedTuple):
-    """Another command of a workload, beside the one that runs its flow."""
+    """Another command of a workload, besides the one that runs its flow."""
 
     name: str  # two words: GROUP NAME
-    function: str  # returns what is printed, one mapping or a sequence of them; its parameters are the options
+    function: str  # returns what is printed, a mapping or a sequence of mappings; its parameters are the options
     help: str
 
 
@@ -26,14 +26,14 @@ class Workload:
     summary: str
     source: str  # help for SOURCE
     output: str  # help for --output
-    ends_with_output: bool  # whether OUTPUT may stand behind the sources
+    ends_with_output: bool  # whether OUTPUT may follow the sources
     without_output: WithoutOutput
     flow: str
     options: str
-    check: str  # (source, output, options) -> files to be written; UsageError for what can be told before anything runs
+    check: str  # (source, output, options) -> files to be written; UsageError if it is sure to fail
     preview: str  # Job -> Plan that a dry run shows: cheap, reads only
     example: str
-    prepare: str = ""  # () -> None, called before all else in a process of our own
+    prepare: str = ""  # () -> None, called first of all in a process of our own
     demo: str = ""  # an anabranch.core.demo.Demo
     extras: tuple[Extra, ...] = ()
 
@@ -49,7 +49,7 @@ class Workload:
 
 
 def load(name: str) -> Any:
-    """Import `module:attribute`, without looking for garbage among what is imported, which stays: 5% of a small run."""
+    """Import `module:attribute` with the garbage collector off, since what is imported stays: 5% of a small run."""
     module, attribute = name.split(":")
     gc.disable()
     try:
@@ -106,7 +106,7 @@ UPLOAD_FILES = Workload(
     name="upload-files",
     summary="Upload big files in parallel parts, resumable after anything, every byte verified.",
     source="Files, folders, or glob patterns (** for folders at any depth).",
-    output="Where to: s3://bucket/prefix/ or a folder. May also stand last.",
+    output="Where to: s3://bucket/prefix/ or a folder. May also be given last.",
     ends_with_output=True,
     without_output="refused",
     flow="flows.uploads:upload_files",
