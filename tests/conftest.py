@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
+from tests.attached import attached
 from tests.examples import SOAK_EXAMPLES
 
 # The suite says the same of the same code each time; the soak draws new examples, and more. No test asserts a time, and
@@ -131,7 +132,12 @@ def _start_server(home: Path) -> tuple[subprocess.Popen[bytes], str]:
         environment = {**os.environ, "PREFECT_HOME": str(home), "PREFECT_SERVER_DATABASE_TIMEOUT": "60"}
         with log.open("wb") as output:
             server = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, start_new_session=True
+                attached(command),  # so that a run that is killed leaves no server behind
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
             )
         url = f"http://127.0.0.1:{port}/api"
         if _becomes_healthy(server, url):
