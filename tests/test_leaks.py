@@ -93,7 +93,7 @@ def _run_toy(folder, end, python_seconds=0):
     from tests.run.toy import toy, toy_plan
 
     plan = toy_plan(folder, TABLES[end], python_seconds=python_seconds)
-    stopper = threading.Thread(target=_cancel_newest_when, args=(folder / "b.attempts",))
+    stopper = threading.Thread(target=_cancel_newest_when, args=(folder / "b.attempts",), daemon=True)
     if end == "stopped":
         stopper.start()
     state = toy(plan, run=RunOptions(work_dir=str(folder), workers=2), return_state=True)

@@ -51,7 +51,7 @@ def test_a_cluster_gives_the_same_bytes_even_when_a_worker_is_killed(parse, clus
         with distributed.Client(cluster) as client, contextlib.suppress(ProcessLookupError):
             os.kill(next(iter(client.run(os.getpid).values())), 9)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     report, found = parse("there", "work-there", cluster=cluster)
     killer.join()

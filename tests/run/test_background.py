@@ -149,7 +149,7 @@ def test_a_lock_that_another_holds_is_busy_and_free_again_after_it(tmp_path):
             held.set()
             done.wait(30)
 
-    other = threading.Thread(target=hold)
+    other = threading.Thread(target=hold, daemon=True)
     other.start()
     held.wait(30)
     with pytest.raises(SetupError) as caught, locked(tmp_path / "lock", 0.2):

@@ -184,7 +184,7 @@ def test_a_run_cancelled_through_the_api_stops_at_the_next_item_and_resumes(run,
             newest = max(client.read_flow_runs(), key=lambda flow_run: flow_run.created)
             client.set_flow_run_state(newest.id, Cancelling(), force=True)
 
-    thread = threading.Thread(target=cancel)
+    thread = threading.Thread(target=cancel, daemon=True)
     thread.start()
     from tests.run.toy import toy, toy_plan
 
@@ -252,7 +252,7 @@ if __name__ == "__main__":
                 time.sleep(0.05)
             lost.kill()
 
-        killer = threading.Thread(target=kill)
+        killer = threading.Thread(target=kill, daemon=True)
         killer.start()
         from tests.run.toy import toy, toy_plan
 
