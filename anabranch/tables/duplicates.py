@@ -37,35 +37,40 @@ class Search:
         self._apart = any(key.apart for key in keys)
         self._table = table_in(store, job.target.table)
 
-    def find(self) -> None:
-        """Fill DUPLICATES: the first of several records with one key stays, under `update` the last.
+    def in_files(self) -> None:
+        """Fill DUPLICATES with what the files repeat: the first of several records stays, under `update` the last.
 
-        A record whose key is in the table is a duplicate of the table, whether the file repeats it or not; under
+        This needs no look at the table, and so no lock.
+        """
+        self._store.make_temporary(DUPLICATES, "n bigint, kept bigint")
+        self._in_files()
+
+    def in_files_again(self) -> None:
+        """Find them again, since records were taken out of ROWS."""
+        self._store.run(f"DELETE FROM {DUPLICATES}")
+        self._in_files()
+
+    def in_table(self) -> None:
+        """Add what is in the table, which must be locked.
+
+        A record whose key is in the table is a duplicate of the table, whether the files repeat it or not; under
         `update` only the last of them.
         """
-        store = self._store
-        store.make_temporary(DUPLICATES, "n bigint, kept bigint")
-        store.analyse(ROWS, [key.staged for key in self._keys])
-        if self._job.policy.on_duplicate == "update":
-            self._in_file("max")
-            self._in_table(store.absent())
-        else:
-            self._in_table("TRUE")
-            self._in_file("min")
-
-    def _in_table(self, where: str) -> None:
         if not self._job.target.exists:
             return
-        source = self._table
-        if self._apart:
-            source = KEYS
-            store_columns = [f"{'k' if key.apart else 'r'}{key.place}" for key in self._keys]
-            self._store.analyse(KEYS, store_columns)
+        last = self._job.policy.on_duplicate == "update"
+        source = KEYS if self._apart else self._table
+        where = self._store.absent() if last else "TRUE"
         condition = " AND ".join(self._same(key, f"t.{self._stored(key)}", f"s.{key.staged}") for key in self._keys)
         query = self._store.matching(source, condition, f"{self._filled('s')} AND {where} AND")
         self._store.run(f"INSERT INTO {DUPLICATES} SELECT n, NULL FROM ({query}) found")
 
-    def _in_file(self, which: str) -> None:
+        if not last:
+            of_table = f"SELECT n FROM {DUPLICATES} WHERE kept IS NULL"
+            self._store.run(f"DELETE FROM {DUPLICATES} WHERE kept IS NOT NULL AND n IN ({of_table})")
+
+    def _in_files(self) -> None:
+        which = "max" if self._job.policy.on_duplicate == "update" else "min"
         names = ", ".join(f"s.{key.staged}" for key in self._keys)
         repeated = (
             f"SELECT {names}, {which}(s.n) AS kept FROM {ROWS} s WHERE {self._filled('s')} "
@@ -74,7 +79,7 @@ class Search:
         same = " AND ".join(self._same(key, f"r.{key.staged}", f"s.{key.staged}") for key in self._keys)
         self._store.run(
             f"INSERT INTO {DUPLICATES} SELECT s.n, r.kept FROM ({repeated}) r JOIN {ROWS} s ON {same} "
-            f"WHERE s.n <> r.kept AND {self._store.absent()}"
+            "WHERE s.n <> r.kept"
         )
 
     def _same(self, key: KeyColumn, stored: str, staged: str) -> str:

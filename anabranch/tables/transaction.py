@@ -2,7 +2,7 @@
 
 import uuid
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -105,20 +105,26 @@ class _Run:
     def _inside(self) -> Imported:
         job, store, result = self.job, self.store, self.result
         keys = key_columns(store, job)
+        search = Search(store, job, keys)
+        compares = job.policy.on_duplicate != "allow"
         staged = store.stage(job.target, job.columns, keys, self._rows(keys))
         self._account(staged)
         self.say(f"{staged:,} records copied to the database")
-        alone = self.writes and job.policy.on_duplicate != "allow"
-        store.lock(job.target, key_columns_names(job), alone=alone and job.target.exists, nulls=nulls_equal(job))
+        if compares:
+            search.in_files()
+        left_out = set(self.known)
+        alone = self.writes and compares and job.target.exists
+        store.lock(job.target, key_columns_names(job), alone=alone, nulls=nulls_equal(job))
         self._require_unchanged()
         if self._remember() and (len(self.known) == len(job.files) or job.policy.on_same_file == "fail"):
             return self._already()
-        self._leave_out_known()
+        self._leave_out(self.known.keys() - left_out)
+        if compares and self.known.keys() - left_out:
+            search.in_files_again()
         self.folder.mkdir(parents=True, exist_ok=True)
         result.samples = write_rejects(job, [p for p in self.pieces if p.file not in self.known], self.folder)
         self._count_pieces()
-        search = Search(store, job, keys)
-        duplicates = self._find(search, keys)
+        duplicates = self._find(search, keys) if compares else 0
         changed = self._changed(search)
         result.error = self._refusal()
         if result.error or not self.writes:
@@ -137,6 +143,8 @@ class _Run:
         apart = [key for key in keys if key.apart]
         normalise = normaliser(self.job.policy.key_normalise)
         for piece, first in zip(self.pieces, self.firsts, strict=False):
+            if piece.file in self.known:
+                continue
             for batch in batches(piece.manifest.rows.path):
                 columns = [pc.add(batch.column(0), first + 1), *batch.columns[1:]]
                 columns += [_compared(batch.column(key.column.name), key, normalise) for key in apart]
@@ -144,7 +152,7 @@ class _Run:
 
     def _account(self, staged: int) -> None:
         """Raise unless every record of the parts is a row in the database, or rejected."""
-        counts = [piece.manifest.counts for piece in self.pieces]
+        counts = [piece.manifest.counts for piece in self.pieces if piece.file not in self.known]
         if staged != sum(one["records"] - one["rejected"] for one in counts):
             raise AnabranchError(
                 "accounting",
@@ -168,10 +176,12 @@ class _Run:
                 "Run the same command again: it looks at the table anew.",
             )
 
-    def _leave_out_known(self) -> None:
-        for number in self.known:
+    def _leave_out(self, late: Collection[int]) -> None:
+        """Remove the records of files that another import brought in meanwhile, and name all that are left out."""
+        for number in late:
             last = self.befores[number + 1] if number + 1 < len(self.befores) else self.firsts[-1]
             self.store.run(f"DELETE FROM {ROWS} WHERE n > {self.befores[number]} AND n <= {last}")
+        for number in self.known:
             self.result.warnings.append(f"{self.job.files[number].label} is known already and was left out")
 
     def _count_pieces(self) -> None:
@@ -183,11 +193,9 @@ class _Run:
 
     def _find(self, search: Search, keys: Sequence[KeyColumn]) -> int:
         """Find the duplicates, count them by file, and write their report; return how many."""
-        if self.job.policy.on_duplicate == "allow":
-            return 0
         if any(key.apart for key in keys) and self.job.target.exists:
             self.store.stage_keys(self.job.target, keys, normaliser(self.job.policy.key_normalise))
-        search.find()
+        search.in_table()
         writers = [
             DuplicatesWriter(self.folder / f"{number}.duplicates.parquet") for number in range(len(self.job.files))
         ]

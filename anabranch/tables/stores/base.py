@@ -156,10 +156,6 @@ class Store(ABC):
         """Check now what would be checked at COMMIT."""
 
     @abstractmethod
-    def analyse(self, table: str, columns: Sequence[str]) -> None:
-        """Let the database look at the columns of a temporary table, so that it plans well."""
-
-    @abstractmethod
     def stage_keys(self, target: Target, keys: Sequence[KeyColumn], normalise: Normalise) -> None:
         """Copy the table's keys into KEYS; text that is compared apart goes through `normalise`."""
 

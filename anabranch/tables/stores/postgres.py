@@ -321,10 +321,6 @@ class Postgres(Store):
         """Check deferred rules now."""
         self.run("SET CONSTRAINTS ALL IMMEDIATE")
 
-    def analyse(self, table: str, columns: Sequence[str]) -> None:
-        """Look at the key's columns only: all of them would take as long as the search for duplicates."""
-        self.run(f"ANALYZE {table} ({', '.join(columns)})")
-
     def stage_keys(self, target: Target, keys: Sequence[KeyColumn], normalise: Normalise) -> None:
         """Stream the keys out and back in by batches: one connection cannot do both at once."""
         names = [self.quoted(key.column.name) for key in keys]

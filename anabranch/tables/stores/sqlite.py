@@ -211,9 +211,6 @@ class Sqlite(Store):
     def settle(self) -> None:
         """Leave deferred foreign keys to COMMIT."""
 
-    def analyse(self, table: str, columns: Sequence[str]) -> None:
-        """Leave it: SQLite plans well enough without."""
-
     def stage_keys(self, target: Target, keys: Sequence[KeyColumn], normalise: Normalise) -> None:
         """Let SQLite call the same function that the file's keys went through."""
 
