@@ -217,7 +217,7 @@ def _read(descriptor):
     (["parse-logs", BASIC, "--output", ""], b"a path is empty"),
     (["convert-files", BASIC, ""], b"a path is empty"),
     (["convert-files", BASIC, "x/", "--infer", "some"], b"all, sample:N (the first N), or none"),
-    (["convert-files", BASIC, "x/", "--encoding", "rot13"], b"no encoding 'rot13' of text"),
+    (["convert-files", BASIC, "x/", "--encoding", "rot13"], b"no text encoding 'rot13'"),
     (["run-pipeline", BASIC, "x/"], b"--function: is needed. Function that gets each record"),
     (["run-pipeline", BASIC, "x/", "--function", "score"], b"package.module:name"),
     (["parse-logs", "missing/*.tar"], b"there is no such file"),
