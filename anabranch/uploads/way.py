@@ -142,6 +142,7 @@ class _Rounds:
                 if last:
                     self._fail(one.file, error)
                 else:
+                    give_up(self._context, one)
                     again += self._begun(Unit((one.file,), one.part_size))
             except AnabranchError as error:
                 self._fail(one.file, error)

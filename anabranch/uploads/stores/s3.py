@@ -259,7 +259,7 @@ def _error(error: ClientError, place: str, destination: Destination) -> Anabranc
     reason = f"the server says {code or status}{f': {text}' if text and text != code else ''}"
     if code in _SKEW or (code == str(_FORBIDDEN) and _skew(headers) > _SKEW_SECONDS):  # HEAD has no other words
         return BusyError(reason, clocks=_clocks(headers))
-    if code in _LATER or (status in _LATER_STATUS and code not in _FULL and status != _STATUS_OF_FULL):
+    if code in _LATER or (status in _LATER_STATUS and code not in _MEANS and status != _STATUS_OF_FULL):
         return BusyError(reason, after=_after(headers))
     if code == "NoSuchBucket":
         remedy = "Create the bucket, or correct its name."
