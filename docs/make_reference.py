@@ -30,6 +30,13 @@ VARIABLES = {
     "ANABRANCH_WORKERS": "how many they use where `workers` is not given; default one per core",
     "ANABRANCH_PARALLEL_MODE": "auto, thread, process or inline, where `parallel_mode` is not given; default auto",
     "ANABRANCH_CHUNK_SIZE": "records at a time where `chunk_size` is not given; default 1000",
+    "ANABRANCH_PARTS_IN_FLIGHT": "parts that one worker process of `upload-files` sends at the same time, where "
+    "`--parts-in-flight` is not given; default 8",
+    "ANABRANCH_UPLOADS": "files that all runs of `upload-files` send at the same time; default 20. Set, it changes the "
+    "limit that the server keeps",
+    "ANABRANCH_UPLOADS_PER_USER": "the same for each user; default 3",
+    "ANABRANCH_MAX_MEMORY": "share of the memory above which `upload-files` begins no file, where `--max-memory` is "
+    "not given; default 80%",
     "ANABRANCH_STATE_DIR": "the folder of the background server and worker; default `~/.local/state/anabranch`",
 }
 

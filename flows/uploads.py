@@ -1,10 +1,14 @@
 """upload_files: big files in parallel parts, resumable after anything, every byte verified."""
 
+import os
+
 from prefect import flow
 
 from anabranch.core.config import RunOptions
 from anabranch.core.parts import Report
+from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import job_of
+from anabranch.run.limits import Limit, SharedLimits, limit_name
 from anabranch.run.mapping import by_tasks
 from anabranch.run.reporting import concluded
 from anabranch.uploads.options import UploadOptions
@@ -32,7 +36,13 @@ def upload_files(
 
     """
     check(source, output, options)
-    return way(job_of(source, output, options, run), by_tasks(TASKS, options.carried_out(run)))
+    limits = [
+        Limit(limit_name(name, whose) if whose else name, int(os.environ.get(variable, number)), variable in os.environ)
+        for name, whose, variable, number in options.places
+    ]
+    with CancelWatch() as cancelled, SharedLimits(limits, cancelled) as slots:
+        mapped = by_tasks(TASKS, options.carried_out(run))
+        return way(job_of(source, output, options, run), mapped, slots, cancelled.requested)
 
 
 if __name__ == "__main__":  # python -m flows.uploads …: the command

@@ -115,5 +115,11 @@ UPLOAD_FILES = Workload(
     preview="anabranch.uploads.preview:preview",
     example="anabranch upload-files backup.tar 'media/**/*.mp4' s3://bucket/2026/ --endpoint https://s3.example.org",
     demo="anabranch.uploads.demo:demo",
+    extras=(
+        Extra("uploads list", "anabranch.uploads.unfinished:show", "List unfinished uploads of a destination."),
+        Extra("uploads abort", "anabranch.uploads.unfinished:abort", "Drop unfinished uploads of a destination."),
+        Extra("limits show", "anabranch.command.limits:show", "Show how many uploads may run at once, and do."),
+        Extra("limits reset", "anabranch.command.limits:reset", "Free the places of uploads that nobody holds."),
+    ),
 )
 WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES)

@@ -33,6 +33,10 @@ class CancelWatch:
         self._over.set()
         self._thread.join(LOOK_EVERY)
 
+    def requested(self) -> bool:
+        """Whether the run should stop."""
+        return self._cancelled.is_set()
+
     def check(self) -> None:
         """Raise Stopped if the run is to stop."""
         if self._cancelled.is_set():

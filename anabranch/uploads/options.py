@@ -59,7 +59,25 @@ class UploadOptions(BaseModel):
         str | None,
         Field(description="Size of a part, such as 64MiB. Default: 16 MiB, or more for files above 140 GiB."),
     ] = None
-    parts_in_flight: Annotated[int, Field(ge=1, le=256, description="Parts that are sent at the same time.")] = 8
+    parts_in_flight: Annotated[
+        int,
+        Field(ge=1, le=256, description="Parts that each worker process sends at the same time."),
+    ] = Field(default_factory=lambda: int(os.environ.get("ANABRANCH_PARTS_IN_FLIGHT", "8")))
+    user: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Whose uploads these are, for the limit of each user. Default: the user of the system.",
+        ),
+    ] = None
+    max_memory: Annotated[
+        str,
+        Field(
+            pattern=r"^[1-9]\d?%$|^100%$",
+            description="Share of the memory in use above which no further file is begun.",
+        ),
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_MAX_MEMORY", "80%"))
     if_exists: Annotated[
         IfExists,
         Field(description="What to do where the object exists; skip-same replaces only what has other bytes."),
@@ -82,6 +100,22 @@ class UploadOptions(BaseModel):
     def part_bytes(self) -> int | None:
         """The chosen size of a part in bytes, if any."""
         return None if self.part_size is None else size_in_bytes(self.part_size)
+
+    @property
+    def places(self) -> tuple[tuple[str, str, str, int], ...]:
+        """The limits on files at the same time, in the order in which places are taken.
+
+        Each is its name, whose it is, the variable that sets it, and the number where that is not set.
+        """
+        return (
+            ("uploads-user", self.user or os_user(), "ANABRANCH_UPLOADS_PER_USER", 3),
+            ("uploads", "", "ANABRANCH_UPLOADS", 20),
+        )
+
+    @property
+    def max_memory_percent(self) -> float:
+        """The share of the memory in use above which no further file is begun, in percent."""
+        return float(self.max_memory.rstrip("%"))
 
     def carried_out(self, run: RunOptions) -> RunOptions:
         """Return how the run is carried out: by as many threads as there are parts in flight, since they wait.

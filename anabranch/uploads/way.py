@@ -1,12 +1,13 @@
 """The way of an upload, whoever maps its parts: choose files; in rounds begin, send, complete and check them."""
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
 from copy import copy
 from typing import cast
 
-from anabranch.core.errors import AnabranchError, SetupError, Stopped
+from anabranch.core.errors import AnabranchError, SetupError, Stopped, TemporaryError
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Outcome, Report
 from anabranch.core.storage import fingerprint
@@ -15,6 +16,7 @@ from anabranch.uploads.beginning import begin
 from anabranch.uploads.context import Context
 from anabranch.uploads.finishing import finish, give_up
 from anabranch.uploads.join import File, join
+from anabranch.uploads.memory import used_percent
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.plan import Opened, Unit, round_of, units
 from anabranch.uploads.select import Chosen, select
@@ -23,6 +25,7 @@ from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.work import SendPart, work
 
 MOST_UNITS = 20  # that one round takes, where places are not limited
+MEMORY_SECONDS = 600  # to wait for memory
 _ENDS_THE_RUN = ("destination-away", "destination-full", "destination-missing", "credentials-missing", "clock-skew")
 
 
@@ -53,6 +56,7 @@ class _Rounds:
 
     def one(self, waiting: deque[Unit]) -> None:
         """Send as many of the waiting units as places are granted for, one at least."""
+        self._await_memory()
         with ExitStack() as held:
             admitted = self._admitted(waiting, held)
             opened = [one for unit in admitted if unit.is_big for one in self._begun(unit)]
@@ -67,6 +71,21 @@ class _Rounds:
                     for each in opened:
                         give_up(self._context, each)
                 raise
+
+    def _await_memory(self) -> None:
+        """Begin no further file while more of the memory is in use than the run may see."""
+        most, end = self._context.options.max_memory_percent, time.monotonic() + MEMORY_SECONDS
+        while (used := used_percent()) > most:
+            if self._context.stop():
+                raise Stopped
+            if time.monotonic() > end:
+                raise TemporaryError(
+                    "memory-short",
+                    f"{used:.0f}% of the memory is in use, and no file is begun above {most:.0f}%",
+                    "Free some, or choose another --max-memory, and run the same command again.",
+                )
+            self._note(f"Files waited for memory: more than {most:.0f}% was in use.")
+            time.sleep(1)
 
     def _admitted(self, waiting: deque[Unit], held: ExitStack) -> list[Unit]:
         """Take units from the queue: wait for the first, and take others only where they can begin at once.

@@ -29,7 +29,7 @@ from anabranch.uploads.stores.base import (
 )
 from anabranch.uploads.tags import joined_tag
 
-_DATA = "data"
+_DATA, _NAME = "data", "name"  # files of an unfinished upload: its bytes, the name of its target
 _MARK = ".anabranch-upload"  # ends the name of the hidden folder of an unfinished upload
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -86,6 +86,7 @@ class FolderStore:
             folder = target.with_name(f".{fingerprint(target.name)}.{uuid.uuid4().hex}{_MARK}")
             folder.mkdir()
             (folder / _DATA).touch()
+            (folder / _NAME).write_text(target.name)
         return Upload(key, folder.name)
 
     def put_part(self, upload: Upload, number: int, offset: int, body: Body, total: Sum) -> StoredPart:
@@ -117,14 +118,19 @@ class FolderStore:
         return sorted((StoredPart(int(mark[0]), int(mark[2]), mark[3]) for mark in marks), key=lambda one: one.number)
 
     def list_uploads(self, prefix: str) -> Iterator[tuple[Upload, float]]:
-        """List the hidden folders of the file of that key, newest first."""
+        """List the hidden folders of the file of that key, newest first; without a key, all below the root."""
         target = self._target(prefix)
+        found = []
         with suppress(OSError):
-            found = [
-                (Upload(prefix, folder.name), folder.stat().st_mtime)
-                for folder in target.parent.glob(f".{fingerprint(target.name)}.*{_MARK}")
-            ]
-            yield from sorted(found, key=lambda one: -one[1])
+            folders = (
+                target.parent.glob(f".{fingerprint(target.name)}.*{_MARK}")
+                if prefix
+                else self._root.rglob(f".*{_MARK}")
+            )
+            for folder in folders:
+                key = prefix or str((folder.parent / (folder / _NAME).read_text()).relative_to(self._root))
+                found.append((Upload(key, folder.name), folder.stat().st_mtime))
+        yield from sorted(found, key=lambda one: -one[1])
 
     def complete(self, upload: Upload, parts: Sequence[StoredPart], *, new: bool) -> Head:
         """Read back what was written, hold it against the parts' checksums, and rename it."""

@@ -1,0 +1,73 @@
+"""The commands `uploads list` and `uploads abort`: what earlier runs, or other programs, left unfinished."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from anabranch.core.errors import UsageError
+from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.retrying import Health, retried
+from anabranch.uploads.select import destination_of
+from anabranch.uploads.stores.base import ParallelStore, Upload, UploadGoneError
+from anabranch.uploads.stores.opening import open_store
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+Endpoint = Annotated[str | None, Parameter(help="Address of an S3 server that is not Amazon's.")]
+Credentials = Annotated[str | None, Parameter(help="Where the credentials are: profile:NAME or env:PREFIX.")]
+Age = Annotated[str, Parameter(help="Only uploads begun longer ago than this, such as 7d or 12h.")]
+
+
+def show(
+    destination: str, *, older_than: Age = "0s", endpoint: Endpoint = None, credentials: Credentials = None
+) -> Sequence[Mapping[str, Any]]:
+    """List the unfinished uploads below a destination, with the parts that it holds of each."""
+    store, found = _found(destination, older_than, endpoint, credentials)
+    return [_row(store, upload, begun) for upload, begun in found]
+
+
+def abort(
+    destination: str, *, older_than: Age, endpoint: Endpoint = None, credentials: Credentials = None
+) -> Sequence[Mapping[str, Any]]:
+    """Drop the unfinished uploads below a destination, whoever began them, and list what was dropped."""
+    store, found = _found(destination, older_than, endpoint, credentials)
+    rows = []
+    for upload, begun in found:
+        rows.append(_row(store, upload, begun))
+        retried(lambda upload=upload: store.abort(upload), Health())  # type: ignore[misc]
+    return rows
+
+
+def _found(
+    destination: str, older_than: str, endpoint: str | None, credentials: str | None
+) -> tuple[ParallelStore, list[tuple[Upload, float]]]:
+    place, prefix = destination_of(destination, UploadOptions(endpoint=endpoint, credentials=credentials))
+    store, latest = open_store(place), time.time() - seconds(older_than)
+    listed = retried(lambda: list(store.list_uploads(prefix)), Health())
+    return store, [(upload, begun) for upload, begun in listed if begun <= latest]
+
+
+def seconds(text: str) -> float:
+    """Return the seconds that an age such as `7d` means; UsageError where it is none."""
+    match = re.fullmatch(r"(\d+)([smhdw])", text.strip())
+    if not match:
+        raise UsageError("bad-option", f"{text!r} is not an age", "Write it as 7d, 12h or 30m.", "--older-than")
+    return float(int(match[1]) * _UNITS[match[2]])
+
+
+def _row(store: ParallelStore, upload: Upload, begun: float) -> Mapping[str, Any]:
+    try:
+        parts = retried(lambda: store.list_parts(upload), Health())
+    except UploadGoneError:  # meanwhile
+        parts = []
+    return {
+        "key": upload.key,
+        "begun": datetime.fromtimestamp(begun, UTC).isoformat(timespec="seconds"),
+        "parts": len(parts),
+        "bytes": sum(part.size for part in parts),
+        "id": upload.id,
+    }
