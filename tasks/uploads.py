@@ -7,7 +7,8 @@ from prefect.client.schemas.objects import State
 
 from anabranch.core.errors import AnabranchError
 from anabranch.run.mapping import Done, Tasks, carry_out, is_temporary
-from anabranch.uploads.work import SendPart, work
+from anabranch.uploads.pieces import SendPart
+from anabranch.uploads.work import work
 from tasks.policy import RETRIED
 
 

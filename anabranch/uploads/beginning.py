@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from anabranch.uploads.context import Context
 from anabranch.uploads.ledger import Entry
 from anabranch.uploads.parts import ranges
+from anabranch.uploads.pieces import Piece
 from anabranch.uploads.plan import Opened, Unit
 from anabranch.uploads.ranges import RangeFile, summed
 from anabranch.uploads.select import Chosen
 from anabranch.uploads.stores.base import Head, Stop, StoredPart, Upload, UploadGoneError
-from anabranch.uploads.work import Piece, existing
+from anabranch.uploads.work import existing
 
 
 def begin(context: Context, unit: Unit) -> Opened | str:
@@ -26,7 +27,7 @@ def begin(context: Context, unit: Unit) -> Opened | str:
         return how
     opened = None if refresh else _found(context, file, unit.part_size, entry)
     if opened is None:
-        opened = Opened(file, context.ask(lambda: context.store.create(file.key)), unit.part_size, {})
+        opened = Opened(file, context.ask(lambda: context.parts.create(file.key)), unit.part_size, {})
     ledger.write(Entry(file.path, file.stamp, opened.part_size, opened.upload))
     return opened
 
@@ -49,7 +50,7 @@ def _found(context: Context, file: Chosen, wanted: int, entry: Entry | None) -> 
     known = entry.upload if entry else None
     for upload in _candidates(context, file.key, known):
         try:
-            held = context.ask(lambda upload=upload: context.store.list_parts(upload))  # type: ignore[misc]
+            held = context.ask(lambda upload=upload: context.parts.list_parts(upload))  # type: ignore[misc]
         except UploadGoneError:
             continue
         by_number = {part.number: part for part in held}
@@ -59,7 +60,7 @@ def _found(context: Context, file: Chosen, wanted: int, entry: Entry | None) -> 
         if size and _holds_some(file, size, held, context.stop):
             return Opened(file, upload, size, by_number)
         if upload == known:
-            context.ask(lambda upload=upload: context.store.abort(upload))  # type: ignore[misc]  # ours, of former bytes
+            context.ask(lambda upload=upload: context.parts.abort(upload))  # type: ignore[misc]  # ours, of former bytes
     return None
 
 
@@ -67,7 +68,7 @@ def _candidates(context: Context, key: str, known: Upload | None) -> Iterator[Up
     """Yield the upload of our ledger, and then those of exactly this key that the store lists, newest first."""
     if known:
         yield known
-    listed = context.ask(lambda: [upload for upload, _ in context.store.list_uploads(key)])
+    listed = context.ask(lambda: [upload for upload, _ in context.parts.list_uploads(key)])
     yield from (upload for upload in listed if upload.key == key and (not known or upload.id != known.id))
 
 

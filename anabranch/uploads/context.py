@@ -10,7 +10,7 @@ from anabranch.uploads.ledger import Ledger
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.retrying import health_of, retried
 from anabranch.uploads.select import Chosen, Selection
-from anabranch.uploads.stores.base import ParallelStore, Stop
+from anabranch.uploads.stores.base import ParallelStore, SequentialStore, Stop
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class Context:
 
     job: Job[UploadOptions]
     selection: Selection
-    store: ParallelStore
+    store: ParallelStore | SequentialStore
     stop: Stop = lambda: False
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -29,6 +29,13 @@ class Context:
     def options(self) -> UploadOptions:
         """The user's choices."""
         return self.job.options
+
+    @property
+    def parts(self) -> ParallelStore:
+        """The store, of a file that is sent in parts."""
+        if self.store.in_order:
+            raise TypeError("this store takes the bytes of a file in order")
+        return self.store
 
     def ask(self, send: Callable[[], T]) -> T:
         """Ask the store, again and again where it is busy."""

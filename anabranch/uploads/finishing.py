@@ -8,11 +8,11 @@ from anabranch.core.parts import Outcome
 from anabranch.uploads.context import Context
 from anabranch.uploads.join import File
 from anabranch.uploads.ledger import Entry
-from anabranch.uploads.plan import Opened
+from anabranch.uploads.pieces import Sent
+from anabranch.uploads.plan import Opened, Unit
 from anabranch.uploads.ranges import require_unchanged
 from anabranch.uploads.stores.base import ExistsError, Head, UploadGoneError
 from anabranch.uploads.tags import joined_tag
-from anabranch.uploads.work import Sent
 
 
 def finish(context: Context, opened: Opened, outcomes: Sequence[Outcome]) -> File:
@@ -47,8 +47,18 @@ def finish(context: Context, opened: Opened, outcomes: Sequence[Outcome]) -> Fil
 def give_up(context: Context, opened: Opened) -> None:
     """Drop the upload and forget it; a store that does not answer keeps it, and the next run finds it."""
     with suppress(AnabranchError):
-        context.store.abort(opened.upload)
+        context.parts.abort(opened.upload)
     context.ledger(opened.file).remove()
+
+
+def cancel(context: Context, unit: Unit) -> None:
+    """Drop the sessions of a unit's files at a store that takes bytes in order."""
+    if context.store.in_order:
+        for ledger in map(context.ledger, unit.files):
+            if (entry := ledger.read()) and entry.session:
+                with suppress(AnabranchError):
+                    context.store.cancel(entry.session)
+                ledger.remove()
 
 
 def _raise_first(outcomes: Sequence[Outcome]) -> None:
@@ -69,7 +79,7 @@ def _completed(context: Context, opened: Opened, sent: Sequence[Sent], wanted: H
     parts, key = [one.part for one in sent if one.part], opened.file.key
     new, failure = context.options.if_exists in ("fail", "skip"), None
     try:
-        context.ask(lambda: context.store.complete(opened.upload, parts, new=new))
+        context.ask(lambda: context.parts.complete(opened.upload, parts, new=new))
     except (UploadGoneError, ExistsError) as error:
         failure = error
     head = context.ask(lambda: context.store.head(key))

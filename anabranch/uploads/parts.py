@@ -15,7 +15,9 @@ def part_size(size: int, limits: Limits, chosen: int | None = None) -> int:
     """Return the bytes of each part but the last; UsageError "part-size" where the store would refuse the parts."""
     part = chosen or max(SMALLEST, math.ceil(size / MOST / MIB) * MIB, -(-limits.smallest_part // MIB) * MIB)
     reason = ""
-    if size > limits.largest_object:
+    if part % limits.quantum:
+        reason = f"parts of {part:,} bytes are no multiple of {limits.quantum:,} bytes"
+    elif size > limits.largest_object:
         reason = f"the file has {size:,} bytes, and the store takes {limits.largest_object:,}"
     elif size > part and not limits.smallest_part <= part <= limits.largest_part:
         reason = f"parts of {part:,} bytes are not between {limits.smallest_part:,} and {limits.largest_part:,} bytes"

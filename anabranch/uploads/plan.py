@@ -8,9 +8,9 @@ from anabranch.core.storage import fingerprint
 from anabranch.uploads.context import Context
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.parts import is_small, part_size, ranges
+from anabranch.uploads.pieces import Piece, SendPart
 from anabranch.uploads.select import Chosen
 from anabranch.uploads.stores.base import Limits, StoredPart, Upload
-from anabranch.uploads.work import Piece, SendPart
 
 GROUP = 25  # small files of one task: a task for each is slower, by half on a quick link
 _RATE, _REQUEST_SECONDS = 60e6, 0.02  # bytes a second of one connection, and what each request costs
@@ -55,11 +55,16 @@ class SendPlan(Plan[SendPart]):
         yield from self.about
 
 
-def units(files: Sequence[Chosen], options: UploadOptions, limits: Limits) -> list[Unit]:
-    """Group the files; the biggest come first. UsageError "part-size" where the store would refuse the parts."""
+def units(files: Sequence[Chosen], options: UploadOptions, limits: Limits, *, in_order: bool = False) -> list[Unit]:
+    """Group the files; the biggest come first. UsageError "part-size" where the store would refuse the parts.
+
+    Of a store that takes bytes in order a big file is a group of its own.
+    """
     sizes = {file: part_size(file.stamp.size, limits, options.part_bytes) for file in files}
     small = [file for file in files if is_small(file.stamp.size, sizes[file])]
-    big = [Unit((file,), sizes[file]) for file in files if not is_small(file.stamp.size, sizes[file])]
+    big = [
+        Unit((file,), 0 if in_order else sizes[file]) for file in files if not is_small(file.stamp.size, sizes[file])
+    ]
     groups = [Unit(tuple(small[first : first + GROUP])) for first in range(0, len(small), GROUP)]
     return [*sorted(big, key=lambda unit: -unit.size), *groups]
 
@@ -81,6 +86,8 @@ def round_of(context: Context, opened: Sequence[Opened], groups: Sequence[Unit],
             destination=context.selection.destination,
             if_exists=options.if_exists,
             in_flight=in_flight,
+            chunk=part_size(0, context.store.limits, options.part_bytes),
+            work_dir=str(context.job.work_dir),
             pieces=tuple(pieces),
         )
         for index, pieces in enumerate(sets)

@@ -22,7 +22,8 @@ def check(source: Sequence[str], output: str | None, options: UploadOptions) -> 
     if not output:
         raise UsageError("output-missing", "no destination is named", "Name one last, such as s3://bucket/prefix/.")
     selection = select(source, output, options)
-    units(selection.files, options, open_store(selection.destination).limits)
+    store = open_store(selection.destination)
+    units(selection.files, options, store.limits, in_order=store.in_order)
     if selection.destination.kind != "file":
         return []
     require_usable(Path(selection.destination.place))
@@ -33,11 +34,16 @@ def preview(job: Job[UploadOptions]) -> SendPlan:
     """Plan all files as if nothing of them were at the destination; reads only."""
     selection = select(job.source, job.output or "", job.options)
     context = Context(job, selection, open_store(selection.destination), run="preview")
-    every = units(selection.files, job.options, context.store.limits)
+    every = units(selection.files, job.options, context.store.limits, in_order=context.store.in_order)
     opened = [Opened(unit.files[0], Upload(unit.files[0].key, ""), unit.part_size, {}) for unit in every if unit.is_big]
     groups = [unit for unit in every if not unit.is_big]
     plan = round_of(context, opened, groups, "")
-    return SendPlan(plan.parts, "", reads=reads(selection.files), about=tuple(_about(selection)))
+    about = _about(selection)
+    if context.store.in_order:
+        about.append(
+            (str(selection.destination), "takes the bytes of a file in order: files go in parallel, not parts")
+        )
+    return SendPlan(plan.parts, "", reads=reads(selection.files), about=tuple(about))
 
 
 def _about(selection: Selection) -> list[tuple[str, str]]:

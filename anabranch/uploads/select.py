@@ -78,9 +78,14 @@ def destination_of(output: str, options: UploadOptions) -> tuple[Destination, st
     if not mark or scheme.lower() == "file":
         path = rest if mark else output
         return Destination("file", path), ""
+    if scheme.lower() == "gdrive" and rest.partition("/")[0]:
+        folder, _, path = rest.partition("/")
+        return Destination("gdrive", folder, options.endpoint, options.credentials), path
     if scheme.lower() != "s3":
         raise UsageError(
-            "destination-scheme", f"{scheme}:// is not a place to upload to", "Use s3://bucket/prefix, or a folder."
+            "destination-scheme",
+            f"{scheme}:// is not a place to upload to",
+            "Use s3://bucket/prefix, gdrive://folder or a folder.",
         )
     bucket, _, path = rest.partition("/")
     if not bucket:

@@ -47,6 +47,8 @@ def _found(
 ) -> tuple[ParallelStore, list[tuple[Upload, float]]]:
     place, prefix = destination_of(destination, UploadOptions(endpoint=endpoint, credentials=credentials))
     store, latest = open_store(place), time.time() - seconds(older_than)
+    if store.in_order:
+        raise UsageError("destination-scheme", f"{place} does not list what is unfinished", "It ends in about a week.")
     listed = retried(lambda: list(store.list_uploads(prefix)), Health())
     return store, [(upload, begun) for upload, begun in listed if begun <= latest]
 

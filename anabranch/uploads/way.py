@@ -14,15 +14,16 @@ from anabranch.core.storage import fingerprint
 from anabranch.uploads.admission import Slots, Unlimited
 from anabranch.uploads.beginning import begin
 from anabranch.uploads.context import Context
-from anabranch.uploads.finishing import finish, give_up
+from anabranch.uploads.finishing import cancel, finish, give_up
 from anabranch.uploads.join import File, join
 from anabranch.uploads.memory import used_percent
 from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.pieces import SendPart
 from anabranch.uploads.plan import Opened, Unit, round_of, units
 from anabranch.uploads.select import Chosen, select
 from anabranch.uploads.stores.base import Stop, UploadGoneError
 from anabranch.uploads.stores.opening import open_store
-from anabranch.uploads.work import SendPart, work
+from anabranch.uploads.work import work
 
 MOST_UNITS = 20  # that one round takes, where places are not limited
 MEMORY_SECONDS = 600  # to wait for memory
@@ -38,10 +39,15 @@ def way(job: Job[UploadOptions], mapped: Mapped, slots: Slots | None = None, sto
     """
     selection = select(job.source, job.output or "", job.options)
     context = Context(job, selection, open_store(selection.destination), stop)
-    waiting, rounds = deque(units(selection.files, job.options, context.store.limits)), _Rounds(context, mapped, slots)
+    waiting, rounds = deque(_units(context)), _Rounds(context, mapped, slots)
     while waiting:
         rounds.one(waiting)
     return join(selection, rounds.files, rounds.outcomes, rounds.notes)
+
+
+def _units(context: Context) -> list[Unit]:
+    store = context.store
+    return units(context.selection.files, context.options, store.limits, in_order=store.in_order)
 
 
 class _Rounds:
@@ -70,6 +76,8 @@ class _Rounds:
                 ):
                     for each in opened:
                         give_up(self._context, each)
+                    for unit in admitted:
+                        cancel(self._context, unit)
                 raise
 
     def _await_memory(self) -> None:
@@ -103,9 +111,9 @@ class _Rounds:
         return admitted
 
     def _takes(self, unit: Unit, taken: ExitStack, *, wait: bool) -> bool:
-        if unit.is_big:
-            lock = self._context.ledger(unit.files[0]).locked(self._context.stop, wait=wait)
-            if not taken.enter_context(lock):
+        locked = unit.files if unit.is_big or self._context.store.in_order else ()
+        for file in sorted(locked, key=lambda file: file.key):  # the same order everywhere, so that none waits for ever
+            if not taken.enter_context(self._context.ledger(file).locked(self._context.stop, wait=wait)):
                 return False
         return taken.enter_context(self._slots.take(wait=wait))
 

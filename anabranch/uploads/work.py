@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from anabranch.core.errors import AnabranchError, Stopped, as_ours
-from anabranch.core.parts import Manifest, Part
+from anabranch.core.parts import Manifest
+from anabranch.uploads.in_order import send_in_order
 from anabranch.uploads.options import IfExists
-from anabranch.uploads.ranges import RangeFile, Stamp, require_unchanged, summed
+from anabranch.uploads.pieces import Piece, SendPart, Sent
+from anabranch.uploads.ranges import RangeFile, require_unchanged, summed
 from anabranch.uploads.retrying import health_of, retried
 from anabranch.uploads.stores.base import (
-    Destination,
     ExistsError,
     Head,
     ParallelStore,
+    SequentialStore,
     Stop,
-    StoredPart,
-    Upload,
     UploadGoneError,
 )
 from anabranch.uploads.stores.opening import open_store
@@ -27,46 +27,6 @@ from anabranch.uploads.stores.opening import open_store
 _KEPT = 16  # runs whose bound on parts in flight one process remembers
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What one request sends: a part of a file, or the whole of a small one, when there is no upload."""
-
-    path: str
-    label: str
-    key: str
-    stamp: Stamp
-    number: int = 1
-    offset: int = 0
-    length: int = 0
-    upload: Upload | None = None
-    held: StoredPart | None = None  # what the store holds already under this number
-
-
-@dataclass(frozen=True, slots=True)
-class SendPart(Part):
-    """Pieces to be sent to a destination: one of a big file, or those of some small files."""
-
-    run: str  # a name of the run's own, so that nothing that another run sent counts as sent
-    destination: Destination
-    if_exists: IfExists
-    in_flight: int  # pieces of the run that one process sends at the same time
-    pieces: tuple[Piece, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What became of one piece: `how` is sent, kept (the store held it already), unchanged or skipped."""
-
-    key: str
-    number: int
-    size: int
-    how: str
-    md5: str = ""
-    part: StoredPart | None = None
-    attempts: int = 1
-    etag: str = ""  # of a small file's object
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +42,7 @@ def work(part: SendPart, stop: Stop = lambda: False) -> SendManifest:
     A part of a big file raises what it fails with; of small files each has its own error in the manifest.
     """
     store = open_store(part.destination)
-    if len(part.pieces) == 1 and part.pieces[0].upload:
+    if not store.in_order and len(part.pieces) == 1 and part.pieces[0].upload:
         return SendManifest((), sent=(_bounded(part, lambda: _send_part(store, part, part.pieces[0], stop)),))
 
     def one(piece: Piece) -> Sent | AnabranchError:
@@ -125,12 +85,14 @@ def _send_part(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -
     return retried(send, health_of(part.run), stop)
 
 
-def _put(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -> Sent:
+def _put(store: ParallelStore | SequentialStore, part: SendPart, piece: Piece, stop: Stop) -> Sent:
     """Send a small file whole, where `if_exists` wants it."""
     health = health_of(part.run)
     head = None if part.if_exists == "overwrite" else retried(lambda: store.head(piece.key), health, stop)
     if head and (how := existing(store, part.if_exists, piece, head, stop)):
         return Sent(piece.key, 1, piece.length, how, attempts=0, etag=head.etag)
+    if store.in_order:
+        return send_in_order(store, part, piece, health, stop)
     attempts = 0
 
     def send() -> Sent:
@@ -153,7 +115,7 @@ def _put(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -> Sent
     return retried(send, health, stop)
 
 
-def existing(store: ParallelStore, if_exists: IfExists, piece: Piece, head: Head, stop: Stop) -> str:
+def existing(store: ParallelStore | SequentialStore, if_exists: IfExists, piece: Piece, head: Head, stop: Stop) -> str:
     """Return skipped or unchanged where nothing is to be sent, else nothing; ExistsError with `if_exists` fail.
 
     The piece is the file's first.

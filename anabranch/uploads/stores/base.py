@@ -6,7 +6,9 @@ SequentialStore one growing offset for each upload; files are sent in parallel, 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal, Protocol
 
 from anabranch.core.errors import AnabranchError, TemporaryError
 
@@ -49,6 +51,7 @@ class Limits:
     largest_part: int = 1 << 62
     most_parts: int = 1 << 62
     largest_object: int = 1 << 62
+    quantum: int = 1  # of which each part but the last is a multiple
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class ParallelStore(Protocol):
     No method retries; `anabranch.uploads.retrying` does.
     """
 
+    in_order: Literal[False]
     limits: Limits
 
     def head(self, key: str) -> Head | None:
@@ -154,3 +158,42 @@ class ParallelStore(Protocol):
 
     def abort(self, upload: Upload) -> None:
         """Drop an upload and its parts; without error where there is none."""
+
+
+class SequentialStore(Protocol):
+    """A store that takes the bytes of one object in order. Methods raise the errors of this module.
+
+    A session is a secret: it alone gives the right to write.
+    """
+
+    in_order: Literal[True]
+    limits: Limits
+
+    def head(self, key: str) -> Head | None:
+        """Return the object's size and tag; nothing where there is none."""
+
+    def same(self, key: str, head: Head, path: str, part_size: int, stop: Stop) -> bool:
+        """Whether the object has exactly the bytes of a file."""
+
+    def start(self, key: str, size: int) -> str:
+        """Begin a session; the object appears, or is replaced, when all its bytes are there."""
+
+    def query_offset(self, session: str, size: int) -> int | Head:
+        """Return how many bytes the session has, or the object that it became; UploadGoneError where there is none."""
+
+    def append(self, session: str, offset: int, body: Body, size: int) -> int | Head:
+        """Send bytes from an offset on; return how many the session has now, or the object that it became."""
+
+    def cancel(self, session: str) -> None:
+        """Drop a session and its bytes; without error where there is none."""
+
+
+def after_seconds(text: str) -> float:
+    """Read Retry-After, in seconds or as a date."""
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        try:
+            return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)
+        except (TypeError, ValueError):
+            return 0.0

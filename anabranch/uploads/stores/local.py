@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from anabranch.core.errors import SetupError, TemporaryError, UsageError
 from anabranch.core.storage import fingerprint, refuse_special
@@ -42,6 +42,7 @@ class FolderStore:
     file whose name tells its number, offset, size and MD5.
     """
 
+    in_order: Literal[False] = False
     limits = Limits()
 
     def __init__(self, destination: Destination) -> None:

@@ -2,13 +2,17 @@
 
 from importlib import import_module
 
-from anabranch.uploads.stores.base import Destination, ParallelStore
+from anabranch.uploads.stores.base import Destination, ParallelStore, SequentialStore
 
-_STORES = {"file": "anabranch.uploads.stores.local:FolderStore", "s3": "anabranch.uploads.stores.s3:S3Store"}
+_STORES = {
+    "file": "anabranch.uploads.stores.local:FolderStore",
+    "s3": "anabranch.uploads.stores.s3:S3Store",
+    "gdrive": "anabranch.uploads.stores.google:DriveStore",
+}
 
 
-def open_store(destination: Destination) -> ParallelStore:
+def open_store(destination: Destination) -> ParallelStore | SequentialStore:
     """Make the store, importing only what it needs; nothing is asked of it yet."""
     module, name = _STORES[destination.kind].split(":")
-    store: ParallelStore = getattr(import_module(module), name)(destination)
+    store: ParallelStore | SequentialStore = getattr(import_module(module), name)(destination)
     return store

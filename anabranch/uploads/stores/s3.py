@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 from botocore.config import Config
@@ -28,6 +28,7 @@ from anabranch.uploads.stores.base import (
     Sum,
     Upload,
     UploadGoneError,
+    after_seconds,
 )
 from anabranch.uploads.tags import has_tag
 
@@ -75,6 +76,7 @@ _MEANS: dict[str, tuple[type[AnabranchError], str, str]] = {
 class S3Store:
     """A bucket."""
 
+    in_order: Literal[False] = False
     limits = Limits(smallest_part=5 << 20, largest_part=5 << 30, most_parts=10_000, largest_object=48_800 << 30)
 
     def __init__(self, destination: Destination) -> None:
@@ -260,7 +262,7 @@ def _error(error: ClientError, place: str, destination: Destination) -> Anabranc
     if code in _SKEW or (code == str(_FORBIDDEN) and _skew(headers) > _SKEW_SECONDS):  # HEAD has no other words
         return BusyError(reason, clocks=_clocks(headers))
     if code in _LATER or (status in _LATER_STATUS and code not in _MEANS and status != _STATUS_OF_FULL):
-        return BusyError(reason, after=_after(headers))
+        return BusyError(reason, after=after_seconds(headers.get("retry-after", "")))
     if code == "NoSuchBucket":
         remedy = "Create the bucket, or correct its name."
         return SetupError("destination-missing", "there is no such bucket", remedy, str(destination))
@@ -280,18 +282,6 @@ def _unanswered(error: Exception, destination: Destination) -> AnabranchError:
     if name in ("ParamValidationError", "InvalidEndpointDiscoveryConfigurationError"):
         return SetupError("destination-refused", str(error), "Check the destination.", str(destination))
     return BusyError(f"{destination.endpoint or destination} does not answer ({name})")
-
-
-def _after(headers: dict[str, str]) -> float:
-    """Read Retry-After, in seconds or as a date."""
-    text = headers.get("retry-after", "")
-    try:
-        return max(float(text), 0.0)
-    except ValueError:
-        try:
-            return max((parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds(), 0.0)
-        except (TypeError, ValueError):
-            return 0.0
 
 
 def _skew(headers: dict[str, str]) -> float:

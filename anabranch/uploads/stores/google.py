@@ -1,0 +1,210 @@
+"""Google Drive, by its resumable protocol: one growing offset for each file, which the server names."""
+
+import json
+import os
+import re
+import threading
+from functools import lru_cache
+from typing import Any, Literal
+
+import google.auth
+import httpx
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+
+from anabranch.core.errors import AnabranchError, SetupError, TemporaryError
+from anabranch.uploads.ranges import BLOCK, RangeFile, summed
+from anabranch.uploads.stores.base import (
+    Body,
+    BusyError,
+    Destination,
+    Head,
+    Limits,
+    Stop,
+    UploadGoneError,
+    after_seconds,
+)
+
+QUANTUM = 256 << 10  # bytes of which each chunk but the last is a multiple
+TIMEOUT = httpx.Timeout(60, connect=10)  # seconds
+SCOPES = ("https://www.googleapis.com/auth/drive.file",)
+_GOOGLE = "https://www.googleapis.com"
+_FIELDS = "id,name,size,md5Checksum"
+_DONE, _RESUME, _GONE = (200, 201), 308, (404, 410)
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER = 401, 403, 429, 500
+_RATES = {"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "quotaExceeded"}
+_FULL = {"storageQuotaExceeded", "teamDriveFileLimitExceeded"}
+
+
+class DriveStore:
+    """A folder of Google Drive, whose id is the destination's place; the key of an object is its name."""
+
+    in_order: Literal[True] = True
+    limits = Limits(smallest_part=QUANTUM, quantum=QUANTUM, largest_object=5 << 40)
+
+    def __init__(self, destination: Destination) -> None:
+        self._folder, self._url = destination.place, (destination.endpoint or _GOOGLE).rstrip("/")
+        self._client, self._token = _client(os.getpid()), _token(destination.credentials or "", os.getpid())
+
+    def head(self, key: str) -> Head | None:
+        """Find the file of that name in the folder."""
+        found = self._find(key)
+        return Head(int(found.get("size", 0)), found.get("md5Checksum", "")) if found else None
+
+    def same(self, key: str, head: Head, path: str, part_size: int, stop: Stop) -> bool:  # noqa: ARG002
+        """Compare size and MD5."""
+        size = os.stat(path).st_size  # noqa: PTH116
+        if size != head.size or not head.etag:
+            return False
+        with RangeFile(path, 0, size, stop) as body:
+            return summed(body).md5 == head.etag
+
+    def start(self, key: str, size: int) -> str:
+        """Begin a session; its address is a secret, since it alone gives the right to write."""
+        known = self._find(key)
+        method, path = ("PATCH", f"files/{known['id']}") if known and "id" in known else ("POST", "files")
+        about = {"name": key} if known else {"name": key, "parents": [self._folder]}
+        answer = self._ask(
+            method,
+            f"{self._url}/upload/drive/v3/{path}",
+            params={"uploadType": "resumable", "fields": _FIELDS, "supportsAllDrives": "true"},
+            content=json.dumps(about).encode(),
+            headers={"Content-Type": "application/json", "X-Upload-Content-Length": str(size)},
+        )
+        if answer.status_code not in _DONE or "location" not in answer.headers:
+            raise _error(answer, key)
+        return answer.headers["location"]
+
+    def query_offset(self, session: str, size: int) -> int | Head:
+        """Ask how many bytes the session has, or what object it became."""
+        return self._place(
+            self._ask("PUT", session, headers={"Content-Range": f"bytes */{size}", "Content-Length": "0"})
+        )
+
+    def append(self, session: str, offset: int, body: Body, size: int) -> int | Head:
+        """Send a chunk; return the offset that the server names, which may be less than what was sent."""
+        length = len(body)
+        span = f"bytes {offset}-{offset + length - 1}/{size}" if length else f"bytes */{size}"
+        headers = {"Content-Range": span, "Content-Length": str(length)}
+        body.seek(0)
+        return self._place(self._ask("PUT", session, content=_blocks(body), headers=headers))
+
+    def cancel(self, session: str) -> None:
+        """Drop the session; without error where there is none."""
+        self._ask("DELETE", session)
+
+    def _find(self, key: str) -> dict[str, Any] | None:
+        name, folder = (text.replace("\\", "\\\\").replace("'", "\\'") for text in (key, self._folder))
+        wanted = {
+            "q": f"name = '{name}' and '{folder}' in parents and trashed = false",
+            "fields": f"files({_FIELDS})", "supportsAllDrives": "true", "includeItemsFromAllDrives": "true",
+        }  # fmt: skip
+        answer = self._ask("GET", f"{self._url}/drive/v3/files", params=wanted)
+        if answer.status_code not in _DONE:
+            raise _error(answer, key)
+        return next(iter(answer.json().get("files", [])), None)
+
+    def _place(self, answer: httpx.Response) -> int | Head:
+        if answer.status_code == _RESUME:
+            match = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("range", ""))
+            return int(match[1]) + 1 if match else 0  # without Range nothing was kept
+        if answer.status_code in _DONE:
+            found = answer.json()
+            return Head(int(found.get("size", -1)), found.get("md5Checksum", ""))
+        raise _error(answer, "the session")
+
+    def _ask(self, method: str, url: str, **more: Any) -> httpx.Response:
+        headers = {**more.pop("headers", {}), **self._token.header()}
+        try:
+            answer = self._client.request(method, url, headers=headers, **more)
+        except httpx.HTTPError as error:  # whose text may hold the session's address
+            raise BusyError(f"Google Drive does not answer ({type(error).__name__})") from None
+        if answer.status_code == _UNAUTHORIZED:
+            self._token.forget()
+        return answer
+
+
+def _blocks(body: Body) -> Any:
+    while block := body.read(BLOCK):
+        yield block
+
+
+def _error(answer: httpx.Response, about: str) -> AnabranchError:
+    """Say what a refusal means."""
+    status, reasons = answer.status_code, _reasons(answer)
+    said = f"Google Drive says {status}{f' {reasons[0]}' if reasons else ''}"
+    if status in _GONE:
+        return UploadGoneError("upload-gone", said, "Run the same command again.", about)
+    if _FULL & set(reasons):
+        remedy = "Make room and run the same command again: it resumes."
+        return TemporaryError("destination-full", said, remedy, about)
+    if status == _TOO_MANY or status >= _SERVER or (status == _FORBIDDEN and _RATES & set(reasons)):
+        return BusyError(said, after=after_seconds(answer.headers.get("retry-after", "")))
+    return SetupError("destination-refused", said, "Check the credentials and their rights.", about)
+
+
+def _reasons(answer: httpx.Response) -> list[str]:
+    try:
+        return [one.get("reason", "") for one in answer.json()["error"].get("errors", [])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+@lru_cache(maxsize=1)
+def _client(process: int) -> httpx.Client:  # noqa: ARG001  a fork shares no connections
+    return httpx.Client(timeout=TIMEOUT, follow_redirects=False, limits=httpx.Limits(max_connections=64))
+
+
+class _Token:
+    """An access token: of a variable, or of google-auth's credentials, refreshed when it ends."""
+
+    def __init__(self, credentials: str) -> None:
+        self._credentials, self._lock = credentials, threading.Lock()
+        self._found: Any = None
+
+    def header(self) -> dict[str, str]:
+        """Return the header that bears it."""
+        kind, _, name = self._credentials.partition(":")
+        if kind == "env":
+            token = os.environ.get(f"{name}_ACCESS_TOKEN")
+            if not token:
+                remedy = "Set it where the parts run."
+                raise SetupError("credentials-missing", f"the variable {name}_ACCESS_TOKEN is not set", remedy)
+            return {"Authorization": f"Bearer {token}"}
+        with self._lock:
+            return {"Authorization": f"Bearer {self._refreshed()}"}
+
+    def forget(self) -> None:
+        """Ask for another one next time."""
+        with self._lock:
+            self._found = None
+
+    def _refreshed(self) -> str:
+        try:
+            if self._found is None:
+                self._found, _ = google.auth.default(scopes=SCOPES)
+            if not self._found.valid:
+                self._found.refresh(_over_httpx)
+        except DefaultCredentialsError as error:
+            remedy = "Set GOOGLE_APPLICATION_CREDENTIALS where the parts run."
+            raise SetupError("credentials-missing", str(error).split(". ")[0], remedy) from None
+        except GoogleAuthError as error:
+            raise BusyError(f"Google gives no access token ({type(error).__name__})") from None
+        return str(self._found.token)
+
+
+class _Answer:
+    """An answer in the form that google-auth reads."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.status, self.headers, self.data = answer.status_code, answer.headers, answer.content
+
+
+def _over_httpx(
+    url: str, method: str = "GET", body: Any = None, headers: Any = None, timeout: Any = None, **_: Any
+) -> _Answer:
+    return _Answer(httpx.request(method, url, content=body, headers=headers, timeout=timeout or TIMEOUT))
+
+
+@lru_cache(maxsize=16)
+def _token(credentials: str, process: int) -> _Token:  # noqa: ARG001
+    return _Token(credentials)
