@@ -122,4 +122,18 @@ UPLOAD_FILES = Workload(
         Extra("limits reset", "anabranch.command.limits:reset", "Free the places of uploads that nobody holds."),
     ),
 )
-WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES)
+EXTRACT_GPS = Workload(
+    name="extract-gps",
+    summary="Extract the positions of photos on an SFTP server or in folders, from a few kilobytes of each.",
+    source="Folders, or sftp://user@host:port/folder.",
+    output="File for the table: .csv or .geojson. Default: CSV on standard output.",
+    ends_with_output=False,
+    without_output="stdout",
+    flow="flows.photos:extract_gps",
+    options="anabranch.photos.options:PhotoOptions",
+    check="anabranch.photos.plan:check",
+    preview="anabranch.photos.way:preview",
+    example="anabranch extract-gps sftp://me@host/homes --output photos.csv",
+    demo="anabranch.photos.demo:demo",
+)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES, EXTRACT_GPS)

@@ -1,0 +1,67 @@
+"""What a user may choose for the photos workload: the form, the command's options and the reference come from here."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+PATH_PATTERN = (
+    r"(?:^|/)homes/(?P<pilot>[^/]+)(?:/(?:.*?(?<!\d))?(?P<site>\d{8,10})(?!\d)(?:-(?P<date>\d{2}-\d{2}-\d{4}))?)?"
+)
+PATH_GROUPS = {"site", "date", "pilot"}
+
+
+class PhotoOptions(BaseModel):
+    """Which photos to read, how, and how to log in where they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    all_files: Annotated[bool, Field(description="Look into every file, whatever its name.")] = False
+    depth: Annotated[int, Field(ge=0, le=100, description="Folders below the named one that are looked into.")] = 20
+    most_photos: Annotated[int, Field(ge=1, description="Photos above which the run ends before it reads any.")] = (
+        1_000_000
+    )
+    thin: Annotated[
+        bool, Field(description="Read 4 KB of each photo at first, not 16: for thin links; some need one read more.")
+    ] = False
+    assume: Annotated[
+        Literal["NE", "NW", "SE", "SW"] | None,
+        Field(description="Hemispheres of photos that do not name theirs; without it they are invalid."),
+    ] = None
+    path_pattern: Annotated[
+        str,
+        Field(description="Regular expression for site, date and pilot in a photo's path, as groups of these names."),
+    ] = PATH_PATTERN
+    host_key: Annotated[
+        str | None,
+        Field(
+            pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$",
+            description="Fingerprint of the server's key, SHA256:…; default: the keys in known_hosts count.",
+        ),
+    ] = None
+    key_file: Annotated[
+        str | None,
+        Field(description="Private key for the login. Default: ~/.ssh/id_*, the agent, then $SFTP_PASSWORD."),
+    ] = None
+    credentials: Annotated[
+        str | None,
+        Field(pattern=r"^[a-z0-9-]+$", description="Name of a block SFTP Credentials in Prefect, for the login."),
+    ] = None
+    connections: Annotated[
+        int | None,
+        Field(ge=1, le=64, description="Connections to a server. Default: one for up to 10 photos, else 4 at most."),
+    ] = None
+    photo_timeout: Annotated[
+        float, Field(gt=0, description="Seconds without a reply after which a photo is given up, and the rest goes on.")
+    ] = 30.0
+
+    @field_validator("path_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            groups = set(re.compile(pattern).groupindex)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        if not groups <= PATH_GROUPS:
+            raise ValueError(f"{pattern!r} has groups of other names than site, date and pilot")
+        return pattern

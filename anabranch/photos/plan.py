@@ -1,0 +1,190 @@
+"""Plan the reading: list the photos, leave out what is known, and cut the rest into parts."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from pathlib import Path
+
+from anabranch.core.batches import MOST_PARTS
+from anabranch.core.errors import UsageError
+from anabranch.core.outputs import require_writable
+from anabranch.core.parts import Job, Part, Plan
+from anabranch.core.storage import fingerprint, published
+from anabranch.photos.addresses import Place, Server, place, place_label
+from anabranch.photos.connecting import Access
+from anabranch.photos.fetching import Manner, Photo
+from anabranch.photos.hosts import Unlock, host
+from anabranch.photos.known import Known, photos_key
+from anabranch.photos.listing import Listed, RemoteListing, Rules, list_here
+from anabranch.photos.options import PhotoOptions
+from anabranch.photos.positions import Facts
+
+_PART = 300  # photos, at most, while there are few enough parts
+_FEW = 10  # photos for which a second connection would not pay
+_CONNECTIONS = 4
+_SECONDS = 1e-3  # of work that a photo costs, most of it waiting
+_PYTHON_SECONDS = 2.5e-4  # of that with Python's lock held
+FORMATS = (".csv", ".geojson")
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoPart(Part):
+    """Photos of one server, or of this machine, that stand in a file."""
+
+    todo: str
+    folder: str
+    server: Server | None
+    access: Access
+    manner: Manner
+    connections: int
+    photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction(Plan[PhotoPart]):
+    """All photos, what is known of them, and the parts that read the others."""
+
+    places: tuple[Listed, ...] = ()
+    photos: tuple[tuple[Server | None, Photo], ...] = ()  # in the order of the table
+    known: tuple[dict[Photo, Facts], ...] = ()  # for each server of `servers`
+    servers: tuple[Server | None, ...] = ()
+    todo: tuple[tuple[Photo, ...], ...] = ()  # of each part
+    options: PhotoOptions = field(default_factory=PhotoOptions)
+    work_dir: Path = Path()
+    output: str = ""
+
+    def save(self) -> None:
+        """Write the photos of each part into its file."""
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        for part, photos in zip(self.parts, self.todo, strict=True):
+            with published(Path(part.todo), durable=False) as file:
+                file.write(dumped(photos))
+
+    def notes(self) -> Iterator[tuple[str, str]]:
+        """Say how many photos each source has, how many are known, and what cannot be listed."""
+        for listed in self.places:
+            yield "photos", f"{len(listed.photos):,} in {listed.folders:,} folders of {listed.place.label}"
+        known = sum(len(facts) for facts in self.known)
+        if known:
+            yield "known", f"{known:,} of them are unchanged since they were read"
+        for listed in self.places:
+            for error in listed.errors:
+                yield "fails", str(error)
+
+
+def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> list[Path]:
+    """Say which file will be written, if any. Raises UsageError for what can be told before anything is read."""
+    for one in source:
+        named = place(one)
+        if named.server is None and not Path(one).is_dir():
+            raise UsageError("source-missing", "there is no such folder", "Check the path.", named.label)
+    if options.key_file and not Path(options.key_file).expanduser().is_file():
+        raise UsageError("source-missing", "there is no such key", "Check --key-file.", options.key_file)
+    if output is None:
+        return []
+    if not output.lower().endswith(FORMATS):
+        raise UsageError("output-format", "the output's name ends in neither .csv nor .geojson", "Name it so.", output)
+    require_writable([Path(output)], [])
+    return [Path(output)]
+
+
+def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
+    """List the sources, and plan the reading of what is not known.
+
+    Raises UsageError where a source is missing, SetupError where a server is not the right one or refuses the login,
+    and TemporaryError where it does not answer. A folder that cannot be listed is an error of its source.
+    """
+    options = job.options
+    key_file = options.key_file and str(Path(options.key_file).expanduser())
+    access = Access(options.host_key, key_file, options.credentials)
+    places = tuple(_listed(named, job, access, unlock) for named in dict.fromkeys(place(one) for one in job.source))
+    photos = list(dict.fromkeys((listed.place.server, photo) for listed in places for photo in listed.photos))
+    servers = tuple(dict.fromkeys(server for server, _ in photos))
+    folder = job.work_dir / "photos" / fingerprint(photos_key(), job.source, options.model_dump())
+    manner = Manner(options.thin, options.assume or "", options.photo_timeout)
+    known: list[dict[Photo, Facts]] = []
+    parts: list[PhotoPart] = []
+    todo: list[tuple[Photo, ...]] = []
+    for server in servers:
+        those = [photo for where, photo in photos if where == server]
+        facts = {} if job.refresh else Known(job.work_dir, server, options.assume or "").find(those)
+        known.append(facts)
+        left = [photo for photo in those if photo not in facts]
+        connections = _connections(len(left), job.threads, options)
+        for run in _runs(len(left), connections if server else job.threads):
+            todo.append(tuple(left[run.start : run.stop]))
+            template = PhotoPart(len(parts), "", 0, "", "", str(folder), server, access, manner, connections, 0)
+            parts.append(_part(template, todo[-1], photos_key()))
+    return Extraction(
+        tuple(parts),
+        str(folder),
+        python_seconds=sum(part.photos for part in parts) * _PYTHON_SECONDS,
+        places=places,
+        photos=tuple(photos),
+        known=tuple(known),
+        servers=servers,
+        todo=tuple(todo),
+        options=options,
+        work_dir=job.work_dir,
+        output=job.output or "",
+    )
+
+
+def _listed(named: Place, job: Job[PhotoOptions], access: Access, unlock: Unlock) -> Listed:
+    options = job.options
+    rules = Rules(options.all_files, options.depth, options.most_photos)
+    if named.server is None:
+        return list_here(named, rules)
+    listing = RemoteListing(named, rules, options.photo_timeout)
+    host(named.server, access).carry_out(listing, unlock, lambda: False, options.connections or _CONNECTIONS)
+    return listing.listed
+
+
+def _connections(photos: int, threads: int, options: PhotoOptions) -> int:
+    if options.connections:
+        return options.connections
+    return 1 if photos <= _FEW else min(_CONNECTIONS, threads)
+
+
+def _runs(photos: int, at_once: int) -> list[range]:
+    """Cut the photos into parts of equal size: for each connection one, and none above 300 photos, but 200 in all."""
+    if not photos:
+        return []
+    count = min(max(ceil(photos / _PART), min(at_once, ceil(photos / _FEW))), MOST_PARTS)
+    ends = [photos * index // count for index in range(count + 1)]
+    return [range(ends[index], ends[index + 1]) for index in range(count)]
+
+
+def _part(template: PhotoPart, photos: Sequence[Photo], code: str) -> PhotoPart:
+    """Complete a part that has its place and its server."""
+    key = fingerprint("photos", code, template.server, photos, template.manner.assume)
+    more = f" and {len(photos) - 1:,} more" if len(photos) > 1 else ""
+    return replace(
+        template,
+        label=place_label(template.server, photos[0].path) + more,
+        cost=len(photos) * _SECONDS,
+        key=key,
+        todo=str(Path(template.folder) / f"{key}.todo.json"),
+        photos=len(photos),
+    )
+
+
+def dumped(photos: Sequence[Photo]) -> bytes:
+    """Write photos as JSON; bytes of their paths that are not UTF-8 become surrogates."""
+    rows = [[photo.path.decode("utf-8", "surrogateescape"), photo.size, photo.mtime] for photo in photos]
+    return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def loaded(data: bytes) -> list[Photo]:
+    """Read what `dumped` wrote."""
+    return [Photo(path.encode("utf-8", "surrogateescape"), size, mtime) for path, size, mtime in json.loads(data)]
+
+
+def path_facts(pattern: re.Pattern[str], path: str) -> dict[str, str]:
+    """Take site, date and pilot from a path; a date written MM-DD-YYYY becomes YYYY-MM-DD."""
+    match = pattern.search(path)
+    found = {name: text or "" for name, text in match.groupdict().items()} if match else {}
+    date = re.fullmatch(r"(\d{2})-(\d{2})-(\d{4})", found.get("date", ""))
+    return found | ({"date": f"{date[3]}-{date[1]}-{date[2]}"} if date else {})

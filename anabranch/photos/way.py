@@ -1,0 +1,31 @@
+"""The way of an extraction, whoever maps its parts: list, read what is not known, join."""
+
+import time
+
+from anabranch.core.here import Mapped
+from anabranch.core.parts import Job, Report
+from anabranch.photos import hosts
+from anabranch.photos.hosts import Unlock, no_blocks
+from anabranch.photos.join import join
+from anabranch.photos.options import PhotoOptions
+from anabranch.photos.plan import Extraction, plan
+from anabranch.photos.work import work
+
+
+def way(job: Job[PhotoOptions], mapped: Mapped, unlock: Unlock = no_blocks) -> Report:
+    """Read the photos of the job's sources, and write their table."""
+    try:
+        extraction = plan(job, unlock)
+        started = time.monotonic()
+        outcomes = mapped(work, extraction)
+        return join(extraction, outcomes, time.monotonic() - started)
+    finally:
+        hosts.close_idle()
+
+
+def preview(job: Job[PhotoOptions]) -> Extraction:
+    """List the photos, and plan the reading; reads only."""
+    try:
+        return plan(job, no_blocks)
+    finally:
+        hosts.close_idle()

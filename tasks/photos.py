@@ -1,0 +1,32 @@
+"""The mapped step of extract_gps."""
+
+from functools import partial
+
+from prefect import task
+from pydantic import SecretStr
+
+from anabranch.photos.connecting import Credentials
+from anabranch.photos.plan import PhotoPart
+from anabranch.photos.work import work
+from anabranch.run.blocks import sftp_credentials
+from anabranch.run.mapping import Done, Tasks, carry_out
+from tasks.policy import RETRIED
+
+
+def unlock(name: str) -> Credentials:
+    """Take what a block holds, where the part runs."""
+    block = sftp_credentials(name)
+    return Credentials(block.user or "", _secret(block.password), _secret(block.private_key), _secret(block.passphrase))
+
+
+def _secret(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value else ""
+
+
+@task(name="read", task_run_name="read {part.label}", **RETRIED)
+def read_photos(part: PhotoPart) -> Done:
+    """Read the metadata of some photos, over a connection that the worker keeps."""
+    return carry_out(partial(work, unlock=unlock), part)
+
+
+TASKS: Tasks = {work: read_photos}
