@@ -15,6 +15,11 @@ from tests.test_layering import MODULES, ours, room
 
 PACKAGE = Path(anabranch.__file__).parent
 KEYS = {"files": files.code_key, "logs": logs.code_key, "photos": photos_key}
+from anabranch.tables import versions as tables
+from tests.test_layering import MODULES, ours, room
+
+PACKAGE = Path(anabranch.__file__).parent
+KEYS = {"files": files.code_key, "logs": logs.code_key, "tables": tables.code_key}
 
 
 @pytest.fixture

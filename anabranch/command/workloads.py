@@ -137,3 +137,23 @@ EXTRACT_GPS = Workload(
     demo="anabranch.photos.demo:demo",
 )
 WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES, EXTRACT_GPS)
+IMPORT_TABLE = Workload(
+    name="import-table",
+    summary="Import data files into a table of PostgreSQL or SQLite: every record accounted for, all or none.",
+    source=CONVERT_FILES.source,
+    output="Folder for the reports of rejects and duplicates. Default: beside each source.",
+    ends_with_output=False,
+    without_output="chosen",
+    flow="flows.tables:import_table",
+    options="anabranch.tables.options:ImportOptions",
+    check="anabranch.tables.preview:check",
+    preview="anabranch.tables.preview:preview",
+    example="anabranch import-table people.csv --into sqlite:///crm.db --table people --key email --on-duplicate skip",
+    prepare="anabranch.formats.arrow:without_pandas",
+    demo="anabranch.tables.demo:demo",
+    extras=(
+        Extra("imports list", "anabranch.tables.imports:list_all", "List the imports into a database's tables."),
+        Extra("imports show", "anabranch.tables.imports:show", "Show one import: its files and counts."),
+    ),
+)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, IMPORT_TABLE, UPLOAD_FILES)

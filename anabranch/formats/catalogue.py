@@ -1,8 +1,8 @@
 """The list of all files of a conversion, with what is known of each; parts name ranges of it."""
 
 import pickle
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from anabranch.core.parts import Opts_co
 from anabranch.core.storage import fingerprint, published
+from anabranch.formats.cells import Cells, Field
 from anabranch.formats.formats import engine_of
 from anabranch.formats.model import Look
 from anabranch.formats.options import ReadOptions
@@ -48,6 +49,14 @@ class File:
     def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
         """Give the rows of some units."""
         return chunks(self.source, self.look, options, units, self.cuts)
+
+    def cells(self, units: range, options: ReadOptions, fields: Sequence[Field]) -> Iterator[tuple[Chunk, Cells]]:
+        """Yield the records of some units as text, chunk by chunk; of JSON, these fields of them."""
+        look = self.look
+        if look.format == "excel":  # whose cells have types of their own, which a column of numbers would round
+            look = replace(look, schema=pa.schema([(name, pa.string()) for name in look.schema.names]))
+        for chunk in chunks(self.source, look, options, units, self.cuts):
+            yield chunk, chunk.cells(fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class Look:
     given: tuple[str, ...] = ()  # columns whose types the user named, where it is not all of them
     units: tuple[int, ...] = ()  # rows of each row group, stripe or batch, where the format has such
     warnings: tuple[str, ...] = ()
+    sheet: str | None = None  # of a workbook, where the user named one
+    keeps_records: bool = False  # a record that cannot be read is returned with its reason, not raised
 
 
 def require_bounded(size: int, record: str, remedy: str) -> None:

@@ -84,7 +84,15 @@ class ReadOptions(BaseModel):
     duplicate_columns: Annotated[
         Literal["fail", "rename"], Field(description="What to do if two columns have the same name.")
     ] = "fail"
+    sheet: Annotated[str | None, Field(description="Sheet of a workbook. Default: the first that holds anything.")] = (
+        None
+    )
     on_empty: Annotated[Literal["skip", "fail"], Field(description="What to do with an empty source.")] = "skip"
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether a record that cannot be read is returned with its reason, as an import needs it, not raised."""
+        return False
 
     @property
     def head(self) -> int:
@@ -120,6 +128,17 @@ class ReadOptions(BaseModel):
             return name and codecs.lookup(name).name
         except (LookupError, ValueError) as error:
             raise ValueError(f"there is no text encoding {name!r}") from error
+
+
+class _Keeping(ReadOptions):
+    @property
+    def keeps_records(self) -> bool:
+        return True
+
+
+def keeping(options: ReadOptions) -> ReadOptions:
+    """Return the same options for a reader that keeps the records that cannot be read."""
+    return _Keeping.model_construct(**dict(options))
 
 
 class WriteOptions(BaseModel):

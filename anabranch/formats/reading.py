@@ -10,12 +10,16 @@ from typing import IO, Protocol, Self
 import pyarrow as pa
 
 from anabranch.core.errors import AnabranchError, SourceError
+from anabranch.formats.cells import Cells, Field
+from anabranch.formats.columnar import cells as table_cells
 from anabranch.formats.columnar import reading as columnar
 from anabranch.formats.delimited import blocks, dialect
+from anabranch.formats.delimited import cells as delimited_cells
 from anabranch.formats.delimited import parsing as delimited
 from anabranch.formats.foreign import reading as foreign
 from anabranch.formats.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.formats.json import array as json_array
+from anabranch.formats.json import cells as json_cells
 from anabranch.formats.json import lines as jsonlines
 from anabranch.formats.model import BLOCK, Look, without
 from anabranch.formats.options import DELIMITED, ReadOptions
@@ -51,6 +55,10 @@ class Chunk(ABC):
     def without(self, bad: Sequence[BadRow]) -> Self:
         """Leave out these rows."""
 
+    @abstractmethod
+    def cells(self, fields: Sequence[Field]) -> Cells:
+        """Return the records with every column as text and nothing inferred; of JSON, these fields of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextChunk(Chunk):
@@ -71,6 +79,12 @@ class TextChunk(Chunk):
         """See Chunk."""
         return replace(self, block=without(self.block, bad))
 
+    def cells(self, fields: Sequence[Field]) -> Cells:
+        """See Chunk."""
+        if self.look.format in DELIMITED:
+            return delimited_cells.cells(self.block, self.look, self.options, self.offset)
+        return json_cells.cells(self.block, self.look, self.options, self.offset, fields)
+
     @property
     def _parser(self) -> "Parser":
         return delimited if self.look.format in DELIMITED else jsonlines
@@ -82,6 +96,7 @@ class TableChunk(Chunk):
 
     table: pa.Table
     given: tuple[str, ...] = ()  # columns whose types the user named
+    native: str = "typed"
 
     def parse(self, wanted: pa.Schema) -> pa.Table:
         """See Chunk."""
@@ -96,6 +111,10 @@ class TableChunk(Chunk):
         left = {row.row for row in bad}
         kept = pa.array([row for row in range(self.table.num_rows) if row not in left], pa.int64())
         return replace(self, table=self.table.take(kept))
+
+    def cells(self, fields: Sequence[Field]) -> Cells:  # noqa: ARG002  as for text
+        """See Chunk."""
+        return table_cells.cells(self.table, self.native)
 
 
 class Parser(Protocol):
@@ -126,7 +145,8 @@ def look_at(source: Source, options: ReadOptions) -> Look:
         reason = f"it is neither a {codecs.named_codec(source.path)} file nor text"
         raise SourceError("source-damaged", reason, "Fetch the file again.", source.label)
     look = _look(source, codec, kind, options.for_format(kind), start)
-    return replace(look, codec=codec, warnings=(*misnamed, *look.warnings))
+    kept = options.keeps_records
+    return replace(look, codec=codec, warnings=(*misnamed, *look.warnings), keeps_records=kept)
 
 
 def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: bytes) -> Look:
@@ -171,7 +191,8 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
     """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
     if look.format not in TEXT:
         for unit, table in _tables(source, look, options, units):
-            yield TableChunk(table=table, unit=unit, options=options, given=look.given)
+            native = "sheet" if look.format == "excel" else "typed"
+            yield TableChunk(table=table, unit=unit, options=options, given=look.given, native=native)
     elif cuts:
         with codecs.open_source(source) as raw:
             for unit in units:

@@ -1,8 +1,9 @@
-"""Read the first sheet of a workbook (xlsx, xls, xlsb, ods) that holds anything, as record batches."""
+"""Read a sheet of a workbook (xlsx, xls, xlsb, ods) as record batches: one by name, or the first that is filled."""
 
 import datetime as dt
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import IO, Any
 
@@ -11,12 +12,14 @@ from pyarrow import types
 from python_calamine import CalamineSheet, CalamineWorkbook
 
 from anabranch.core.errors import SourceError
+from anabranch.formats.columnar.excel_errors import error_cells
 from anabranch.formats.options import ReadOptions
 
 _ROWS = 8 << 10  # of a batch
 _EXACT = 1 << 53  # integers up to here are exact in a cell, which is a double
 
 Row = Sequence[Any]
+Errors = Mapping[tuple[int, int], str]
 
 _STAMP = pa.timestamp("us")
 _KINDS: dict[type, pa.DataType] = {
@@ -30,13 +33,17 @@ class ExcelFile:
 
     A column's type is that of the first rows, and text where they mix; each batch has the types that its own
     values need. Whole numbers are integers and dates timestamps, since a cell does not tell them from others.
+    An error cell is its text where `options.keeps_records`, and else empty.
     """
 
     def __init__(self, file: IO[bytes], options: ReadOptions) -> None:
         book = _opened(file)
-        name, first, rows = _filled(book)
+        errors = partial(error_cells, file) if options.keeps_records else _no_errors
+        name, first, rows = _filled(book, [options.sheet] if options.sheet else book.sheet_names, errors)
         others = ", ".join(repr(other) for other in book.sheet_names if other != name)
-        self.warnings: tuple[str, ...] = (f"only the sheet {name!r} was read, not {others}",) if others else ()
+        self.warnings: tuple[str, ...] = (
+            (f"only the sheet {name!r} was read, not {others}",) if others and not options.sheet else ()
+        )
         if not options.header:
             rows = chain([first], rows)
         self._names = [_text(cell) if options.header else "" for cell in first]
@@ -67,17 +74,34 @@ def _opened(file: IO[bytes]) -> CalamineWorkbook:
         return CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
 
 
-def _filled(book: CalamineWorkbook) -> tuple[str, Row, Iterator[Row]]:
-    """Give the first sheet with a row that holds anything: its name, that row, the others."""
-    for name in book.sheet_names:
-        rows = _rows(book.get_sheet_by_name(name))
+def _no_errors(_: str) -> Errors:
+    return {}
+
+
+def _filled(
+    book: CalamineWorkbook, names: Sequence[str], errors: Callable[[str], Errors]
+) -> tuple[str, Row, Iterator[Row]]:
+    """Give the first of these sheets with a row that holds anything: its name, that row, the others."""
+    for name in names:
+        if name not in book.sheet_names:
+            known = ", ".join(map(repr, book.sheet_names))
+            raise SourceError("sheet-missing", f"there is no sheet {name!r}", f"Name one of {known} with --sheet.")
+        rows = _rows(book.get_sheet_by_name(name), errors(name))
         if first := next(rows, None):
             return name, first, rows
     raise SourceError("empty-source", "no sheet holds anything", "Leave it out.")
 
 
-def _rows(sheet: CalamineSheet) -> Iterator[Row]:
-    return (row for row in sheet.iter_rows() if any(cell != "" for cell in row))
+def _rows(sheet: CalamineSheet, errors: Errors) -> Iterator[Row]:
+    rows: Iterator[Row] = sheet.iter_rows()
+    if errors:
+        top, left = sheet.start or (0, 0)
+        rows = (_with_errors(row, number, left, errors) for number, row in enumerate(rows, top))
+    return (row for row in rows if any(cell != "" for cell in row))
+
+
+def _with_errors(row: Row, number: int, left: int, errors: Errors) -> Row:
+    return [errors.get((number, place), cell) if cell == "" else cell for place, cell in enumerate(row, left)]
 
 
 def _column(cells: Sequence[Any], text: bool) -> pa.Array:

@@ -12,7 +12,7 @@ from anabranch.formats.columnar.avro import AvroFile
 from anabranch.formats.columnar.excel import ExcelFile
 from anabranch.formats.columnar.typed_files import BATCH_ROWS, OrcFile, ParquetFile, TypedFile, arrow_file
 from anabranch.formats.model import Dialect, Look
-from anabranch.formats.options import ReadOptions
+from anabranch.formats.options import ReadOptions, keeping
 from anabranch.schema.plain import cast_columns, plain_schema
 from anabranch.schema.schema import unique_names
 from anabranch.sources.remote import copied
@@ -45,6 +45,8 @@ def _look(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: 
             names=names,
             schema=_renamed(plain_schema(typed.schema), names),
             units=typed.units(),
+            sheet=options.sheet,
+            keeps_records=options.keeps_records,
             warnings=(*typed.warnings, *nameless),
         )
 
@@ -73,7 +75,8 @@ def _read_streams(open_file: Open, look: Look, units: range, work: str) -> Itera
 
 
 def _read_units(open_file: Open, look: Look, units: range, work: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-    options = ReadOptions(header=look.dialect is None or look.dialect.header)
+    plain = ReadOptions(header=look.dialect is None or look.dialect.header, sheet=look.sheet)
+    options = keeping(plain) if look.keeps_records else plain
     with (
         open_file() as lying,
         copied(lying, work) if look.codec else nullcontext(lying) as file,

@@ -18,6 +18,7 @@ from anabranch.schema.schema import unique_names
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
 _SNIFFED = 200  # lines
+_SEP_LINE = re.compile(rb'(?i)"?sep=([\x09\x20-\x21\x23-\x7e])"?\r?\n')
 _NO_DECIMAL = re.compile(rb"(?<!\d),|,(?!\d)")
 
 
@@ -28,6 +29,9 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
     one name, unless they may be renamed; UsageError for a delimiter or a quote that can be none.
     """
     begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
+    if told := _SEP_LINE.match(head, begin):  # by which a spreadsheet tells another of its delimiter
+        begin = told.end()
+        options = options if options.delimiter else options.model_copy(update={"delimiter": told[1].decode()})
     body = head[begin:]
     if not body.strip(b"\r\n"):
         raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")

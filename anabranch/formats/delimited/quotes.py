@@ -194,6 +194,7 @@ class Cutter:
 
     def __init__(self, look: Look) -> None:
         self._data = look.data_start
+        self._tolerant = look.keeps_records
         self._remedy = _CLOSE if look.dialect else ONE_TEXT
         self._at = self._begin = 0  # of the next range, and of the record in which it begins
         self._state = State.PLAIN
@@ -210,8 +211,8 @@ class Cutter:
         return first if 0 <= first < found.size else None
 
     def finish(self, rows_before: RowsBefore) -> None:
-        """Raise SourceError if the text ends within a quoted cell."""
-        if self._state is State.QUOTED:
+        """Raise SourceError if the text ends within a quoted cell, unless such a record is kept."""
+        if self._state is State.QUOTED and not self._tolerant:
             rows = rows_before(self._begin)
             place = "the record" if rows is None else f"row {rows + 1},"
             raise SourceError(

@@ -45,12 +45,18 @@ class Rows:
 
     def broken(self, names: Sequence[str]) -> dict[int, BadRow]:
         """Find the rows that no parser should read, by number: of these columns."""
-        bad: dict[int, BadRow] = {}
-        for row, place, reason in self._faults(len(names)):
-            cell = self._cell(row, place)
-            column = names[cell] if place >= 0 and cell < len(names) else ""
-            bad.setdefault(row, self.bad(row, f"column {column!r}: {reason}" if column else reason, column))
-        return bad
+        return {
+            row: self.bad(row, f"column {column!r}: {reason}" if column else reason, column)
+            for row, (_, reason, column) in self.faults(names).items()
+        }
+
+    def faults(self, names: Sequence[str]) -> dict[int, tuple[str, str, str]]:
+        """Return the worst fault of each such row: a code, the reason, and the column if one is to blame."""
+        found: dict[int, tuple[str, str, str]] = {}
+        for row, place, code, reason in self._faults(len(names)):
+            cell = self._cell(row, place) if place >= 0 else -1
+            found.setdefault(row, (code, reason, names[cell] if 0 <= cell < len(names) else ""))
+        return found
 
     def bad(self, row: int, reason: str, column: str = "") -> BadRow:
         """Tell what is wrong with a row."""
@@ -67,16 +73,17 @@ class Rows:
         """Give the block without these rows, which are in order."""
         return without(self._block, bad) if bad else self._block
 
-    def _faults(self, columns: int) -> Iterator[tuple[int, int, str]]:
-        """Give row, place and fault, the worst first."""
+    def _faults(self, columns: int) -> Iterator[tuple[int, int, str, str]]:
+        """Give row, place, code and reason, the worst first."""
         if self.unclosed:
-            yield len(self.start) - 1, -1, "a quote is never closed"
+            yield len(self.start) - 1, -1, "unterminated_quote", "a quote is never closed"
         for place in self._quotes.strays().tolist():
-            yield self._row(place), place, "text follows the quote that closes the cell"
+            yield self._row(place), place, "stray_quote", "text follows the quote that closes the cell"
         cells = self.cells
         for row in np.flatnonzero(cells != columns).tolist():
-            yield row, -1, f"expected {columns} cell{'s' * (columns != 1)}, found {cells[row]}"
-        yield from self._undecodable()
+            yield row, -1, "field_count", f"expected {columns} cell{'s' * (columns != 1)}, found {cells[row]}"
+        for row, place, reason in self._undecodable():
+            yield row, place, "bad_encoding", reason
 
     def _undecodable(self) -> Iterator[tuple[int, int, str]]:
         try:

@@ -60,11 +60,11 @@ def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if kinds.is_date(kind) or kinds.is_timestamp(kind):
         require_sayable(column, name)
     if kinds.is_nested(kind):
-        return _as_json(column, name)
+        return as_json(column, name)
     if kinds.is_timestamp(kind) or kinds.is_time(kind):
         return in_coarsest_unit(column)
     if kinds.is_decimal(kind):
-        return _without_exponent(column)
+        return without_exponent(column)
     if kinds.is_floating(kind):
         return _with_negative_zero(column)
     if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
@@ -73,14 +73,15 @@ def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return column
 
 
-def _as_json(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+def as_json(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Write nested values as JSON."""
     lines = bytes(json_lines(pa.table({name: column}))).splitlines()
     before, behind = len(f"{{{json.dumps(name, ensure_ascii=False)}:".encode()), len(b"}")
     texts = pa.array([line[before:-behind] for line in lines], pa.string())
     return pa.chunked_array([pc.if_else(column.is_valid().combine_chunks(), texts, None)])
 
 
-def _without_exponent(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def without_exponent(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Spell out decimals that pyarrow would write like 0E-10."""
     texts = column.cast(pa.string()).combine_chunks()
     short = pc.match_substring(texts, "E")

@@ -16,9 +16,9 @@ _OF = {dict: "object", list: "list", bool: "boolean", type(None): "null", str: "
 class MalformedError(Exception):
     """A record is no JSON object; `column` is where, if one key is to blame."""
 
-    def __init__(self, reason: str, column: str = "") -> None:
-        super().__init__(reason, column)
-        self.reason, self.column = reason, column
+    def __init__(self, reason: str, column: str = "", code: str = "bad_json") -> None:
+        super().__init__(reason, column, code)
+        self.reason, self.column, self.code = reason, column, code
 
 
 class Number(str):
@@ -47,12 +47,12 @@ def decoded(line: bytes) -> dict[str, Any]:
         value = _DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         reason = f"byte {line[error.start]:#04x} at byte {error.start} of the record is not UTF-8"
-        raise MalformedError(reason, _spoilt(line)) from error
+        raise MalformedError(reason, _spoilt(line), "bad_encoding") from error
     except json.JSONDecodeError as error:
         raise MalformedError(f"malformed JSON: {error.msg} at character {error.pos + 1}") from error
     if not isinstance(value, dict):
         kind = "number" if isinstance(value, Number) else _OF[type(value)]
-        raise MalformedError(f"a record is an object, but this is a {kind}")
+        raise MalformedError(f"a record is an object, but this is a {kind}", code="not_an_object")
     if _SURROGATE.search(line):
         _require_text(value)
     return value

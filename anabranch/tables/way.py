@@ -1,0 +1,68 @@
+"""The way of an import, whoever maps its parts: find, unpack, look, plan, coerce, and join in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from anabranch.core.here import Mapped
+from anabranch.core.parts import Job, Report
+from anabranch.core.storage import fingerprint
+from anabranch.formats.survey import known, look, survey
+from anabranch.sources.finding import Found, find
+from anabranch.sources.unpack import slices, unpack, unpacked
+from anabranch.tables.join import join
+from anabranch.tables.mapping import load_mapping
+from anabranch.tables.options import ImportOptions
+from anabranch.tables.plan import TablePlan, deciding, planned_import, policy_of, reads
+from anabranch.tables.proposal import target_for
+from anabranch.tables.stores.base import Store
+from anabranch.tables.target import Import, TableName, Target
+from anabranch.tables.transaction import Say
+from anabranch.tables.versions import code_key
+from anabranch.tables.work import work
+
+Connect = Callable[[], Store]  # to the database; called where the connection is used
+
+_REPORTS = (".rejects.csv", ".rejects.tsv", ".rejects.jsonl", ".rejects.parquet", ".duplicates.parquet")
+
+
+def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TablePlan:
+    """Find the sources, look at each and at the table, and plan the parts; a dry run shows them."""
+    options = job.options
+    given = load_mapping(options)
+    table = TableName.parse(options.table)
+    found = sources(job)
+    folder = str(job.work_dir / "tables" / fingerprint(code_key(), found.sources, table, deciding(options)))
+    cut = slices([replace(source, work=folder) for source in found.sources], Path(folder), job.threads, code_key())
+    unpacking = mapped(unpack, cut)
+    looks = survey(unpacked(cut, unpacking), options, folder, job.threads, code_key())
+    looked = mapped(look, looks)
+    seen = known(looked, options)
+    with connect() as store:
+        target = target_for(store, table, seen.files, given, options)
+        create = "" if target.exists else store.create_sql(target)
+    plan = planned_import(job, seen, target, given, folder)
+    return replace(
+        plan,
+        looked=(*unpacking, *looked),
+        errors=(*found.errors, *plan.errors),
+        reads=reads(seen),
+        create=create,
+    )
+
+
+def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = lambda _: None) -> Report:
+    """Import the job's sources, all or none of their records; the report says what became of every one."""
+    plan = planned(job, mapped, connect)
+    done = mapped(work, plan) if plan.parts and not plan.errors else []
+    empty = Import(Target(TableName.parse(job.options.table), ()), (), (), policy_of(job.options), "", plan.folder)
+    report = join(plan.job or empty, done, connect, errors=plan.errors, say=say)
+    report.warnings[:0] = plan.warnings
+    return report
+
+
+def sources(job: Job[ImportOptions]) -> Found:
+    """List the sources; reports that earlier imports left beside them only where they are named themselves."""
+    found = find(job.source)
+    kept = tuple(one for one in found.sources if not one.path.endswith(_REPORTS) or one.path in job.source)
+    return Found(kept, found.errors)
