@@ -11,15 +11,11 @@ from anabranch.core import versions
 from anabranch.files import versions as files
 from anabranch.logs import unpack as logs
 from anabranch.photos.known import photos_key
-from tests.test_layering import MODULES, ours, room
-
-PACKAGE = Path(anabranch.__file__).parent
-KEYS = {"files": files.code_key, "logs": logs.code_key, "photos": photos_key}
 from anabranch.tables import versions as tables
 from tests.test_layering import MODULES, ours, room
 
 PACKAGE = Path(anabranch.__file__).parent
-KEYS = {"files": files.code_key, "logs": logs.code_key, "tables": tables.code_key}
+KEYS = {"files": files.code_key, "logs": logs.code_key, "photos": photos_key, "tables": tables.code_key}
 
 
 @pytest.fixture

@@ -136,7 +136,6 @@ EXTRACT_GPS = Workload(
     example="anabranch extract-gps sftp://me@host/homes --output photos.csv",
     demo="anabranch.photos.demo:demo",
 )
-WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES, EXTRACT_GPS)
 IMPORT_TABLE = Workload(
     name="import-table",
     summary="Import data files into a table of PostgreSQL or SQLite: every record accounted for, all or none.",
@@ -156,4 +155,4 @@ IMPORT_TABLE = Workload(
         Extra("imports show", "anabranch.tables.imports:show", "Show one import: its files and counts."),
     ),
 )
-WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, IMPORT_TABLE, UPLOAD_FILES)
+WORKLOADS = (PARSE_LOGS, CONVERT_FILES, RUN_PIPELINE, UPLOAD_FILES, EXTRACT_GPS, IMPORT_TABLE)

@@ -37,7 +37,7 @@ def as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if types.is_nested(kind):
         return as_json(column, name)
     if types.is_decimal(kind):
-        return without_exponent(column)
+        return without_exponent(column).cast(pa.string())
     if kind == _UUID:
         digits = [None if value is None else value.hex() for value in column.to_pylist()]
         return pa.chunked_array([pa.array(digits, pa.string())])

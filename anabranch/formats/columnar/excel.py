@@ -95,8 +95,8 @@ def _filled(
 def _rows(sheet: CalamineSheet, errors: Errors) -> Iterator[Row]:
     rows: Iterator[Row] = sheet.iter_rows()
     if errors:
-        top, left = sheet.start or (0, 0)
-        rows = (_with_errors(row, number, left, errors) for number, row in enumerate(rows, top))
+        left = sheet.start[1] if sheet.start else 0  # the library leaves out empty columns there, but no rows
+        rows = (_with_errors(row, number, left, errors) for number, row in enumerate(rows))
     return (row for row in rows if any(cell != "" for cell in row))
 
 

@@ -1,0 +1,182 @@
+"""Imports of whole files by threads: blocks, mapping, headers, and what is refused before anything is written."""
+
+import pyarrow.parquet as pq
+import pytest
+
+from anabranch.core.errors import UsageError
+from anabranch.formats import reading, survey
+from anabranch.tables.options import ImportOptions
+from anabranch.tables.secrets import open_store
+from anabranch.tables.work import work
+from tests.tables.importing import contents, made, target_of
+from tests.tables.running import job_for, run
+
+PEOPLE = "id bigint not null, name text, qty integer"
+
+
+def people(sqlite, columns=PEOPLE, rows=()):
+    made(sqlite, target_of(columns), rows)
+    return {"into": sqlite, "table": "people", "key": "id", "on_duplicate": "skip"}
+
+
+def written(path, text):
+    path.write_text(text, "utf-8")
+    return path
+
+
+def rejects(tmp_path, name="a.csv"):
+    return pq.read_table(tmp_path / "reports" / f"{name}.rejects.parquet").to_pylist()
+
+
+def test_a_file_goes_into_the_table_and_its_rejects_can_be_imported_once_corrected(sqlite, tmp_path):
+    options = people(sqlite)
+    source = written(tmp_path / "a.csv", 'id,name,qty\n1,"a\nb",1\n2,c,many\n1,d,1\n4,e,5000000000\n')
+
+    report = run(source, tmp_path, **options)
+
+    assert report.status == "partly_failed"
+    assert report.notes[-1] == (
+        "a.csv → people: 4 records = 1 inserted + 1 duplicates in the file + 0 in the table + 2 rejected"
+    )
+    assert contents(sqlite, "people") == [(1, "a\nb", 1)]
+    found = [
+        (row["record"], row["line"], row["byte"], row["column"], row["value"], row["code"]) for row in rejects(tmp_path)
+    ]
+    assert found == [
+        (2, 4, 22, "qty", "many", "bad_integer"), (4, 6, 37, "qty", "5000000000", "out_of_range")
+    ]  # fmt: skip
+
+    again = tmp_path / "reports" / "a.csv.rejects.csv"
+    again.write_text(again.read_text().replace("many", "7").replace("5000000000", "8"))
+    assert run(again, tmp_path, **options).status == "completed"
+    assert contents(sqlite, "people") == [(1, "a\nb", 1), (2, "c", 7), (4, "e", 8)]
+
+
+@pytest.mark.parametrize("block", [1 << 20, 64, 7])
+def test_blocks_change_nothing(block, sqlite, tmp_path, monkeypatch):
+    for module in (survey, reading):
+        monkeypatch.setattr(module, "BLOCK", block)
+    records = [f'{number},"n{number}\n""x""",{number % 5 if number % 7 else "bad"}' for number in range(40)]
+    source = written(tmp_path / "a.csv", "\n".join(["id,name,qty", *records]))
+
+    report = run(source, tmp_path, **people(sqlite))
+
+    wanted = [(number, f'n{number}\n"x"', number % 5) for number in range(40) if number % 7]
+    assert contents(sqlite, "people") == wanted
+    text = source.read_bytes()
+    for row in rejects(tmp_path):
+        assert row["line"] == 2 + 2 * (row["record"] - 1)
+        assert text[row["byte"] :].startswith(row["raw"])
+        assert row["raw"] == records[row["record"] - 1].encode()
+    assert report.items["rejected"] == len(rejects(tmp_path)) == 6
+
+
+def test_headers_fit_after_trimming_else_by_case_with_a_warning(sqlite, tmp_path):
+    source = written(tmp_path / "a.csv", "ID, name ,Qty\n1,a,2\n")
+
+    report = run(source, tmp_path, **people(sqlite))
+
+    assert contents(sqlite, "people") == [(1, "a", 2)]
+    assert [warning for warning in report.warnings if "spelled" in warning] == [
+        "a.csv: column 'ID' goes into 'id', which is spelled otherwise",
+        "a.csv: column 'Qty' goes into 'qty', which is spelled otherwise",
+    ]
+
+
+@pytest.mark.parametrize(("text", "code", "words"), [
+    ("id,nmae\n1,a\n", "unknown-column", "did you mean 'name'?"),
+    ("name\na\n", "missing-column", "'id'"),
+    ("id,name, name\n1,a,b\n", "duplicate-columns", "'name'"),
+    ("", "empty-source", "empty"),
+])  # fmt: skip
+def test_a_file_that_does_not_fit_the_table_ends_the_import_before_anything_is_read(
+    text, code, words, sqlite, tmp_path
+):
+    report = run(written(tmp_path / "a.csv", text), tmp_path, **people(sqlite))
+
+    assert (report.status, report.details["import"]["status"]) == ("failed", "file_error")
+    assert report.errors[0].code == code
+    assert words in report.errors[0].reason
+    assert contents(sqlite, "people") == []
+
+
+def test_a_generated_column_takes_no_value_from_a_file(sqlite, tmp_path):
+    with open_store(sqlite) as store:
+        store.run("CREATE TABLE people (id BIGINT, twice BIGINT GENERATED ALWAYS AS (id * 2))")
+
+    report = run(written(tmp_path / "a.csv", "id,twice\n1,2\n"), tmp_path, into=sqlite, table="people")
+
+    assert [error.code for error in report.errors] == ["generated-column"]
+
+
+def test_a_mapping_names_sources_types_and_formats_of_a_new_table(sqlite, tmp_path):
+    mapping = written(tmp_path / "m.yaml", (
+        "columns:\n  email: {source: E-Mail, type: varchar(20), nullable: false}\n"
+        "  born: {source: Born, type: date, formats: ['%d.%m.%Y']}\n"
+    ))  # fmt: skip
+    source = written(tmp_path / "a.csv", "E-Mail,Born,n\na@b.c,03.04.2001,7\n")
+
+    report = run(source, tmp_path, into=sqlite, table="t", mapping=str(mapping), create_table=True, key="email")
+
+    assert report.errors == []
+    assert contents(sqlite, "t") == [("a@b.c", "2001-04-03", 7)]
+
+
+def test_a_record_with_a_key_that_the_table_lacks_ends_the_import_unless_it_is_to_be_ignored(sqlite, tmp_path):
+    options = people(sqlite)
+    lines = (
+        ['{"id": 1, "name": "a"}'] * 1 + [f'{{"id": {number}}}' for number in range(2, 2000)] + ['{"id": 0, "x": 1}']
+    )
+    source = written(tmp_path / "a.jsonl", "\n".join(lines))
+
+    assert [error.code for error in run(source, tmp_path, **options).errors] == ["unknown-column"]
+    assert contents(sqlite, "people") == []
+    report = run(source, tmp_path, **options, unknown_columns="ignore")
+    assert report.items["accepted"] == 2000
+
+
+def test_a_part_that_fails_leaves_the_table_as_it_was(sqlite, tmp_path, monkeypatch):
+    options = people(sqlite, rows=[(9, "kept", 1)])
+    source = written(tmp_path / "a.csv", "id,name,qty\n1,a,1\n")
+
+    def changed(step, plan):
+        if step is work:
+            source.write_text("id,name,qty\n2,b,2\n")
+        return real(step, plan)
+
+    from anabranch.core.here import on_threads
+    from anabranch.tables.way import way
+
+    real = on_threads(1)
+    job = job_for(source, tmp_path, **options)
+    report = way(job, changed, lambda: open_store(sqlite))
+
+    assert (report.status, [error.code for error in report.errors]) == ("failed", ["source-changed"])
+    assert contents(sqlite, "people") == [(9, "kept", 1)]
+
+
+@pytest.mark.parametrize("into", [
+    "postgresql://me:geheim@host/db", "postgresql://host/db?password=geheim", "postgres://me:geheim%40@host/db",
+])  # fmt: skip
+def test_a_password_in_the_address_is_refused_without_repeating_it(into):
+    with pytest.raises(UsageError, match="contains a password") as caught:
+        ImportOptions(into=into, table="t")
+
+    assert "geheim" not in repr(caught.value)
+
+
+def test_other_policies_take_the_parts_of_an_earlier_run(sqlite, tmp_path):
+    from anabranch.core.here import only
+    from anabranch.formats.survey import look
+    from anabranch.tables.way import planned
+
+    options = people(sqlite)
+    source = written(tmp_path / "a.csv", "id,name,qty\n1,a,1\n")
+
+    def keys(**others):
+        job = job_for(source, tmp_path, **(options | others))
+        return [part.key for part in planned(job, only(look, workers=1), lambda: open_store(sqlite)).parts]
+
+    assert keys() == keys(on_duplicate="fail", max_rejects="7", key="name", check_only=True)
+    assert keys() != keys(null_keys="reject")
+    assert keys() != keys(decimal=",")
