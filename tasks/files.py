@@ -6,14 +6,9 @@ from anabranch.files.plan import ConvertPart
 from anabranch.files.work import work
 from anabranch.formats.survey import LookPart, look
 from anabranch.run.mapping import Done, Tasks, carry_out
-from anabranch.sources.unpack import SlicePart, SourceSlice, unpack
+from anabranch.sources.unpack import unpack
 from tasks.policy import RETRIED
-
-
-@task(name="unpack", task_run_name="unpack {part.label}", **RETRIED)
-def unpack_slices(part: SlicePart[SourceSlice]) -> Done:
-    """Decompress slices of big files into the work folder."""
-    return carry_out(unpack, part)
+from tasks.unpacking import unpack_slices
 
 
 @task(name="look", task_run_name="look at {part.label}", **RETRIED)

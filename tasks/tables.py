@@ -7,8 +7,9 @@ from anabranch.run.mapping import Done, Tasks, carry_out
 from anabranch.sources.unpack import unpack
 from anabranch.tables.plan import TablePart
 from anabranch.tables.work import work
-from tasks.files import look_at_files, unpack_slices
+from tasks.files import look_at_files
 from tasks.policy import RETRIED
+from tasks.unpacking import unpack_slices
 
 
 @task(name="coerce", task_run_name="coerce {part.label}", **RETRIED)

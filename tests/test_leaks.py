@@ -8,7 +8,8 @@ import pytest
 from anabranch.core.config import RunOptions
 from anabranch.core.errors import Stopped
 from anabranch.logs.options import LogOptions
-from anabranch.logs.unpack import survey, unpack
+from anabranch.logs.unpack import survey
+from anabranch.sources.unpack import unpack
 from tests.held import held, more_than, settled
 from tests.logs.pipeline import parse_logs
 from tests.logs.small import parse, small_scale, write_archive

@@ -62,7 +62,7 @@ def load(name: str) -> Any:
 PARSE_LOGS = Workload(
     name="parse-logs",
     summary="Parse log archives into reports, byte-identical to the one-core parser, on all cores.",
-    source="Archives (tar.bz2, tar.gz, tar.xz, tar), folders of archives, or glob patterns.",
+    source="Archives (tar.bz2, tar.gz, tar.xz, tar.zst, tar), folders of archives, glob patterns, or URLs.",
     output="File for one report, or folder for several: ARCHIVE.MODE.txt. Default: standard output.",
     ends_with_output=False,
     without_output="stdout",

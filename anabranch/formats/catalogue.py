@@ -1,16 +1,15 @@
 """The list of all files of a conversion, with what is known of each; parts name ranges of it."""
 
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic
 
 import pyarrow as pa
 
+from anabranch.core.kept import keep, kept
 from anabranch.core.parts import Opts_co
-from anabranch.core.storage import fingerprint, published
+from anabranch.core.storage import fingerprint
 from anabranch.formats.cells import Cells, Field
 from anabranch.formats.formats import engine_of
 from anabranch.formats.model import Look
@@ -73,13 +72,9 @@ class Catalogue(Generic[Opts_co]):
 
     def save(self, folder: str) -> None:
         """Write it there."""
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with published(self.path(folder), durable=False) as file:
-            pickle.dump(self, file)
+        keep(self, self.path(folder))
 
 
-@lru_cache(maxsize=4)
 def load(path: str) -> Catalogue[Any]:
-    """Read a catalogue, once for all parts that a process works on; it lies in the run's own work folder."""
-    with Path(path).open("rb") as file:
-        return pickle.load(file)  # type: ignore[no-any-return]  # noqa: S301  ours, like Prefect's results beside it
+    """Read a catalogue, once for all parts that a process works on."""
+    return kept(path)  # type: ignore[no-any-return]

@@ -1,20 +1,21 @@
-"""Find the archives a user named, tell their kind, and give each a label and a fingerprint of its bytes."""
+"""Find the archives a user named, tell how each is compressed, and give it a fingerprint of its bytes."""
 
 import glob
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.core.parts import WorkFile
-from anabranch.core.storage import shown, unchanged
+from anabranch.core.storage import shown
+from anabranch.sources import codecs, remote
+from anabranch.sources.finding import Found, find
+from anabranch.sources.source import Source
+from anabranch.sources.unpack import MAGIC
+from anabranch.sources.walking import split
 
-Kind = Literal["bz2", "gz", "xz", "tar"]
-
-CHUNK = 1 << 20  # bytes read at a time
-_SUFFIXES: dict[str, Kind] = {
+_CHUNK = 1 << 20  # bytes read at a time
+_SUFFIXES = {
     ".tar.bz2": "bz2",
     ".tbz2": "bz2",
     ".bz2": "bz2",
@@ -22,105 +23,76 @@ _SUFFIXES: dict[str, Kind] = {
     ".tgz": "gz",
     ".gz": "gz",
 }
-_MAGIC: dict[bytes, Kind] = {b"BZh": "bz2", b"\x1f\x8b": "gz", b"\xfd7zXZ\0": "xz"}
-_LISTED = (*_SUFFIXES, ".tar", ".tar.xz", ".txz")  # what is taken from a folder
+_LISTED = (*_SUFFIXES, ".tar", ".tar.xz", ".txz", ".tar.zst", ".tzst")  # what is taken from a folder
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One archive of rotated logs, as it was when the run was planned."""
+    """One archive of rotated logs."""
 
-    label: str  # its base name, as it can be shown
-    path: str
-    size: int
-    kind: Kind
-    digest: str
-    modified_ns: int = field(repr=False, compare=False)  # not of its content, so not of any fingerprint
+    source: Source
+    codec: str  # none for a plain tar
+    digest: str  # of its content; behind a URL of its state
 
     @property
-    def file(self) -> WorkFile:
-        """The archive's file, as it was when the run was planned."""
-        return WorkFile(self.path, self.size, self.modified_ns)
+    def label(self) -> str:
+        """Its base name, as it can be shown."""
+        return self.source.label
+
+    @property
+    def is_read_itself(self) -> bool:
+        """Whether its logs are read from the file, which is not unpacked first."""
+        return not self.codec and not remote.is_url(self.source.path)
 
 
-def require_unchanged(file: WorkFile) -> None:
-    """Raise SourceError where an archive is another than when the run was planned, lest it be taken for the first."""
-    if not unchanged(file):
-        raise SourceError(
-            "source-changed", "it changed during the run", "Run the same command again.", shown(Path(file.path).name)
-        )
+def name_of(source: Source) -> str:
+    """Return the base name of an archive; a run has each only once."""
+    return PurePath(remote.named(source.path)).name
 
 
-def find(sources: Sequence[str]) -> list[Path]:
-    """List the archives meant by files, folders and glob patterns; those of folders and patterns may be unreadable.
+def archives(named: Sequence[str]) -> Found:
+    """List the archives meant by files, folders, glob patterns and URLs; those that cannot be read are errors.
 
     Raises UsageError for a missing file, a folder that cannot be listed, or an equal name.
     """
-    found = dict.fromkeys(path.absolute() for source in sources for path in _listed(source))
-    labels: dict[str, Path] = {}
-    for path in found:
-        other = labels.setdefault(path.name, path)
-        if other != path:
+    found = find(named, endings=_LISTED)
+    places = {shown(str(place)) for argument in named if not remote.is_url(argument) for place in _places(argument)}
+    for error in found.errors:
+        if error.part in places:  # which is named, or the folder of a pattern
+            raise UsageError(error.code, error.reason, error.remedy, error.part)
+    names: dict[str, Source] = {}
+    for source in found.sources:
+        other = names.setdefault(name_of(source), source)
+        if other != source:
             raise UsageError(
                 "same-name",
-                f"{other} and {path} have the same name, and reports are named after their archive",
+                f"{remote.shown_url(other.path)} and {remote.shown_url(source.path)} have the same name, and reports "
+                "bear the archive's name",
                 "Rename one, or parse them in two runs.",
             )
-    return list(found)
+    errors = (SourceError(error.code, error.reason, error.remedy, PurePath(error.part).name) for error in found.errors)
+    return Found(found.sources, tuple(errors))
 
 
-def _listed(source: str) -> Iterable[Path]:
-    try:
-        return _meant(source)
-    except OSError as error:
-        raise UsageError(
-            "source-unreadable",
-            error.strerror or str(error),
-            "Fix that, or leave it out, and run again.",
-            shown(source),
-        ) from error
+def look(source: Source) -> Archive:
+    """Read an archive once for its fingerprint, unless it lies behind a URL; OSError where it cannot be read."""
+    with codecs.open_source(source) as file:
+        codec = codec_of(name_of(source), file.read(MAGIC))
+        if remote.is_url(source.path):
+            return Archive(source, codec, source.stamp)
+        file.seek(0)
+        digest = hashlib.blake2b(digest_size=16)
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return Archive(source, codec, digest.hexdigest())
 
 
-def _meant(source: str) -> Iterable[Path]:
-    path = Path(source)
-    if not source:  # which is not this folder
-        raise _missing(path)
-    if path.is_dir():
-        return sorted(file for file in path.iterdir() if file.name.lower().endswith(_LISTED) and not file.is_dir())
-    if path.exists() or not glob.has_magic(source):
-        return [_regular(path)]
-    folder = next(parent for parent in path.parents if not glob.has_magic(str(parent)))
-    if not folder.is_dir():
-        raise _missing(folder)
-    os.scandir(folder).close()  # which tells why it cannot be listed; a pattern would fit nothing
-    return sorted(file for file in map(Path, glob.glob(source, recursive=True)) if not file.is_dir())  # noqa: PTH207  any path
+def codec_of(name: str, head: bytes) -> str:
+    """Tell how an archive is compressed: the suffix decides for bz2 and gz, the first bytes for all others."""
+    return next((codec for suffix, codec in _SUFFIXES.items() if name.endswith(suffix)), "") or codecs.sniff(head)
 
 
-def _regular(path: Path) -> Path:
-    if not path.exists():
-        raise _missing(path)
-    if not path.is_file():
-        raise UsageError("source-not-a-file", "this is neither a regular file nor a folder", "Name a file.", str(path))
-    return path
-
-
-def _missing(path: Path) -> UsageError:
-    return UsageError("source-missing", "there is no such file or folder", "Check the path.", shown(str(path)))
-
-
-def kind_of(path: Path) -> Kind:
-    """Tell how the archive is compressed: the suffix decides for bz2 and gz, the first bytes for all others."""
-    for suffix, kind in _SUFFIXES.items():
-        if path.name.endswith(suffix):
-            return kind
-    with path.open("rb") as file:
-        begin = file.read(6)
-    return next((kind for magic, kind in _MAGIC.items() if begin.startswith(magic)), "tar")
-
-
-def chunks(path: Path, look: Callable[[bytes], object]) -> Iterator[bytes]:
-    """Read the file once, in chunks, and show each to `look` on the way."""
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            look(chunk)
-            yield chunk
+def _places(argument: str) -> list[Path]:
+    """Name the path of an argument, and the folder in which its pattern begins."""
+    path = Path(remote.without_scheme(argument))
+    return [path.absolute(), split(path)[0]] if glob.has_magic(argument) else [path.absolute()]

@@ -1,17 +1,15 @@
 """The list of all logs of a run, cut into pieces, in the order of the join; parts name ranges of it."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from anabranch.core.parts import WorkFile
-from anabranch.core.storage import fingerprint, published
-from anabranch.logs.archive import require_unchanged
+from anabranch.core.kept import keep, kept
+from anabranch.core.storage import fingerprint
 from anabranch.logs.reading import blocks
 from anabranch.sources.decoding import DamageError
+from anabranch.sources.finding import require_unchanged
+from anabranch.sources.source import Source
 from anabranch.sources.spans import Span, within
 
 
@@ -28,43 +26,35 @@ class Piece(NamedTuple):
 class Catalogue(NamedTuple):
     """The archives' labels, where the bytes of their tar streams are, and all pieces.
 
-    `plain` has the file of each archive that is read itself, and None for one that is read from unpacked slices.
+    `plain` has each archive that is read itself, and None for one that is read from unpacked slices.
     """
 
-    labels: list[str]
-    plain: list[WorkFile | None]
-    streams: list[list[Span]]
-    pieces: list[Piece]
+    labels: Sequence[str]
+    plain: Sequence[Source | None]
+    streams: Sequence[Sequence[Span]]
+    pieces: Sequence[Piece]
 
     def text(self, piece: Piece) -> Iterator[bytes]:
         """Give the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
         if not piece.readable:
-            raise DamageError("it is not a regular file")
+            raise DamageError("it is no regular file")
         return blocks(within(self.streams[piece.archive], piece.start, piece.size))
 
     def require_unchanged(self, pieces: Sequence[Piece]) -> None:
         """Raise SourceError where an archive from which these were read is another than when they were planned."""
         for index in {piece.archive for piece in pieces}:
-            if file := self.plain[index]:
-                require_unchanged(file)
+            if source := self.plain[index]:
+                require_unchanged(source)
 
-    def save(self, folder: Path) -> Path:
-        """Write the catalogue under a name that tells its content."""
-        text = json.dumps([self.labels, [file and astuple(file) for file in self.plain], *self[2:]])
-        path = folder / f"{fingerprint(text)}.catalogue.json"
-        folder.mkdir(parents=True, exist_ok=True)
-        with published(path, durable=False) as file:
-            file.write(text.encode())
-        return path
+    def path(self, folder: str) -> Path:
+        """Name the file for it in a folder, after all of its content."""
+        return Path(folder) / f"{fingerprint(*self)}.catalogue"
+
+    def save(self, folder: str) -> None:
+        """Write it there."""
+        keep(self, self.path(folder))
 
 
-@lru_cache(maxsize=4)
 def load(path: str) -> Catalogue:
     """Read a catalogue, once for all parts that a process works on."""
-    labels, plain, streams, pieces = json.loads(Path(path).read_bytes())
-    files = [WorkFile(*file) if file else None for file in plain]
-    return Catalogue(labels, files, [_spans(stream) for stream in streams], [Piece(*piece) for piece in pieces])
-
-
-def _spans(stream: Sequence[Sequence[int | str]]) -> list[Span]:
-    return [Span(str(path), int(start), int(size)) for path, start, size in stream]
+    return kept(path)  # type: ignore[no-any-return]

@@ -14,9 +14,10 @@ from anabranch.core.errors import AnabranchError, SourceError
 from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
 from anabranch.core.storage import published, shown
 from anabranch.logs import modems
+from anabranch.logs.archive import name_of
 from anabranch.logs.modems import Modems
 from anabranch.logs.modes import EVENTS, FORMS
-from anabranch.logs.plan import LogPart, LogPlan, Source
+from anabranch.logs.plan import Listed, LogPart, LogPlan
 from anabranch.logs.results import Result, read_results
 from anabranch.logs.targets import targets
 from anabranch.sources.spans import Span, SpanFile
@@ -44,12 +45,12 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     joined = _collect(plan, ordered)
     _account(plan, ordered, joined)
-    paths = targets([Path(source.archive.path) for source in plan.sources], plan.modes, output)
+    paths = targets([source.archive.source for source in plan.sources], plan.modes, output)
     left = {*_halves(plan, ordered), *_unread(plan, joined)}
     written = []
     for index, source in enumerate(plan.sources):
         for mode in () if index in left else plan.modes:
-            path = paths[Path(source.archive.path).name, mode]
+            path = paths[name_of(source.archive.source), mode]
             path.parent.mkdir(parents=True, exist_ok=True)
             with published(path) as file:
                 _write(file, mode, source, joined[index])
@@ -120,7 +121,7 @@ def _unmatched(lines: Mapping[str, int]) -> int:
     return lines.get("lines", 0) - sum(lines.get(kind, 0) for kind in ("blank", "undecodable", "candidates"))
 
 
-def _write(file: IO[bytes], mode: str, source: Source, joined: _Joined) -> None:
+def _write(file: IO[bytes], mode: str, source: Listed, joined: _Joined) -> None:
     form = FORMS[mode]
     file.write((UNTAR_FAILED if source.untar_failed else "").encode() + form.header.encode())
     with SpanFile(joined.text.get(mode, [])) as text:
@@ -149,7 +150,7 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
         status="completed" if plan.sources or plan.errors else "nothing_to_do",
         parts=counts,
         items=_figures(plan, sum((one.counts for one in joined), Counter())) | _pieces(joined),
-        bytes_in=sum(source.archive.size for source in plan.sources),
+        bytes_in=sum(source.archive.source.size for source in plan.sources),
         bytes_out=sum(path.stat().st_size for path in paths),
         outputs=[shown(str(path)) for path in paths],
         errors=[ErrorLine.of(error) for error in [*errors, *unsliced]],

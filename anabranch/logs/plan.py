@@ -3,7 +3,7 @@
 import zoneinfo
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +19,9 @@ from anabranch.logs.members import TAR_BLOCK, Listing, Member, listing
 from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import is_compressed
 from anabranch.logs.timestamps import Clock
-from anabranch.logs.unpack import ArchiveSlice, Survey, code_key
+from anabranch.logs.unpack import Survey, code_key
 from anabranch.sources.spans import Span, SpanFile, within
-from anabranch.sources.unpack import SlicePart
+from anabranch.sources.unpack import Preceding, preceding
 
 # Bytes that one core reads, scans and matches in a second, and the share of that which holds the GIL: measured with
 # six modes on text of which 6 % are candidate lines, gzipped to a fifth.
@@ -44,7 +44,7 @@ class LogPart(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Listed:
     """What became of one archive up to the plan."""
 
     archive: Archive
@@ -58,10 +58,16 @@ class Source:
 class LogPlan(Plan[LogPart]):
     """The parts to read, and what the join must know of their archives."""
 
-    sources: tuple[Source, ...] = ()
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue((), (), (), ()))
+    sources: tuple[Listed, ...] = ()
     modes: tuple[str, ...] = ()
     slices: tuple[Outcome, ...] = ()
-    errors: tuple[SourceError, ...] = ()  # of the archives that are left out
+    errors: tuple[AnabranchError, ...] = ()  # of the archives that are left out
+
+    def save(self) -> None:
+        """Write the catalogue, which the parts read."""
+        if self.parts:
+            self.catalogue.save(self.folder)
 
 
 class _Stream(NamedTuple):
@@ -73,24 +79,24 @@ class _Stream(NamedTuple):
 
 
 def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threads: int) -> LogPlan:
-    """Plan the reading of all logs that the unpacked slices hold; writes the catalogue into the plan's folder.
+    """Plan the reading of all logs that the unpacked slices hold.
 
     An archive that cannot be read to its end contributes what precedes the damage, and a SourceError.
     """
-    unpacked = _by_archive(outcomes)
+    unpacked = preceding(outcomes)
     streams, cut = [], []
     for index, archive in enumerate(slices.archives):
         try:
-            stream = _stream(archive, unpacked.get(archive, []))
+            stream = _stream(archive, unpacked.get(archive.source, Preceding([])))
             cut += [cut for member in stream.listed.members for cut in _cut(index, member, stream.spans)]
         except (OSError, TemporaryError) as error:  # the other archives can be read
             stream = _Stream([], Listing([]), as_ours(error, archive.label))
         streams.append(stream)
-    pieces, costs = [piece for piece, _ in cut], [cost for _, cost in cut]
+    pieces, costs = tuple(piece for piece, _ in cut), [cost for _, cost in cut]
     catalogue = Catalogue(
-        [archive.label for archive in slices.archives],
-        [archive.file if archive.kind == "tar" else None for archive in slices.archives],
-        [stream.spans for stream in streams],
+        tuple(archive.label for archive in slices.archives),
+        tuple(archive.source if archive.is_read_itself else None for archive in slices.archives),
+        tuple(stream.spans for stream in streams),
         pieces,
     )
     counts = Counter(piece.archive for piece in pieces)
@@ -103,6 +109,7 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
         slices.folder,
         python_seconds=(sum(costs) - len(costs) * _PIECE_SECONDS) * _PYTHON_SHARE + len(costs) * _PIECE_SECONDS,
         reads=slices.reads,
+        catalogue=catalogue,
         sources=tuple(sources),
         modes=tuple(options.mode),
         slices=tuple(outcomes),
@@ -110,33 +117,13 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     )
 
 
-def _stream(archive: Archive, unpacked: Sequence[tuple[ArchiveSlice, Outcome]]) -> _Stream:
+def _stream(archive: Archive, unpacked: Preceding) -> _Stream:
     """Find the archive's tar stream, up to the first slice that failed, and the logs in it."""
-    if archive.kind == "tar":
-        spans = [Span(archive.path, 0, archive.size)]
-        return _Stream(spans, listing(spans))
-    spans = []
-    for one, outcome in unpacked:
-        name = Path(one.target).name  # a result from the cache may lie in another run's folder
-        files = outcome.manifest.files if outcome.done else ()
-        spans += [Span(file.path, 0, file.size) for file in files if Path(file.path).name == name]
-        error = outcome.error or next((error for error in outcome.errors if error.part == archive.label), None)
-        if error:
-            return _Stream(spans, listing(spans), error)
-    return _Stream(spans, listing(spans))
+    spans = [Span(archive.source.path, 0, archive.source.size)] if archive.is_read_itself else unpacked.spans
+    return _Stream(spans, listing(spans), unpacked.error)
 
 
-def _by_archive(outcomes: Sequence[Outcome]) -> dict[Archive, list[tuple[ArchiveSlice, Outcome]]]:
-    """Group the slices by archive, in their order."""
-    grouped: dict[Archive, list[tuple[ArchiveSlice, Outcome]]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
-        if isinstance(outcome.part, SlicePart):
-            for one in outcome.part.slices:
-                grouped.setdefault(one.archive, []).append((one, outcome))
-    return grouped
-
-
-def _source(archive: Archive, stream: _Stream, pieces: int) -> Source:
+def _source(archive: Archive, stream: _Stream, pieces: int) -> Listed:
     error = stream.error
     if error is None and stream.listed.fault:
         error = SourceError(
@@ -146,9 +133,9 @@ def _source(archive: Archive, stream: _Stream, pieces: int) -> Source:
             archive.label,
         )
     # tar says nothing of less than a block that comes from a decompressor
-    quiet = archive.kind != "tar" and not stream.error and sum(span.size for span in stream.spans) < TAR_BLOCK
+    quiet = bool(archive.codec) and not stream.error and sum(span.size for span in stream.spans) < TAR_BLOCK
     odd = [f"{archive.label}: {shown(name)} has no rotation number, and is read first" for name in stream.listed.odd]
-    return Source(archive, pieces, error is not None and not quiet, error, tuple(odd))
+    return Listed(archive, pieces, error is not None and not quiet, error, tuple(odd))
 
 
 def _cut(archive: int, member: Member, stream: Sequence[Span]) -> Iterator[tuple[Piece, float]]:
@@ -187,12 +174,12 @@ def _parts(
 ) -> Iterator[LogPart]:
     if not costs:
         return
-    path = catalogue.save(Path(slices.folder))
+    path = catalogue.path(slices.folder)
     modes, clock, rules = tuple(sorted(options.mode)), options.clock(), _zone_rules(options.timezone)
     for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads))):
         pieces = catalogue.pieces[run.start : run.stop]
         used = [slices.archives[number] for number in sorted({piece.archive for piece in pieces})]
-        content = [(archive.label, archive.digest, archive.kind) for archive in used]
+        content = [(archive.label, archive.digest, archive.codec) for archive in used]
         key = fingerprint("logs", code_key(), content, pieces, modes, rules, clock.begin, clock.end)
         label = " to ".join(
             dict.fromkeys(

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
-from anabranch.sources.decoding import GZIP, INPUT, damage_noticed, streams
+from anabranch.sources.decoding import GZIP, INPUT, damage_noticed, inflate
 from anabranch.sources.spans import Span, SpanFile
 
 LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
@@ -54,13 +54,6 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _after_last_break(chunk: bytes) -> int:
     r"""Say where the last whole line ends; a \r at the very end may be half of a \r\n."""
     return chunk.rfind(b"\n") + 1 or chunk.rfind(b"\r", 0, len(chunk) - 1) + 1
-
-
-def inflate(file: IO[bytes]) -> Iterator[bytes]:
-    """Inflate gzip streams, one behind the other; bytes that begin no stream are given as they are, to the end."""
-    yield from streams(file, "gz")
-    while data := file.read(_OUTPUT):
-        yield data
 
 
 def _unzipped(file: IO[bytes]) -> Iterator[bytes]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_folder, require_writable
-from anabranch.logs.archive import find
+from anabranch.logs.archive import archives, name_of
 from anabranch.logs.options import LogOptions
+from anabranch.sources import remote
+from anabranch.sources.source import Source
 
 
 def check(source: Sequence[str], output: str | None, options: LogOptions) -> list[Path]:
@@ -15,30 +17,30 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
 
     Raises UsageError where a source is missing, an output cannot be written, or several reports have no folder.
     """
-    archives = find(source)
+    found = archives(source).sources
     if output is not None:
-        return list(targets(archives, options.mode, output).values())
-    if len(archives) * len(options.mode) > 1:
+        return list(targets(found, options.mode, output).values())
+    if len(found) * len(options.mode) > 1:
         raise UsageError(
             "output-missing",
-            f"{len(archives)} archives in {len(options.mode)} modes make several reports, but no folder is named",
+            f"{len(found)} archives in {len(options.mode)} modes make several reports, but no folder is named",
             "Name one with --output.",
         )
     return []
 
 
-def targets(archives: Sequence[Path], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
+def targets(sources: Sequence[Source], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
     """Say where the report of each archive's name and mode goes; UsageError where it cannot.
 
     One report goes to `output` itself, unless that is a folder or ends in a slash. Several go into that folder, as
     NAME.MODE.txt.
     """
-    keys = [(archive.name, mode) for archive in archives for mode in modes]
+    keys = [(name_of(source), mode) for source in sources for mode in modes]
     folder = Path(output)
     if len(keys) == 1 and not os.path.isdir(folder) and not output.endswith("/"):  # noqa: PTH112  never raises
         found = {keys[0]: folder}
     else:
         require_folder(folder, f"there are {len(keys)} reports to write")
         found = {key: folder / f"{key[0]}.{key[1]}.txt" for key in keys}
-    require_writable(found.values(), archives)
+    require_writable(found.values(), [Path(one.path) for one in sources if not remote.is_url(one.path)])
     return found

@@ -6,8 +6,9 @@ from anabranch.core.storage import fingerprint
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
-from anabranch.logs.unpack import Survey, survey, unpack
+from anabranch.logs.unpack import Survey, survey
 from anabranch.logs.work import work
+from anabranch.sources.unpack import uncut, unpack
 
 
 def planned(job: Job[LogOptions]) -> Survey:
@@ -18,5 +19,7 @@ def planned(job: Job[LogOptions]) -> Survey:
 def way(job: Job[LogOptions], mapped: Mapped) -> Report:
     """Parse the job's archives, and publish their reports; the one report goes to the work folder without an output."""
     slices = planned(job)
-    logs = plan(slices, mapped(unpack, slices), job.options, job.threads)
+    unpacking = mapped(unpack, slices)
+    unpacking = [*unpacking, *mapped(unpack, uncut(slices, unpacking))]
+    logs = plan(slices, unpacking, job.options, job.threads)
     return join(logs, mapped(work, logs), job.output or f"{slices.folder}/{fingerprint(job.options)}.txt")

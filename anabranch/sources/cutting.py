@@ -1,6 +1,8 @@
 """Cut compressed files where a stream of theirs begins: gz members, zst and lz4 frames, xz streams, bzip2 blocks."""
 
+import bz2
 import io
+import lzma
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,10 +12,11 @@ from anabranch.core.batches import joined
 from anabranch.core.errors import SourceError
 from anabranch.sources import bzip2
 from anabranch.sources.codecs import decompressed, require_bounded
-from anabranch.sources.decoding import DamageError, damage_noticed
+from anabranch.sources.decoding import GZIP, DamageError, damage_noticed, frames, inflate
 from anabranch.sources.spans import Span, SpanFile
 
 _CHUNK = 1 << 20  # bytes read at a time
+_LOST = 8 << 10  # bytes that precede the damage of zst or lz4, and are lost with it
 _PROOF = 1 << 20  # decompressed bytes after which a begin is believed
 _MAGIC = {"gz": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd", "lz4": b"\x04\x22\x4d\x18"}
 
@@ -41,6 +44,28 @@ def decode(path: Path, codec: str, bits: range) -> Iterator[bytes]:
         yield from (_blocks if codec == "bz2" and bits.start else _streams)(path, codec, bits)
     except SourceError as error:
         raise DamageError(error.reason) from error
+
+
+def up_to_damage(file: IO[bytes], codec: str, bits: range) -> Iterator[bytes]:
+    """Decode a range that `cut` gave of bzip2, or a whole file of any codec; DamageError follows all that precedes it.
+
+    What follows the last stream is as the programs have it: gzip passes it on, bzip2 and xz leave it. Without a codec
+    the bytes are passed on as they are.
+    """
+    with damage_noticed():
+        if codec == "bz2" and bits.start:
+            yield from bzip2.decode_range(file, bits)
+        elif codec == "gz":
+            if file.read(len(GZIP)) != GZIP:
+                raise DamageError("it is not gzip data")
+            file.seek(0)
+            yield from inflate(file)
+        elif codec in ("bz2", "xz"):
+            with bz2.open(file) if codec == "bz2" else lzma.open(file) as plain:
+                while data := plain.read1(_CHUNK):  # `read` would lose what precedes an error in the same megabyte
+                    yield data
+        else:
+            yield from frames(file, codec, _LOST) if codec else iter(lambda: file.read(_CHUNK), b"")
 
 
 def _blocks(path: Path, _codec: str, bits: range) -> Iterator[bytes]:

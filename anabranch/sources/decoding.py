@@ -94,6 +94,13 @@ def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
     file.seek(-len(data), 1)
 
 
+def inflate(file: IO[bytes]) -> Iterator[bytes]:
+    """Inflate gzip streams, one behind the other; bytes that begin no stream are given as they are, to the end."""
+    yield from streams(file, "gz")
+    while data := file.read(_OUTPUT):
+        yield data
+
+
 def _begins(data: bytes, codec: str) -> bool:
     if codec != "gz":
         return sniff(data) == codec
@@ -102,12 +109,15 @@ def _begins(data: bytes, codec: str) -> bool:
     return data.startswith(GZIP)
 
 
-def frames(file: IO[bytes], codec: str) -> Iterator[bytes]:
-    """Decode all frames from where the file stands to its end; OSError where something else is among them."""
+def frames(file: IO[bytes], codec: str, size: int = _OUTPUT) -> Iterator[bytes]:
+    """Decode all frames from where the file stands to its end; OSError where something else is among them.
+
+    An error loses what precedes it within the last `size` bytes.
+    """
     import pyarrow as pa  # noqa: PLC0415  logs, which are never compressed so, do without it
 
     with pa.CompressedInputStream(pa.PythonFile(_Lent(file), mode="r"), NAMES[codec]) as stream:
-        while data := stream.read(_OUTPUT):
+        while data := stream.read(size):
             yield data
 
 

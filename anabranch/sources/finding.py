@@ -30,23 +30,24 @@ class Found(NamedTuple):
     errors: tuple[SourceError, ...]
 
 
-def find(named: Sequence[str], *, leave_out: Collection[Path] = ()) -> Found:
+def find(named: Sequence[str], *, leave_out: Collection[Path] = (), endings: tuple[str, ...] = ()) -> Found:
     """List the files meant by files, folders, glob patterns and URLs: each once, those of one argument by name.
 
     Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, and the files
     and folders of `leave_out` that lie below them, with all that is in those. A path that cannot be read is an error
-    of its own. One run lists its sources once, see `core.once`. Raises UsageError where an argument names nothing, or a
-    protocol that cannot be spoken.
+    of its own. With `endings` a folder gives only the files right in it whose names end so, in capitals or not. One run
+    lists its sources once, see `core.once`. Raises UsageError where an argument names nothing, or a protocol that
+    cannot be spoken.
     """
-    return _find(tuple(named), frozenset(map(_place, leave_out)))
+    return _find(tuple(named), frozenset(map(_place, leave_out)), endings)
 
 
 @once
-def _find(named: tuple[str, ...], leave_out: frozenset[Path]) -> Found:
+def _find(named: tuple[str, ...], leave_out: frozenset[Path], endings: tuple[str, ...]) -> Found:
     sources: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
     for argument in named:
-        for found in _remote(argument) if remote.is_url(argument) else _local(argument, leave_out):
+        for found in _remote(argument, endings) if remote.is_url(argument) else _local(argument, leave_out, endings):
             if isinstance(found, Source):
                 sources.setdefault(found.path if remote.is_url(found.path) else str(_place(Path(found.path))), found)
             else:
@@ -84,22 +85,24 @@ def labelled(paths: Sequence[str]) -> list[str]:
     return labels
 
 
-def _local(argument: str, leave_out: AbstractSet[Path]) -> Iterator[Source | SourceError]:
+def _local(argument: str, leave_out: AbstractSet[Path], endings: tuple[str, ...]) -> Iterator[Source | SourceError]:
     path = Path(remote.without_scheme(argument))
     try:
-        yield from _meant(path, argument, leave_out)
+        yield from _meant(path, argument, leave_out, endings)
     except OSError as error:  # of a folder above, which may not be entered
         yield _unreadable(error, shown(str(path.absolute())))
 
 
-def _meant(path: Path, argument: str, leave_out: AbstractSet[Path]) -> Iterator[Source | SourceError]:
+def _meant(
+    path: Path, argument: str, leave_out: AbstractSet[Path], endings: tuple[str, ...]
+) -> Iterator[Source | SourceError]:
     if argument and path.is_dir():
-        folder, words = path.absolute(), EVERY
+        folder, words = path.absolute(), EVERY[-1:] if endings else EVERY
     elif argument and os.path.lexists(path):
         yield _source(Match(path.absolute()), path.absolute().parent)
         return
     elif glob.has_magic(argument):
-        folder, words = split(path)
+        (folder, words), endings = split(path), ()
     else:
         raise _missing(path)
     if not folder.is_dir():
@@ -108,6 +111,8 @@ def _meant(path: Path, argument: str, leave_out: AbstractSet[Path]) -> Iterator[
     left_out = {path for path in leave_out if root in path.parents}
     for match in sorted(set(walk(folder, words))):
         place = _place(match.path)
+        if endings and not match.error and not match.path.name.lower().endswith(endings):
+            continue
         if not (_of_a_run(match.path) or place in left_out or left_out.intersection(place.parents)):
             yield _source(match, folder)
 
@@ -124,10 +129,13 @@ def _of_a_run(path: Path) -> bool:
         return False
 
 
-def _remote(url: str) -> Iterator[Source | SourceError]:
+def _remote(url: str, endings: tuple[str, ...]) -> Iterator[Source | SourceError]:
+    ends = () if remote.is_pattern(url) else endings
     try:
         for file in remote.listing(url):
             words = PurePath(file.below).parts
+            if words and ends and (words[1:] or not words[0].lower().endswith(ends)):
+                continue
             if not any(word.startswith(".") for word in words):
                 yield Source(file.url, remote.shown_url(file.url), file.size, file.stamp, "/".join(words[:-1]))
     except TemporaryError as error:  # the other sources may answer

@@ -43,6 +43,11 @@ def is_url(source: str) -> bool:
     return bool(_URL.match(source)) and not _LOCAL.match(source)
 
 
+def is_pattern(url: str) -> bool:
+    """Whether a URL names files by a pattern."""
+    return bool(_MAGIC.search(_links(url)[1]))
+
+
 def without_scheme(source: str) -> str:
     """Give the local path that a file:// URL means."""
     return _LOCAL.sub("", source, count=1)

@@ -1,67 +1,83 @@
 """Unpack big compressed files in slices, many at a time, so that their text can be read in blocks, many at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import NamedTuple
 
 from anabranch.core.batches import contiguous, part_count
-from anabranch.core.errors import AnabranchError, SourceError, Stopped
+from anabranch.core.errors import AnabranchError, SourceError, Stopped, TemporaryError
 from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_to_last
 from anabranch.core.storage import fingerprint, published, work_file
 from anabranch.sources import codecs, remote
-from anabranch.sources.cutting import cut, decode
+from anabranch.sources.cutting import cut, decode, up_to_damage
 from anabranch.sources.decoding import DamageError
 from anabranch.sources.finding import require_unchanged
 from anabranch.sources.source import Source
 from anabranch.sources.spans import Span
 
-_MAGIC = 16  # bytes that tell a codec
+MAGIC = 16  # bytes that tell a codec
 BIG = 16 << 20  # bytes; smaller files are decoded where they are read
 # Compressed bytes that one core unpacks and writes in a second: measured with CSV packed to a fifth, lz4 to a third.
 _RATES = {"gz": 50e6, "bz2": 5e6, "xz": 10e6, "zst": 60e6, "lz4": 120e6}
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """A range of a compressed file that can be decoded on its own, in bits; workloads add of which file."""
+class SourceSlice:
+    """A range of a compressed source that can be decoded on its own, in bits."""
 
-    label: str  # of the compressed file
+    source: Source
+    codec: str  # none where the bytes are copied as they are
     target: str  # file for what it holds
     seconds: float  # estimated cost on one core
-    first_bit: int = 0
-    stop_bit: int = 0  # 0 for the whole file
+    first_bit: int
+    stop_bit: int
+    keeps: bool = False  # what precedes the damage of a damaged one
 
     @property
     def bits(self) -> range:
-        """The range; empty for the whole file."""
+        """The range; it begins at 0 where it is the whole file, or its first streams."""
         return range(self.first_bit, self.stop_bit)
 
 
-S_co = TypeVar("S_co", bound=Slice, covariant=True)
+@dataclass(frozen=True, slots=True)
+class SlicePart(Part):
+    """A slice of a big file, or several small ones."""
+
+    slices: tuple[SourceSlice, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SlicePart(Part, Generic[S_co]):
-    """A slice of a big file, or several small ones."""
-
-    slices: tuple[S_co, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSlice(Slice):
-    """A range of a compressed source."""
+class Packed:
+    """A source to unpack, and the name of its content, after which its slices are named."""
 
     source: Source
     codec: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
-class Slices(Plan[SlicePart[SourceSlice]]):
-    """All sources, and the parts that unpack the big compressed ones among them."""
+class Manner:
+    """How a column has its sources unpacked."""
+
+    rates: Mapping[str, float]  # compressed bytes that one core unpacks and writes in a second, by codec
+    whole: int = 0  # bytes; smaller files are not cut
+    keeps: bool = False  # what precedes the damage of a damaged one; else it gives no file
+
+
+@dataclass(frozen=True, slots=True)
+class Slices(Plan[SlicePart]):
+    """All sources, and the parts that unpack the compressed ones among them."""
 
     sources: tuple[Source, ...] = ()
+
+
+class Preceding(NamedTuple):
+    """Where a source's bytes lie as far as it could be unpacked, and why they end there."""
+
+    spans: list[Span]
+    error: AnabranchError | None = None
 
 
 def slices(sources: Sequence[Source], folder: Path, threads: int, key: str) -> Slices:
@@ -69,34 +85,69 @@ def slices(sources: Sequence[Source], folder: Path, threads: int, key: str) -> S
 
     `key` names the code that will unpack them. Reads the files, and writes nothing.
     """
-    cut_ones = [one for source in sources for one in _slices(source, folder, threads, key)]
+    packed = [one for source in sources if (one := _packed(source))]
+    parts = unpacking(packed, Manner(_RATES), folder, threads, key)
     reads = tuple(WorkFile(source.path, source.size, 0) for source in sources)
-    return Slices(slice_parts(cut_ones, threads), str(folder), reads=reads, sources=tuple(sources))
+    return Slices(parts, str(folder), reads=reads, sources=tuple(sources))
 
 
-def unpack(part: SlicePart[SourceSlice], stop: Callable[[], bool] = lambda: False) -> Manifest:
+def unpacking(packed: Sequence[Packed], manner: Manner, folder: Path, threads: int, key: str) -> tuple[SlicePart, ...]:
+    """Plan the parts that unpack these sources: each is cut into as many slices as its share of the work deserves."""
+    costs = [one.source.size / manner.rates[one.codec] for one in packed]
+    total, found = sum(costs), list[SourceSlice]()
+    for one, seconds in zip(packed, costs, strict=True):
+        count = max(round(part_count(total, threads) * seconds / total), 1) if total else 1
+        for bits in _ranges(one, count, manner):
+            target = str(folder / f"{fingerprint('slice', key, one.content, one.codec, bits)}.text")
+            keeps = manner.keeps and _is_sure(one, bits)
+            share = seconds * len(bits) / 8 / max(one.source.size, 1)
+            found.append(SourceSlice(one.source, one.codec, target, share, bits.start, bits.stop, keeps))
+    return _slice_parts(found, threads)
+
+
+def uncut(slices: Slices, outcomes: Sequence[Outcome]) -> Slices:
+    """Plan to unpack as wholes the sources that were cut in the wrong place: a slice of them does not hold streams."""
+    sound = {source for source, told in _told(outcomes).items() if not any(_error(source, each) for _, each in told)}
+    wrong = [
+        of
+        for source, of in _by_source(slices).items()
+        if source in sound and not of[0].keeps and spans(of, outcomes) is None
+    ]
+    anew = [
+        replace(
+            of[0],
+            target=str(Path(slices.folder) / f"{fingerprint('whole', *(Path(one.target).name for one in of))}.text"),
+            seconds=sum(one.seconds for one in of),
+            stop_bit=of[-1].stop_bit,
+            keeps=True,
+        )
+        for of in wrong
+    ]
+    return replace(slices, parts=_slice_parts(anew, len(anew)))
+
+
+def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifest:
     """Write what the part's slices hold; a slice that does not hold whole streams gives no file, see `spans`.
 
-    A source that changed since it was found gives an error of the manifest. Stopped when `stop` says so.
+    Of a damaged source, a slice that keeps it gives what precedes the damage, and an error of the manifest. A source
+    that changed since it was found gives an error and no file. Stopped when `stop` says so.
     """
     files, errors = list[WorkFile](), list[SourceError]()
     for one in part.slices:
         try:
-            write(Path(one.target), _content(one), stop)
+            _write(Path(one.target), _content(one, errors), stop)
             files.append(work_file(Path(one.target)))
         except DamageError:
             continue
         except SourceError as error:
+            error.part = error.part or one.source.label
             errors.append(error)
     return Manifest(tuple(files), {"bytes": sum(file.size for file in files)}, errors=tuple(errors))
 
 
 def unpacked(slices: Slices, outcomes: Sequence[Outcome]) -> list[Source]:
     """Return the sources; those that were unpacked know where their text lies."""
-    of_source: dict[Source, list[SourceSlice]] = {}
-    for part in slices.parts:
-        for one in part.slices:
-            of_source.setdefault(one.source, []).append(one)
+    of_source = _by_source(slices)
     return [_unpacked(source, of_source.get(source, ()), outcomes) for source in slices.sources]
 
 
@@ -106,9 +157,24 @@ def spans(of_source: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> list
     None where one of them is missing: the source is damaged, or was cut in the wrong place. Who then reads it from its
     begin gets either all of it, or the error that says what is wrong.
     """
-    files = {Path(file.path).name: file for outcome in outcomes if outcome.done for file in outcome.manifest.files}
-    found = [_kept(files.get(Path(one.target).name), Path(one.target)) for one in of_source]
+    made = _made(outcomes)
+    found = [_kept(made.get(Path(one.target).name), Path(one.target)) for one in of_source]
     return [Span(file.path, 0, file.size) for file in found if file] if all(found) else None
+
+
+def preceding(outcomes: Sequence[Outcome]) -> dict[Source, Preceding]:
+    """Return for each source where its bytes lie up to the first slice that failed or is damaged."""
+    made, found = _made(outcomes), dict[Source, Preceding]()
+    for source, told in _told(outcomes).items():
+        spans, error = list[Span](), None
+        for one, outcome in [each for each in told if each[0].keeps] or told:
+            file = _kept(made.get(Path(one.target).name), Path(one.target))
+            spans += [Span(file.path, 0, file.size)] if file else []
+            error = _error(source, outcome) or (None if file else _gone(source))
+            if error:
+                break
+        found[source] = Preceding(spans, error)
+    return found
 
 
 def _kept(file: WorkFile | None, target: Path) -> WorkFile | None:
@@ -129,20 +195,64 @@ def _kept(file: WorkFile | None, target: Path) -> WorkFile | None:
     return work_file(target)
 
 
-def _content(one: SourceSlice) -> Iterator[bytes]:
-    yield from decode(Path(one.source.path), one.codec, one.bits)
+def _made(outcomes: Sequence[Outcome]) -> dict[str, WorkFile]:
+    return {Path(file.path).name: file for outcome in outcomes if outcome.done for file in outcome.manifest.files}
+
+
+def _told(outcomes: Sequence[Outcome]) -> dict[Source, list[tuple[SourceSlice, Outcome]]]:
+    """Group the slices of each source, in their order, with what became of them."""
+    found: dict[Source, list[tuple[SourceSlice, Outcome]]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
+        if isinstance(outcome.part, SlicePart):
+            for one in outcome.part.slices:
+                found.setdefault(one.source, []).append((one, outcome))
+    return found
+
+
+def _error(source: Source, outcome: Outcome) -> AnabranchError | None:
+    return outcome.error or next((error for error in outcome.errors if error.part == source.label), None)
+
+
+def _gone(source: Source) -> TemporaryError:
+    return TemporaryError("file-changed", "its unpacked text is gone", "Run the same command again.", source.label)
+
+
+def _by_source(slices: Slices) -> dict[Source, list[SourceSlice]]:
+    found: dict[Source, list[SourceSlice]] = {}
+    for part in slices.parts:
+        for one in part.slices:
+            found.setdefault(one.source, []).append(one)
+    return found
+
+
+def _content(one: SourceSlice, errors: list[SourceError]) -> Iterator[bytes]:
+    try:
+        yield from _decoded(one)
+    except DamageError as error:
+        if not one.keeps:
+            raise
+        errors.append(_damaged(one.source, str(error)))
     require_unchanged(one.source)
 
 
-def slice_parts(slices: Sequence[S_co], threads: int) -> tuple[SlicePart[S_co], ...]:
-    """Group neighbours into parts that keep so many threads busy."""
-    costs = [one.seconds for one in slices]
-    batches = contiguous(costs, part_count(sum(costs), threads))
-    return tuple(_part(index, slices[batch.start : batch.stop]) for index, batch in enumerate(batches))
+def _decoded(one: SourceSlice) -> Iterator[bytes]:
+    if not one.keeps:
+        yield from decode(Path(one.source.path), one.codec, one.bits)
+        return
+    with codecs.open_source(one.source) as file:
+        yield from up_to_damage(file, one.codec, one.bits)
 
 
-def write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> None:
-    """Write a slice's content; Stopped when `stop` says so before a piece."""
+def _damaged(source: Source, fault: str) -> SourceError:
+    return SourceError(
+        "archive-damaged",
+        f"cannot be unpacked to its end ({fault})",
+        "The report holds what precedes the damage, if anything. Fetch the archive again.",
+        source.label,
+    )
+
+
+def _write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with published(target, durable=False) as out:
         for data in pieces:
@@ -151,37 +261,45 @@ def write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> No
             out.write(data)
 
 
-def _part(index: int, slices: Sequence[S_co]) -> SlicePart[S_co]:
-    label = first_to_last(one.label for one in slices)
-    key = fingerprint(*(Path(one.target).name for one in slices))
-    return SlicePart(index, f"{label}, slice {index + 1}", sum(one.seconds for one in slices), key, tuple(slices))
-
-
-def _slices(source: Source, folder: Path, threads: int, key: str) -> list[SourceSlice]:
-    """Cut one source; none where it is small, not compressed or not local."""
+def _packed(source: Source) -> Packed | None:
+    """Tell the codec of a source; None where it is small, not compressed, not local, or cannot be read."""
     if source.size < BIG or remote.is_url(source.path):
-        return []
+        return None
     try:
         with codecs.open_source(source) as raw:
-            codec = codecs.sniff(raw.read(_MAGIC))
-        if not codec:
-            return []
-        seconds = source.size / _RATES[codec]
-        ranges = cut(Path(source.path), codec, part_count(seconds, threads))
+            codec = codecs.sniff(raw.read(MAGIC))
     except (AnabranchError, OSError):  # the part that looks at the file reports it
-        return []
-    return [
-        SourceSlice(
-            source.label,
-            str(folder / f"{fingerprint('slice', key, source.stamp, codec, bits)}.text"),
-            seconds * len(bits) / 8 / source.size,
-            bits.start,
-            bits.stop,
-            source=source,
-            codec=codec,
-        )
-        for bits in ranges
-    ]
+        return None
+    return Packed(source, codec, source.stamp) if codec else None
+
+
+def _ranges(one: Packed, count: int, manner: Manner) -> list[range]:
+    """Cut a source; none where it cannot be read, and is not to be kept up to there."""
+    whole = [range(one.source.size * 8)]
+    if one.source.size <= manner.whole or remote.is_url(one.source.path) or not one.codec:
+        return whole
+    try:
+        return cut(Path(one.source.path), one.codec, count)
+    except (AnabranchError, OSError):  # the part that reads the file reports it
+        return whole if manner.keeps else []
+
+
+def _is_sure(one: Packed, bits: range) -> bool:
+    """Whether a range certainly holds whole streams, so that what does not is damaged."""
+    return one.codec == "bz2" or len(bits) == one.source.size * 8
+
+
+def _slice_parts(slices: Sequence[SourceSlice], threads: int) -> tuple[SlicePart, ...]:
+    """Group neighbours into parts that keep so many threads busy."""
+    costs = [one.seconds for one in slices]
+    batches = contiguous(costs, part_count(sum(costs), threads))
+    return tuple(_part(index, slices[batch.start : batch.stop]) for index, batch in enumerate(batches))
+
+
+def _part(index: int, slices: Sequence[SourceSlice]) -> SlicePart:
+    label = first_to_last(one.source.label for one in slices)
+    key = fingerprint(*(Path(one.target).name for one in slices))
+    return SlicePart(index, f"{label}, slice {index + 1}", sum(one.seconds for one in slices), key, tuple(slices))
 
 
 def _unpacked(source: Source, cut_ones: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> Source:

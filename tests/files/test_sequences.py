@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from anabranch.core.errors import Stopped, TemporaryError
+from anabranch.core.kept import kept
 from anabranch.core.outputs import RECORD
 from anabranch.core.parts import Job
 from anabranch.files.manifest import begin_record, read_record
 from anabranch.files.options import ConvertOptions
-from anabranch.formats.catalogue import load
 from tests.examples import SOAK_EXAMPLES
 from tests.files.commands import Cache, Command, run
 from tests.files.small import rows, small_scale
@@ -121,7 +121,7 @@ class Sequences(RuleBasedStateMachine):
     def crash(self, who):
         """What is in memory is lost, and what was being written lies about."""
         if self.running.pop(who, None):
-            load.cache_clear()
+            kept.cache_clear()
             for folder in [*self._work_folders(), *self.folder.rglob("output")]:
                 (folder / ".0123456789abcdef.part").write_bytes(b"half a li")
 

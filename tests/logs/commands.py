@@ -10,8 +10,9 @@ from anabranch.core.storage import unchanged
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import LogPlan, plan
-from anabranch.logs.unpack import survey, unpack
+from anabranch.logs.unpack import survey
 from anabranch.logs.work import work
+from anabranch.sources.unpack import unpack
 
 Cache = dict[str, Manifest]  # by the part's key
 
@@ -36,6 +37,7 @@ class Command:
             self._pending.pop()
         elif self._plan is None:
             self._plan = plan(self._slices, self._outcomes, self.options, self._threads)
+            self._plan.save()
             self._begin(self._plan.parts)
         else:
             return False

@@ -1,7 +1,7 @@
 import pytest
 
 from anabranch.core.errors import UsageError
-from anabranch.logs.archive import find, kind_of
+from anabranch.logs.archive import archives, codec_of, name_of
 from tests import ordinary
 
 
@@ -12,7 +12,7 @@ def touch(folder, *names):
 
 
 def names(*sources):
-    return [path.name for path in find([str(source) for source in sources])]
+    return [name_of(source) for source in archives([str(source) for source in sources]).sources]
 
 
 def test_a_folder_gives_its_archives_by_name_and_nothing_below(tmp_path):
@@ -58,7 +58,7 @@ def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused(source):
 
 
 @pytest.mark.parametrize(
-    ("name", "begin", "kind"),
+    ("name", "begin", "codec"),
     [
         ("unit.tar.bz2", b"", "bz2"),
         ("unitLogs_16.bz2", b"\x1f\x8b", "bz2"),
@@ -66,13 +66,13 @@ def test_what_lies_in_a_folder_that_may_not_be_entered_is_refused(source):
         ("unit.tgz", b"BZh", "gz"),
         ("unit.gz", b"", "gz"),
         ("unit.dat", b"\x1f\x8b", "gz"),
-        ("unit.tar", b"BZh9", "bz2"),
+        ("unit.tar", b"BZh91AY&SY", "bz2"),
+        ("unit.tar", b"BZh9 is a name, too", ""),
         ("unit.tar.xz", b"\xfd7zXZ\0", "xz"),
-        ("unit.tar.xz", b"messages.log", "tar"),
-        ("unit.tar", b"", "tar"),
+        ("unit.tar.xz", b"messages.log", ""),
+        ("unit.tar.zst", b"\x28\xb5\x2f\xfd", "zst"),
+        ("unit.tar", b"", ""),
     ],
 )
-def test_the_suffix_decides_for_bzip2_and_gzip_and_the_first_bytes_else(name, begin, kind, tmp_path):
-    (tmp_path / name).write_bytes(begin)
-
-    assert kind_of(tmp_path / name) == kind
+def test_the_suffix_decides_for_bzip2_and_gzip_and_the_first_bytes_else(name, begin, codec):
+    assert codec_of(name, begin) == codec

@@ -14,9 +14,10 @@ from anabranch.core.parts import Outcome, Report
 from anabranch.logs.join import UNTAR_FAILED, join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
-from anabranch.logs.unpack import survey, unpack
+from anabranch.logs.unpack import survey
 from anabranch.logs.work import work
 from anabranch.sources import bzip2
+from anabranch.sources.unpack import unpack
 from tests.logs.archives import START, entry, flow, line, tar_of, tar_with, write
 from tests.logs.pipeline import outcome, outcomes, parse_logs
 
@@ -117,12 +118,14 @@ def two_parts(tmp_path):
     sources = [write(tmp_path / f"{name}.tar.gz", {"messages.log": flow(n)}) for n, name in enumerate("ab")]
     slices = survey(sources, tmp_path / "work", 1)
     logs = plan(slices, outcomes(unpack, slices.parts), BW, 1)
+    logs.save()
     return logs, outcomes(work, logs.parts)
 
 
 def test_an_archive_with_a_failed_part_keeps_its_old_report(tmp_path):
     sources = [write(tmp_path / f"{name}.tar", {"messages.log": flow(n)}) for n, name in enumerate("abc")]
     logs = plan(survey(sources, tmp_path / "work", 1), [], BW, 1)
+    logs.save()
     (part,) = logs.parts
     parts = [replace(part, index=n, first=n, stop=n + 1, key=str(n)) for n in range(3)]
     lost = Outcome(parts[1], error=TemporaryError("toy", "the worker died", "Run it again.", parts[1].label))
@@ -180,7 +183,7 @@ def test_what_is_no_file_in_a_folder_is_told_and_stops_no_other(tmp_path, source
 
     assert (tmp_path / "out").read_text() == HEADER + row(1)
     assert [(error.code, error.part) for error in report.errors] == [
-        ("source-unreadable", "link.tar"), ("source-unreadable", "pipe.tar"),
+        ("source-unreadable", "link.tar"), ("source-not-a-file", "pipe.tar"),
     ]  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def test_members_and_archives_may_bear_any_name(tmp_path_factory, stem, rotation
     archive = folder / f"{stem}{odd}.tar"
     archive.write_bytes(tar_with([(entry(name, len(data)), data) for name, data in members]))
 
-    report = parse_logs([str(folder)], folder / "out/", BW, folder / "work")
+    report = parse_logs([str(archive)], folder / "out/", BW, folder / "work")
 
     (output,) = (folder / "out").iterdir() if (folder / "out").is_dir() else [folder / "out"]
     assert (HEADER + row(1)).encode().splitlines()[-1] in output.read_bytes()

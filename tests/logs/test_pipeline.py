@@ -18,8 +18,9 @@ from anabranch.logs.modes import FORMS
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.sample import write_sample
-from anabranch.logs.unpack import survey, unpack
+from anabranch.logs.unpack import survey
 from anabranch.logs.work import work
+from anabranch.sources.unpack import unpack
 from tests.examples import examples
 from tests.logs.archives import START, flow, line, tar_of, write
 from tests.logs.pipeline import outcomes, parse_logs
@@ -143,6 +144,7 @@ def test_a_slice_from_the_cache_is_read_where_it_lies(tmp_path):
     assert (part.key, slices.folder != earlier.folder) == (known.part.key, True)
 
     logs = plan(slices, [Outcome(part, manifest=known.manifest, cached=True)], ALL, 1)
+    logs.save()
     report = join(logs, outcomes(work, logs.parts), str(tmp_path / "out") + "/")
 
     assert (report.items["bw"], report.parts.cached) == (1, 1)
@@ -197,8 +199,9 @@ def test_work_stops_between_blocks_and_leaves_nothing(archives, tmp_path):
     slices = survey([str(archives)], tmp_path, 2)
     with pytest.raises(Stopped):
         unpack(slices.parts[0], lambda: True)
-    assert not list(tmp_path.rglob("*.tar"))
+    assert not list(tmp_path.rglob("*.text"))
     logs = plan(slices, outcomes(unpack, slices.parts), ALL, 2)
+    logs.save()
     before = set(tmp_path.rglob("*"))
     with pytest.raises(Stopped):
         work(logs.parts[0], lambda: True)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from anabranch.core.errors import Stopped, TemporaryError
-from anabranch.logs.catalogue import load
+from anabranch.core.kept import kept
 from anabranch.logs.options import LogOptions
 from tests.examples import SOAK_EXAMPLES
 from tests.logs.archives import START, STOP, flow, line, tar_of
@@ -114,7 +114,7 @@ class Sequences(RuleBasedStateMachine):
     def crash(self, who):
         """What is in memory is lost, and what was being written lies about."""
         if self.running.pop(who, None):
-            load.cache_clear()
+            kept.cache_clear()
             for folder in self._work_folders():
                 (folder / ".0123456789abcdef.part").write_bytes(b"half a li")
 

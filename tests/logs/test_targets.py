@@ -1,16 +1,16 @@
 import os
-from pathlib import Path
 
 import pytest
 
 from anabranch.core.errors import UsageError
 from anabranch.logs.options import LogOptions
 from anabranch.logs.targets import check, targets
+from anabranch.sources.finding import find
 from tests.logs.archives import flow, write
 
 
 def archives(folder, *names):
-    return [Path(write(folder / name, {"messages.log": flow(1)})) for name in names]
+    return find([write(folder / name, {"messages.log": flow(1)}) for name in names]).sources
 
 
 def test_one_report_goes_to_the_output_itself(tmp_path):
@@ -62,7 +62,7 @@ def test_an_output_that_cannot_be_is_refused(output, modes, code, tmp_path):
 
 
 def test_several_reports_need_an_output(tmp_path):
-    unit, other = map(str, archives(tmp_path, "unit.tar", "other.tar"))
+    unit, other = (source.path for source in archives(tmp_path, "unit.tar", "other.tar"))
 
     check([unit], None, LogOptions())
     for source, mode in (([unit, other], "known"), ([unit], "known,bw")):
