@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -62,6 +62,7 @@ class Plan(Generic[P_co]):
     folder: str  # where the parts' work files go
     python_seconds: float = 0.0  # how much of the cost holds the GIL, so that threads would not share it
     reads: tuple[WorkFile, ...] = ()  # the input, as it was when it was planned
+    counted: ClassVar[Mapping[str, str]] = {}  # counts of the manifests that progress shows, and the words for them
 
     @property
     def cost(self) -> float:
@@ -168,6 +169,7 @@ class Report(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what the run decided by itself; nothing is wrong
     details: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    pictures: dict[str, str] = Field(default_factory=dict, exclude=True)  # data URLs by title, for the run's page only
 
     @property
     def stands(self) -> bool:

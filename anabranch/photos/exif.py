@@ -12,7 +12,7 @@ from anabranch.photos.view import Block, DamageError
 
 MAKE, MODEL, XMP, EXIF, GPS = 0x010F, 0x0110, 0x02BC, 0x8769, 0x8825
 TAKEN, TAKEN_OFFSET = 0x9003, 0x9011
-_WANTED = {"main": {MAKE, MODEL, XMP, EXIF, GPS}, "exif": {TAKEN, TAKEN_OFFSET, GPS}, "gps": set(range(32))}
+_WANTED = {"main": {MAKE, MODEL, XMP, EXIF, GPS}, "exif": {TAKEN, TAKEN_OFFSET, GPS}, "gps": {1, 2, 3, 4, 5, 6, 7, 29}}
 
 MOST_ENTRIES = 4096  # of one directory; real ones have 5 to 200
 MOST_BYTES = 4096  # of one value, XMP left aside
@@ -82,14 +82,13 @@ class _Walker:
         count, start = (self.read("Q", offset), offset + 8) if self.big else (self.read("H", offset), offset + 2)
         if count > MOST_ENTRIES:
             raise DamageError(f"a directory with {count} entries")
-        size = 20 if self.big else 12
-        table = self.block.get(start, count * size)
+        form = struct.Struct(f"{self.order}HH{'Q8s' if self.big else 'L4s'}")
         pointers: dict[int, int] = {}
-        for at in range(0, count * size, size):
-            tag, kind, number = struct.unpack_from(f"{self.order}HH{'Q' if self.big else 'L'}", table, at)
+        for index, (tag, kind, number, raw) in enumerate(form.iter_unpack(self.block.get(start, count * form.size))):
             if tag in _WANTED[name]:
+                place = start + index * form.size + form.size - len(raw)
                 try:
-                    value = self.entry(tag, kind, number, start + at + (12 if self.big else 8))
+                    value = self.entry(tag, kind, number, place, raw)
                 except DamageError as error:
                     self.tags.faults.append(f"its tag 0x{tag:04X} cannot be read: {error}")
                     continue
@@ -100,19 +99,19 @@ class _Walker:
                     getattr(self.tags, name).setdefault(tag, value)
         return pointers
 
-    def entry(self, tag: int, kind: int, number: int, place: int) -> Value:
+    def entry(self, tag: int, kind: int, number: int, place: int, raw: bytes) -> Value:
         """Read one value; nothing where it has no length, or is XMP, of which only the place is kept."""
         length = _SIZES.get(kind, 0) * number
         if not length:
             return ""
-        room, form = (8, "Q") if self.big else (4, "L")
-        at = place if length <= room else self.read(form, place)
+        short = length <= len(raw)
+        at = place if short else int.from_bytes(raw, "little" if self.order == "<" else "big")
         if tag == XMP:
             self.tags.xmp = Block(self.block.view, self.block.start + at, length)
             return ""
         if length > MOST_BYTES:
             raise DamageError(f"{length} bytes are too long for it")
-        return self.decode(kind, number, self.block.get(at, length))
+        return self.decode(kind, number, raw[:length] if short else self.block.get(at, length))
 
     def decode(self, kind: int, number: int, raw: bytes) -> Value:
         if kind in _TEXTS:

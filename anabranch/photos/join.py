@@ -15,6 +15,7 @@ from anabranch.photos import outputs
 from anabranch.photos.addresses import Server
 from anabranch.photos.fetching import Photo
 from anabranch.photos.known import Known, lasting
+from anabranch.photos.maps import flight_path
 from anabranch.photos.plan import Extraction, PhotoPart
 from anabranch.photos.positions import STATUSES, Facts
 from anabranch.photos.work import results
@@ -52,6 +53,8 @@ def join(plan: Extraction, outcomes: Sequence[Outcome], seconds: float = 0.0) ->
     report.items |= {"photos": len(rows) + found.failed, "known": found.known}
     report.bytes_out = sum(path.stat().st_size for path in written)
     report.outputs = [shown(str(path)) for path in written]
+    picture = flight_path(rows)
+    report.pictures = {"Flight path": picture} if picture else {}
     report.details = _details(rows) | {"positions": _figures(rows, read, seconds)}
     return report
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
+from types import MappingProxyType
 
 from anabranch.core.batches import MOST_PARTS
 from anabranch.core.errors import UsageError
@@ -45,6 +46,8 @@ class PhotoPart(Part):
 @dataclass(frozen=True, slots=True)
 class Extraction(Plan[PhotoPart]):
     """All photos, what is known of them, and the parts that read the others."""
+
+    counted = MappingProxyType({"photos": "photos", "ok": "positions"})
 
     places: tuple[Listed, ...] = ()
     photos: tuple[tuple[Server | None, Photo], ...] = ()  # in the order of the table

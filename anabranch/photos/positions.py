@@ -14,6 +14,11 @@ ASSUMED = {"NE": "NE", "NW": "NW", "SE": "SE", "SW": "SW"}
 
 _ALTITUDE_REF, _ALTITUDE, _TIME, _DATE = 5, 6, 7, 29
 _ELLIPSOID = 2.0  # a height above the ellipsoid or the sea, from Exif 3 on: not below anything
+_ANGLES = {
+    f"{body}_{axis}": f"{body.title()}{axis.title()}Degree"
+    for body in ("gimbal", "flight")
+    for axis in ("yaw", "pitch", "roll")
+}
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[Ee][+-]?\d+)?")
 _DATE_FORM = re.compile(r"(\d{4})\D*(\d{2})\D*(\d{2})")
 _TAKEN_FORM = re.compile(r"(\d{4})\D(\d{2})\D(\d{2})[ T](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?")
@@ -53,11 +58,9 @@ class _Axis(NamedTuple):
 def facts(found: Metadata, assume: str = "") -> Facts:
     """Tell what the metadata means; `assume` has the letters that count where a photo does not name its hemisphere."""
     status, reason, lat, lon = _position(found, assume)
-    angle = {
-        f"{body}_{axis}": _number(found.xmp.get(f"{body.title()}{axis.title()}Degree", ""))
-        for body in ("gimbal", "flight")
-        for axis in ("yaw", "pitch", "roll")
-    }
+    angles = {}
+    if any(key in found.xmp for key in _ANGLES.values()):
+        angles = {name: _number(found.xmp.get(key, "")) for name, key in _ANGLES.items()}
     return Facts(
         status,
         reason,
@@ -65,7 +68,7 @@ def facts(found: Metadata, assume: str = "") -> Facts:
         lon,
         _altitude(found),
         _number(found.xmp.get("RelativeAltitude", "")),
-        **angle,
+        **angles,
         gps_time_utc=_gps_time(found),
         taken=_taken(found),
         make=found.tags.text(exif.MAKE) or found.xmp.get("Make", ""),

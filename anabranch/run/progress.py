@@ -24,6 +24,8 @@ class Progress:
         self.step, self.total, self.cost = step, len(plan.parts), plan.cost
         self.done = self.failed = self.cached = 0
         self.done_cost = 0.0
+        self.counts = dict.fromkeys(plan.counted, 0)
+        self._words = plan.counted
         self.started = self._shown = self._logged = time.monotonic()
         self._artifact: UUID | None = None
         self._tell()
@@ -36,7 +38,8 @@ class Progress:
     def __str__(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
         cached = f", {self.cached} from the cache" if self.cached else ""
-        return f"{self.step}: {self.done} of {self.total} parts{cached}{failed}, {100 * self.fraction:.0f} %"
+        counts = "".join(f", {number:,} {self._words[name]}" for name, number in self.counts.items())
+        return f"{self.step}: {self.done} of {self.total} parts{cached}{failed}{counts}, {100 * self.fraction:.0f} %"
 
     def add(self, outcome: Outcome) -> None:
         """Count one part that is over."""
@@ -44,6 +47,8 @@ class Progress:
         self.failed += bool(outcome.errors)
         self.cached += outcome.cached
         self.done_cost += outcome.part.cost
+        for name in self.counts:
+            self.counts[name] += outcome.manifest.counts.get(name, 0) if outcome.done else 0
 
     def show(self) -> None:
         """Update the page, the log and the listener if it is time to."""

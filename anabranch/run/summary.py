@@ -19,7 +19,7 @@ DRAWN = {  # figures of a report's details that become pictures
     "bytes_in": ("Bytes read", in_bytes),
     "bytes_out": ("Bytes written", in_bytes),
 }
-OF_THE_RUN = ("auto", "state")  # details of the whole run, not of one of the things that it worked on
+OF_THE_RUN = ("auto", "state", "positions")  # details of the whole run, not of one of the things that it worked on
 
 
 def summary(report: Report) -> str:
@@ -33,6 +33,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"\n{report.message} in {report.seconds:.1f} s; {amounts}.\n"
     yield from _table(("", ""), [(_words(name), number) for name, number in report.items.items()])
     yield from _list("Errors", report.errors)
+    yield from (f"\n![{title}]({url})" for title, url in report.pictures.items())
     yield from _picture("Errors by kind", Counter(error.code for error in report.errors), plainly)
     yield from _list("Warnings", report.warnings)
     yield from _list("Notes", report.notes)

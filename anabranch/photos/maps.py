@@ -1,0 +1,204 @@
+"""Draw the flight path by folder on a plain grid with a scale, and the heights along it, as one SVG picture."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from itertools import cycle
+from math import cos, floor, log10, radians
+from pathlib import PurePosixPath
+from statistics import quantiles
+from typing import Any, NamedTuple
+
+MOST_POINTS = 1500  # that are drawn; of more, every so many-th
+MOST_FOLDERS = 10  # that the legend names
+_WIDTH, _MAP, _HEIGHTS, _MARGIN, _LEGEND = 760, 420, 150, 46, 18
+_METRES = 111_320.0  # of a degree of latitude
+_FAR = 4.0  # times the middle half of all positions: what lies further out would make the rest a dot
+_FEW = 8  # positions of which none is called far out
+_NAMED = {  # colours that surveyors know
+    "orbit": "#ff4136", "scan": "#2ecc40", "center": "#0074d9", "downlook": "#e6b800", "uplook": "#b10dc9",
+    "civil": "#ff851b", "road": "#39cccc",
+}  # fmt: skip
+_OTHERS = ("#6b4226", "#d1495b", "#2e8b57", "#8e5fbf", "#b36b00", "#00798c", "#7a7a7a")
+
+
+class _Point(NamedTuple):
+    x: float  # metres to the east, and to the north
+    y: float
+    height: float | None
+    folder: str
+
+
+class _Frame(NamedTuple):
+    """What of the ground is drawn, and where."""
+
+    west: float
+    south: float
+    pixels: float  # for each metre
+    top: float
+    height: float
+
+    def place(self, point: _Point) -> tuple[float, float]:
+        return (
+            _MARGIN + (point.x - self.west) * self.pixels,
+            self.top + self.height - (point.y - self.south) * self.pixels,
+        )
+
+
+def flight_path(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the rows that have a position, as a data URL; nothing where there are none.
+
+    Positions far from all others are left out, and counted below the picture.
+    """
+    good = sorted(
+        (row for row in rows if row["status"] == "ok"), key=lambda row: (row["folder"], row["taken"], row["path"])
+    )
+    if not good:
+        return ""
+    points = _projected(good)
+    near = [point for point, is_near in zip(points, _near(points), strict=True) if is_near]
+    step = -(-len(near) // MOST_POINTS)
+    thinned = "" if step == 1 else f" (one of {step} drawn)"
+    picture = "".join(_picture(near[::step], len(points), len(points) - len(near), thinned))
+    return "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
+
+
+def _projected(rows: Sequence[Mapping[str, Any]]) -> list[_Point]:
+    lons = [row["lon"] for row in rows]
+    if max(lons) - min(lons) > 180:  # noqa: PLR2004  on both sides of the date line
+        lons = [lon % 360 for lon in lons]
+    middle = sorted(row["lat"] for row in rows)[len(rows) // 2]
+    scale = _METRES * max(cos(radians(middle)), 0.01)
+    relative = sum(row["rel_alt_m"] is not None for row in rows) * 2 > len(rows)
+    column = "rel_alt_m" if relative else "alt_msl_m"
+    return [
+        _Point(lon * scale, row["lat"] * _METRES, row[column], row["folder"])
+        for lon, row in zip(lons, rows, strict=True)
+    ]
+
+
+def _near(points: Sequence[_Point]) -> list[bool]:
+    """Say which points are not far out, by the quartiles of their coordinates."""
+    if len(points) < _FEW:
+        return [True] * len(points)
+    limits = []
+    for values in ([point.x for point in points], [point.y for point in points]):
+        low, _, high = quantiles(values, n=4)
+        room = _FAR * max(high - low, 50.0)  # metres: all on one line is no reason to drop the others
+        limits.append((low - room, high + room))
+    (west, east), (south, north) = limits
+    return [west <= point.x <= east and south <= point.y <= north for point in points]
+
+
+def _picture(points: Sequence[_Point], total: int, far: int, thinned: str) -> Iterator[str]:
+    folders = list(dict.fromkeys(point.folder for point in points))
+    colours = _colours(folders)
+    legend = min(len(folders), MOST_FOLDERS) + (len(folders) > MOST_FOLDERS)
+    height = _MARGIN + _MAP + _HEIGHTS + 2 * _MARGIN + legend * _LEGEND
+    frame = _frame(points, _MARGIN)
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
+        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
+    )
+    left_out = f"; {far:,} far from all others are not drawn" if far else ""
+    yield _text(8, 20, f"Flight path: {total:,} positions{thinned}{left_out}", 'font-weight="bold"')
+    yield from _grid(frame)
+    for folder in folders:
+        yield _path([frame.place(point) for point in points if point.folder == folder], colours[folder])
+    for point in points:
+        x, y = frame.place(point)
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" fill="{colours[point.folder]}"/>'
+    yield from _heights(points, colours, _MARGIN + _MAP + _MARGIN)
+    top = _MARGIN + _MAP + _MARGIN + _HEIGHTS + 30
+    for index, folder in enumerate(folders[:MOST_FOLDERS]):
+        line = top + index * _LEGEND
+        yield f'<rect x="{_MARGIN}" y="{line}" width="12" height="12" fill="{colours[folder]}"/>'
+        yield _text(_MARGIN + 18, line + 10, _short(folder))
+    if len(folders) > MOST_FOLDERS:
+        more = f"and {len(folders) - MOST_FOLDERS:,} more folders"
+        yield _text(_MARGIN + 18, top + MOST_FOLDERS * _LEGEND + 10, more)
+    yield "</svg>"
+
+
+def _colours(folders: Sequence[str]) -> dict[str, str]:
+    others = cycle(_OTHERS)
+    found = {}
+    for folder in folders:
+        word = next((word for word in _NAMED if word in folder.lower()), "")
+        found[folder] = _NAMED[word] if word else next(others)
+    return found
+
+
+def _frame(points: Sequence[_Point], top: float) -> _Frame:
+    west, east = min(point.x for point in points), max(point.x for point in points)
+    south, north = min(point.y for point in points), max(point.y for point in points)
+    width, height = max(east - west, 1.0), max(north - south, 1.0)
+    pixels = min((_WIDTH - 2 * _MARGIN) / width, _MAP / height) * 0.94
+    spare_x = (_WIDTH - 2 * _MARGIN) / pixels - (east - west)
+    spare_y = _MAP / pixels - (north - south)
+    return _Frame(west - spare_x / 2, south - spare_y / 2, pixels, top, _MAP)
+
+
+def _round_step(length: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, near a fifth of the length."""
+    power: float = 10.0 ** floor(log10(length / 5))
+    return next(power * factor for factor in (5, 2, 1) if power * factor <= length / 5)
+
+
+def _grid(frame: _Frame) -> Iterator[str]:
+    """Draw lines at round distances, and say how far they are from each other."""
+    width = _WIDTH - 2 * _MARGIN
+    step = _round_step(width / frame.pixels)
+    pixels = step * frame.pixels
+    for index in range(int(width / pixels) + 1):
+        x = _MARGIN + index * pixels
+        yield _line(x, frame.top, x, frame.top + frame.height)
+    for index in range(int(frame.height / pixels) + 1):
+        y = frame.top + frame.height - index * pixels
+        yield _line(_MARGIN, y, _MARGIN + width, y)
+    base = frame.top + frame.height + 14
+    yield f'<path d="M{_MARGIN} {base - 6}v6h{pixels:.1f}v-6" fill="none" stroke="#333"/>'
+    name = f"{step / 1000:g} km" if step >= 1000 else f"{step:g} m"  # noqa: PLR2004
+    yield _text(_MARGIN + pixels + 6, base, f"{name}; north is up")
+
+
+def _heights(points: Sequence[_Point], colours: Mapping[str, str], top: float) -> Iterator[str]:
+    known = [(index, point) for index, point in enumerate(points) if point.height is not None]
+    heights = [point.height for _, point in known if point.height is not None]
+    yield _text(8, top - 8, "Heights along it, in metres", 'font-weight="bold"')
+    if not heights:
+        yield _text(_MARGIN, top + 20, "no photo says how high it was taken")
+        return
+    low, high = min(heights), max(heights)
+    room = max(high - low, 1.0)
+    width = _WIDTH - 2 * _MARGIN
+    for share in (0, 0.5, 1):
+        y = top + _HEIGHTS * (1 - share)
+        yield _line(_MARGIN, y, _MARGIN + width, y)
+        yield _text(_MARGIN - 6, y + 4, f"{low + share * room:.0f}", 'text-anchor="end"')
+    places: dict[str, list[tuple[float, float]]] = {}
+    for index, point in known:
+        x = _MARGIN + width * index / max(len(points) - 1, 1)
+        places.setdefault(point.folder, []).append((x, top + _HEIGHTS * (1 - ((point.height or 0) - low) / room)))
+    for folder, line in places.items():
+        yield _path(line, colours[folder])
+
+
+def _line(x: float, y: float, right: float, bottom: float) -> str:
+    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{bottom:.1f}" stroke="#e4e4e4"/>'
+
+
+def _path(places: Sequence[tuple[float, float]], colour: str) -> str:
+    joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    return f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-opacity="0.55"/>'
+
+
+def _short(folder: str) -> str:
+    """Name a folder by its last parts."""
+    parts = PurePosixPath(folder).parts
+    return "/".join(parts[-4:])[-90:]
+
+
+def _text(left: float, base: float, text: str, style: str = "") -> str:
+    legal = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return f'<text x="{left:.1f}" y="{base:.1f}" {style}>{escape(legal)}</text>'
