@@ -140,8 +140,10 @@ def _check_server() -> str:
 
 
 def _check_cluster(address: str) -> str:
-    from anabranch.run.cluster import check_software, connected
+    from anabranch.run.cluster import connected, silent_workers, unfit_software
 
     with connected(address) as client:
-        check_software(client)
+        for check in (silent_workers, unfit_software):
+            for unfit in check(client, list(client.nthreads())).values():
+                raise unfit
         return f"{len(client.nthreads())} workers with {sum(client.nthreads().values())} threads"

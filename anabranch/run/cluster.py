@@ -3,8 +3,9 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 from anabranch.core.config import RunOptions, cluster_address, cores, work_dir
 from anabranch.core.errors import SetupError
 from anabranch.core.parts import Job, Opts, Plan, WorkFile
+from anabranch.run.cautions import caution
 
 CONNECT_SECONDS = 8
+ANSWER_SECONDS = 10.0  # in which a worker answers that does not stand still
+LOAD_SECONDS = 120.0  # in which it has loaded our software, and answers, on a machine with more work than cores
 COMPARED = ("anabranch", "prefect", "distributed")  # must have the same version here and on every worker
 
 
@@ -57,74 +61,154 @@ def connected(address: str) -> Iterator[Client]:
     """Connect to a scheduler; raise SetupError "cluster-unreachable" or "cluster-empty" if no part could run."""
     require_scheduler(address)
     with Client(address, set_as_default=False) as client:
-        if not client.nthreads():
-            raise SetupError(
-                "cluster-empty",
-                f"the Dask scheduler at {address} has no workers",
-                "Start workers, as deployments/README.md says.",
-            )
+        _workers(client)
         yield client
 
 
-def check_cluster(client: Any, plan: Plan[Any]) -> None:
-    """Raise SetupError unless every worker can do the plan's parts: its software, work folder and sources."""
-    check_software(client)
-    check_shared(client, Path(plan.folder))
-    check_sources(client, plan.reads)
+def fit_workers(client: Any, plan: Plan[Any]) -> list[str] | None:
+    """Return the workers that can do the plan's parts, or None if all can; the report warns of the others.
+
+    A worker is fit if it answers, has our software, and sees the work folder and the sources. Raises the SetupError of
+    the first worker if none is fit.
+    """
+    workers = _workers(client)
+    unfit: dict[str, SetupError] = {}
+    for check in (
+        unfit_software,
+        partial(blind_to_folder, folder=Path(plan.folder)),
+        partial(blind_to_sources, sources=plan.reads),
+    ):
+        unfit |= check(client, [worker for worker in workers if worker not in unfit])
+    fit = [worker for worker in workers if worker not in unfit]
+    if not fit:
+        raise next(iter(unfit.values()))
+    for error in unfit.values():
+        caution(f"a worker of the cluster gets no parts: {error}")
+    return fit if unfit else None
 
 
-def check_software(client: Any) -> None:
-    """Raise SetupError "cluster-version" unless every worker has the same versions of our software."""
-    here = _versions()
-    for worker, there in client.run(_versions, on_error="return").items():
-        if there != here and not isinstance(there, OSError):  # a worker that is shutting down gets no parts
-            raise SetupError(
-                "cluster-version",
-                f"the worker {worker} has {there}, but this machine has {here}",
-                "Install the same versions on every machine.",
-            )
+def unfit_software(client: Any, workers: Sequence[str]) -> dict[str, SetupError]:
+    """Return a SetupError "cluster-version" for each worker with other versions, "worker-silent" for a silent one.
+
+    A worker that is shutting down gets no parts, so it is not among them.
+    """
+    here, unfit = _versions(), dict[str, SetupError]()
+    for worker, there in ask(client, workers, _versions).items():
+        if isinstance(there, TimeoutError):
+            unfit[worker] = _silent(worker)
+        elif there != here and not isinstance(there, OSError):
+            reason = f"the worker {worker} has {there}, but this machine has {here}"
+            unfit[worker] = SetupError("cluster-version", reason, "Install the same versions on every machine.")
+    return unfit
 
 
-def check_shared(client: Any, folder: Path) -> None:
-    """Raise SetupError "work-dir-not-shared" unless every worker sees a file made here."""
+def blind_to_folder(client: Any, workers: Sequence[str], folder: Path) -> dict[str, SetupError]:
+    """Return a SetupError "work-dir-not-shared" for each worker that does not see a file made here in the folder."""
+    remedy = "Name a folder that all machines share with --work-dir or ANABRANCH_WORK_DIR."
+
+    def unfit(worker: str, _path: str) -> SetupError:
+        return SetupError(
+            "work-dir-not-shared", f"the worker {worker} of the cluster does not see the work folder {folder}", remedy
+        )
+
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{uuid.uuid4().hex}"
     probe.touch()
     try:
-        blind = _blind_workers(client, [str(probe)])
+        return _blind(client, workers, [str(probe)], unfit)
     finally:
         probe.unlink()
-    if blind:
-        raise SetupError(
-            "work-dir-not-shared",
-            f"{len(blind)} workers of the cluster do not see the work folder {folder}, {next(iter(blind))} among them",
-            "Name a folder that all machines share with --work-dir or ANABRANCH_WORK_DIR.",
-        )
 
 
-def check_sources(client: Any, sources: Sequence[WorkFile]) -> None:
-    """Raise SetupError "source-not-shared" unless every worker can read the first and last source of each folder.
+def blind_to_sources(client: Any, workers: Sequence[str], sources: Sequence[WorkFile]) -> dict[str, SetupError]:
+    """Return a SetupError "source-not-shared" for each worker that cannot read the first or last source of a folder.
 
     What cannot be opened here, such as a URL or a vanished file, says nothing about a worker: its part reports it.
     """
+    remedy = "Put the sources where all machines of the cluster see them under the same path."
+
+    def unfit(worker: str, path: str) -> SetupError:
+        return SetupError("source-not-shared", f"the worker {worker} cannot read {path}", remedy)
+
     first = {Path(source.path).parent: source.path for source in reversed(sources)}
     last = {Path(source.path).parent: source.path for source in sources}
     named = [*first.values(), *last.values()]
     unknown = set(_unreadable(named))
-    blind = _blind_workers(client, [path for path in named if path not in unknown])
-    if blind:
-        worker, missing = next(iter(blind.items()))
+    return _blind(client, workers, [path for path in named if path not in unknown], unfit)
+
+
+def silent_workers(client: Any, workers: Sequence[str]) -> dict[str, SetupError]:
+    """Return a SetupError "worker-silent" for each worker that does not even tell the number of its process.
+
+    They have ANSWER_SECONDS, and if none answers in that time, the time that the first one needs, up to LOAD_SECONDS.
+    """
+    answers = ask(client, workers, os.getpid, seconds=ANSWER_SECONDS, first_within=LOAD_SECONDS)
+    return {worker: _silent(worker) for worker, answer in answers.items() if isinstance(answer, TimeoutError)}
+
+
+def ask(
+    client: Any,
+    workers: Sequence[str],
+    function: Callable[..., Any],
+    *arguments: Any,
+    seconds: float | None = None,
+    first_within: float = 0,
+) -> dict[str, Any]:
+    """Call a function on each worker; return what it returns or raises, or TimeoutError after `seconds`.
+
+    A worker that stands still never answers, and Dask's own `run` would wait for it forever. If none has answered after
+    `seconds` (LOAD_SECONDS by default), the first answer has until `first_within`.
+    """
+
+    async def one(worker: str) -> Any:
+        answers = await client.run(function, *arguments, workers=[worker], on_error="return", asynchronous=True)
+        return answers[worker]
+
+    async def everyone() -> list[Any]:
+        limit = LOAD_SECONDS if seconds is None else seconds
+        asked = [asyncio.ensure_future(one(worker)) for worker in workers]
+        done, _ = await asyncio.wait(asked, timeout=limit)
+        if not done and first_within > limit:
+            await asyncio.wait(asked, timeout=first_within - limit, return_when=asyncio.FIRST_COMPLETED)
+        return [_answer(answer) for answer in asked]
+
+    return dict(zip(workers, client.sync(everyone), strict=True)) if workers else {}
+
+
+def _answer(asked: asyncio.Future[Any]) -> Any:
+    if not asked.done():
+        asked.cancel()
+        return TimeoutError()
+    return asked.exception() or asked.result()
+
+
+def _workers(client: Any) -> list[str]:
+    workers = list(client.nthreads())
+    if not workers:
         raise SetupError(
-            "source-not-shared",
-            f"the worker {worker} cannot read {missing[0]}",
-            "Put the sources where all machines of the cluster see them under the same path.",
+            "cluster-empty",
+            f"the Dask scheduler at {client.scheduler.address} has no workers",
+            "Start workers, as deployments/README.md says.",
         )
+    return workers
 
 
-def _blind_workers(client: Any, paths: list[str]) -> dict[str, list[str]]:
-    """Return the workers that cannot read some of the paths, with these paths."""
-    answers = client.run(_unreadable, paths, on_error="ignore")
-    return {worker: missing for worker, missing in answers.items() if missing}
+def _silent(worker: str) -> SetupError:
+    reason = f"the worker {worker} does not answer"
+    return SetupError("worker-silent", reason, "See what its machine does, and start the worker again.")
+
+
+def _blind(
+    client: Any, workers: Sequence[str], paths: list[str], unfit: Callable[[str, str], SetupError]
+) -> dict[str, SetupError]:
+    """Return the error of each worker that is silent, or cannot read some of the paths; `unfit` gets the first one."""
+    blind: dict[str, SetupError] = {}
+    for worker, missing in ask(client, workers, _unreadable, paths).items():
+        if isinstance(missing, TimeoutError):
+            blind[worker] = _silent(worker)
+        elif missing and not isinstance(missing, Exception):  # a worker that is shutting down gets no parts
+            blind[worker] = unfit(worker, missing[0])
+    return blind
 
 
 def _unreadable(paths: list[str]) -> list[str]:

@@ -23,7 +23,7 @@ from anabranch.core.here import Mapped, Work
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
 from anabranch.run.cancelling import CancelWatch
-from anabranch.run.cluster import check_cluster
+from anabranch.run.cluster import fit_workers
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, using
 from anabranch.run.stopping import stop_requested
@@ -103,7 +103,7 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
     runner = runner_for(plan, run)
     with using(runner), CancelWatch() as cancelled:
         if cluster_address(run):
-            check_cluster(runner.client, plan)
+            runner.workers = fit_workers(runner.client, plan)
         for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):
             outcomes[part.index] = outcome = _outcome(future, part)
             progress.add(outcome)

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any, Self
@@ -50,6 +50,8 @@ class WarmDaskTaskRunner(DaskTaskRunner):
     Takes the arguments of DaskTaskRunner. Connects or starts its cluster at the first submitted task, and raises
     SetupError if it cannot. On leaving, drops what has not ended and waits for the parts in flight to stop.
     """
+
+    workers: Sequence[str] | None = None  # those that get tasks, if not all
 
     def __enter__(self) -> Self:
         self._collector: Collector | None = None
@@ -112,6 +114,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             upstream,
             key=f"{task.name}-{task_run_id.hex}",
             pure=False,
+            workers=self.workers,
         )
         future = WarmFuture[Any](task_run_id, dask_future, Origin.here(task))
         collector.watch(future)

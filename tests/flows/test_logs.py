@@ -61,19 +61,20 @@ def test_a_cluster_gives_the_same_bytes_even_when_a_worker_is_killed(parse, clus
 
 
 @pytest.mark.cluster
-def test_a_work_folder_that_a_worker_does_not_see_is_refused(cluster, tmp_path):
+def test_a_worker_that_does_not_see_the_work_folder_is_unfit(cluster, tmp_path):
     import distributed
 
-    from anabranch.core.errors import SetupError
-    from anabranch.run.cluster import check_shared
+    from anabranch.run.cluster import blind_to_folder
 
     folder = os.open(tmp_path, os.O_RDONLY)
     seen_here_only = Path(f"/proc/self/fd/{os.dup2(folder, 900)}")
     try:
         with distributed.Client(cluster) as client:
-            check_shared(client, tmp_path)
-            with pytest.raises(SetupError, match="workers of the cluster do not see the work folder"):
-                check_shared(client, seen_here_only)
+            workers = list(client.nthreads())
+            assert blind_to_folder(client, workers, tmp_path) == {}
+            blind = blind_to_folder(client, workers, seen_here_only)
+            assert {error.code for error in blind.values()} == {"work-dir-not-shared"}
+            assert blind.keys() == set(workers)
     finally:
         os.close(900)
         os.close(folder)

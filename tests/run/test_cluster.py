@@ -1,6 +1,8 @@
 """A standing cluster is looked at before the first part goes there; clusters of ours need no look."""
 
 import os
+import re
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def parts_begun(tmp_path):
     def run(source, cluster=None):
         plan = replace(toy_plan(tmp_path / "toy", {"a": ["ok"], "b": ["ok"]}), reads=(WorkFile(str(source), 0, 0),))
         try:
-            toy(plan, run=RunOptions(work_dir=str(tmp_path), cluster=cluster))
+            run.warnings = toy(plan, run=RunOptions(work_dir=str(tmp_path), cluster=cluster)).warnings
         finally:
             begun = sorted(path.stem for path in (tmp_path / "toy").glob("*.attempts"))
         return begun
@@ -65,19 +67,21 @@ def test_processes_of_this_machine_are_not_asked_for_the_source(parts_begun, see
 
 
 def test_the_first_and_the_last_source_of_each_folder_are_looked_for(client, tmp_path, seen_here_only):
-    from anabranch.run.cluster import check_sources
+    from anabranch.run.cluster import blind_to_sources
 
+    workers = list(client.nthreads())
     (tmp_path / "there").mkdir()
     for name in ("there/1", "there/2", "there/3"):
         (tmp_path / name).touch()
     there = [work_file(path) for path in sorted((tmp_path / "there").iterdir())]
     (tmp_path / "there" / "link").symlink_to(seen_here_only / "there/1")
     link = replace(there[0], path=str(tmp_path / "there" / "link"))
-    check_sources(client, there)
+    assert blind_to_sources(client, workers, there) == {}
 
     for sources in ([link, *there], [*there, link], [*there, replace(link, path=str(seen_here_only / "there/1"))]):
-        with pytest.raises(SetupError, match=r"cannot read .*(link|/there/1)"):
-            check_sources(client, sources)
+        blind = blind_to_sources(client, workers, sources)
+        assert blind.keys() == set(workers)
+        assert all(re.search(r"cannot read .*(link|/there/1)", str(error)) for error in blind.values())
 
 
 @pytest.mark.parametrize("source", ["http://127.0.0.1:9/data.csv", "/gone/since/it/was/found.csv"])
@@ -88,12 +92,15 @@ def test_what_is_no_file_here_is_left_to_its_part(parts_begun, cluster, source):
 def test_other_software_on_a_worker_is_named(client, monkeypatch):
     from anabranch.run import cluster
 
-    cluster.check_software(client)
+    workers = list(client.nthreads())
+    assert cluster.unfit_software(client, workers) == {}
     monkeypatch.setattr(cluster, "version", lambda _: "another")
 
-    with pytest.raises(SetupError, match="another") as caught:
-        cluster.check_software(client)
-    assert caught.value.code == "cluster-version"
+    unfit = cluster.unfit_software(client, workers)
+
+    assert unfit.keys() == set(workers)
+    assert {error.code for error in unfit.values()} == {"cluster-version"}
+    assert "another" in str(unfit[workers[0]])
 
 
 def test_a_worker_without_our_software_is_named(client, monkeypatch, tmp_path):
@@ -108,8 +115,75 @@ def test_a_worker_without_our_software_is_named(client, monkeypatch, tmp_path):
 
     monkeypatch.setattr(cluster, "_versions", installed_here_only.versions)
     try:
-        with pytest.raises(SetupError, match="No module named") as caught:
-            cluster.check_software(client)
+        unfit = cluster.unfit_software(client, list(client.nthreads()))
     finally:
         del sys.modules["installed_here_only"]
-    assert caught.value.code == "cluster-version"
+    assert {error.code for error in unfit.values()} == {"cluster-version"}
+    assert all("No module named" in str(error) for error in unfit.values())
+
+
+@pytest.fixture
+def frozen(client, monkeypatch):
+    """Stop the processes of so many workers, as a machine does that has no memory left; give their addresses."""
+    from anabranch.run import cluster
+
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 5.0)
+    monkeypatch.setattr(cluster, "LOAD_SECONDS", 60.0)
+    processes = client.run(os.getpid)
+    stopped = []
+
+    def freeze(count):
+        for address in list(processes)[:count]:
+            os.kill(processes[address], signal.SIGSTOP)
+            stopped.append(address)
+        return stopped
+
+    yield freeze
+    for address in stopped:
+        os.kill(processes[address], signal.SIGCONT)
+
+
+def test_a_worker_that_stands_still_gets_no_parts_and_the_report_warns_of_it(parts_begun, cluster, frozen):
+    (address,) = frozen(1)
+
+    assert parts_begun("http://127.0.0.1:9/data.csv", cluster) == ["a", "b"]
+    (warning,) = parts_begun.warnings
+    assert address in warning
+    assert "[worker-silent]" in warning
+
+
+def test_a_cluster_whose_workers_all_stand_still_is_refused(parts_begun, cluster, frozen, tmp_path, monkeypatch):
+    frozen(2)
+    monkeypatch.setattr("anabranch.run.cluster.LOAD_SECONDS", 8.0)
+
+    with pytest.raises(SetupError) as caught:
+        parts_begun("http://127.0.0.1:9/data.csv", cluster)
+
+    assert caught.value.code == "worker-silent"
+    assert not list((tmp_path / "toy").iterdir())
+
+
+def test_a_worker_that_does_not_see_the_sources_leaves_all_parts_to_one_that_does(
+    parts_begun, cluster, client, seen_here_only, tmp_path
+):
+    (tmp_path / "source").touch()
+    sees, blind = client.nthreads()
+    open_folder = client.run(_open_as_900, str(tmp_path), workers=[sees])[sees]
+    try:
+        assert parts_begun(seen_here_only / "source", cluster) == ["a", "b"]
+    finally:
+        client.run(_close, (900, open_folder), workers=[sees])
+    (warning,) = parts_begun.warnings
+    assert blind in warning
+    assert "[source-not-shared]" in warning
+
+
+def _open_as_900(folder):
+    opened = os.open(folder, os.O_RDONLY)
+    os.dup2(opened, 900)
+    return opened
+
+
+def _close(descriptors):
+    for descriptor in descriptors:
+        os.close(descriptor)
