@@ -8,9 +8,11 @@ with the installed Prefect, and with what the code uses, so an upgrade that rena
 DOCUMENTED = (
     "prefect",
     "prefect.artifacts",
+    "prefect.blocks.core",
     "prefect.blocks.system",
     "prefect.cache_policies",
     "prefect.client.orchestration",
+    "prefect.client.schemas.actions",
     "prefect.client.schemas.objects",
     "prefect.exceptions",
     "prefect.filesystems",
@@ -46,6 +48,9 @@ NAMES = {
     # of documented classes, what their documents leave out
     "prefect.client.orchestration:SyncPrefectClient.create_task_run": _CREATE,
     "prefect.client.orchestration:SyncPrefectClient.set_task_run_state": ("task_run_id", "state", "force"),
+    "prefect.client.orchestration:SyncPrefectClient.increment_concurrency_slots_with_lease": (),
+    "prefect.client.orchestration:SyncPrefectClient.release_concurrency_slots_with_lease": (),
+    "prefect.client.orchestration:SyncPrefectClient.renew_concurrency_lease": (),
     "prefect.exceptions:TerminationSignal": (),
     "prefect.flows:Flow.serialize_parameters": ("parameters",),
     "prefect.results:ResultStore.exists": (),
