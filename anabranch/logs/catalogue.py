@@ -14,17 +14,18 @@ from anabranch.sources.spans import Span, within
 
 
 class Piece(NamedTuple):
-    """A log, or lines of one, as a range of its archive's tar stream."""
+    """A log, or lines of one, as a range of a stream: its archive's, or one of its own where it is sparse."""
 
     archive: int  # index in the catalogue
     member: str
+    stream: int  # the same
     start: int
     size: int
     readable: bool  # False for links, folders and devices, which are never followed
 
 
 class Catalogue(NamedTuple):
-    """The archives' labels, where the bytes of their tar streams are, and all pieces.
+    """The archives' labels, where the bytes of their tar streams are, and behind them those of sparse logs; all pieces.
 
     `plain` has each archive that is read itself, and None for one that is read from unpacked slices.
     """
@@ -38,7 +39,7 @@ class Catalogue(NamedTuple):
         """Give the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
         if not piece.readable:
             raise DamageError("it is no regular file")
-        return blocks(within(self.streams[piece.archive], piece.start, piece.size))
+        return blocks(within(self.streams[piece.stream], piece.start, piece.size))
 
     def require_unchanged(self, pieces: Sequence[Piece]) -> None:
         """Raise SourceError where an archive from which these were read is another than when they were planned."""

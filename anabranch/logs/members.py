@@ -2,23 +2,46 @@
 
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
 
-from anabranch.sources.spans import Span, SpanFile
+from anabranch.sources.spans import Span, SpanFile, within
 
 _NAME = "messages.log"
+_ZEROS = "/dev/zero"
+_LARGEST_SPARSE = 64 << 30  # bytes; a header may declare any size, and holes take time, too
+_MOST_LINKS = 40  # one after the other, as the system follows them
 TAR_BLOCK = 512  # bytes
 _LARGEST_HEADER = 1 << 20  # bytes; tarfile reads extended headers at once, whatever size they declare
 
 
 class Member(NamedTuple):
-    """One log: where its bytes begin in the tar stream, and how many there are; none for what is no regular file."""
+    """One log: where its bytes begin in the tar stream, and how many there are; none for what is no regular file.
+
+    Of a sparse one, of which `size` bytes are stored, `sparse` has where each run of them belongs, and how many they
+    are; in order, and at last the size of the whole.
+    """
 
     name: str
     start: int
     size: int
     regular: bool = True
+    sparse: tuple[tuple[int, int], ...] = ()
+    link: str = ""  # the member that a symbolic link leads to
+
+    def spans(self, stream: Sequence[Span]) -> list[Span]:
+        """Return where its bytes lie, given those of the tar stream; holes are read as zeros."""
+        if not self.sparse:
+            return within(stream, self.start, self.size)
+        found, stored = list[Span](), self.start
+        for (place, size), (following, _) in pairwise([(0, 0), *self.sparse, (self.sparse[-1][0], 0)]):
+            run = within(stream, stored, size)
+            hole = following - place - size
+            found += [*run, *([Span(_ZEROS, 0, hole)] if hole > 0 else [])]
+            stored += size
+        return found
 
 
 class Listing(NamedTuple):
@@ -35,12 +58,12 @@ def listing(spans: Sequence[Span]) -> Listing:
     fault = "it is not a tar archive"
     with SpanFile(spans) as raw, _Headers(raw, TAR_BLOCK) as file:
         try:
-            for member in _members(file, raw.size):
+            for member in _members(file, raw.size, found):
                 found[member.name] = member  # the last of two equal names is the one that tar leaves on the disk
             fault = ""
         except (tarfile.TarError, ValueError, OverflowError) as error:
             fault = str(error)
-    members, odd = _oldest_first([member for name, member in found.items() if _is_log(name)])
+    members, odd = _oldest_first([_followed(member, found) for name, member in found.items() if _is_log(name)])
     return Listing(members, fault, odd)
 
 
@@ -51,8 +74,11 @@ class _Headers(io.BufferedReader):
         return super().read(size)
 
 
-def _members(file: io.BufferedReader, size: int) -> Iterator[Member]:
-    """Yield all top-level members, then raise ReadError unless the archive ends as it should."""
+def _members(file: io.BufferedReader, size: int, before: Mapping[str, Member]) -> Iterator[Member]:
+    """Yield all members, then raise ReadError unless the archive ends as it should.
+
+    A hard link is what the member of that name was, which came `before` it.
+    """
     with tarfile.open(fileobj=file, mode="r:") as tar:
         stop = 0
         while (info := tar.next()) is not None:
@@ -60,11 +86,20 @@ def _members(file: io.BufferedReader, size: int) -> Iterator[Member]:
             if info.offset < stop or info.size < 0:
                 raise tarfile.ReadError("a header points backwards")
             stop = info.offset_data
-            available = max(min(info.size, size - info.offset_data), 0)
-            regular = info.isreg() and not info.issparse()
-            yield Member(info.name.removeprefix("./"), info.offset_data, available if regular else 0, regular)
-            if info.isreg() and available < info.size:
-                raise tarfile.ReadError(f"it ends within {info.name}")
+            name, runs = _extracted(info.name), _runs(info)
+            stored = sum(length for _, length in runs) if info.issparse() else info.size
+            available = max(min(stored, size - info.offset_data), 0)
+            if info.islnk():
+                yield before.get(_extracted(info.linkname), Member(name, 0, 0, regular=False))._replace(name=name)
+            elif info.isreg():
+                whole = (*runs, (info.size, 0)) if info.issparse() else ()
+                read = not whole or info.size <= _LARGEST_SPARSE
+                yield Member(name, info.offset_data, available if read else 0, read, whole if read else ())
+                if available < stored:
+                    raise tarfile.ReadError(f"it ends within {info.name}")
+            else:
+                link = _target(name, info.linkname) if info.issym() else ""
+                yield Member(name, info.offset_data, 0, regular=False, link=link)
         _check_end(file, tar.offset)
 
 
@@ -73,6 +108,34 @@ def _check_end(file: io.BufferedReader, offset: int) -> None:
     block = file.read(TAR_BLOCK)
     if block.strip(b"\0"):
         raise tarfile.ReadError("a header is damaged" if len(block) == TAR_BLOCK else "it ends within a header")
+
+
+def _runs(info: tarfile.TarInfo) -> tuple[tuple[int, int], ...]:
+    """Return where the stored bytes of a sparse member belong, and how many they are; none of any other member."""
+    runs: Any = info.sparse  # which its stub calls bytes
+    return tuple((place, size) for place, size in runs or () if size)
+
+
+def _extracted(name: str) -> str:
+    """Return the path below the current folder to which GNU tar extracts a member; none where it refuses to."""
+    words = PurePosixPath(name).parts
+    return "" if ".." in words else "/".join(word for word in words if word.strip("/"))
+
+
+def _target(name: str, link: str) -> str:
+    """Return the member that a symbolic link leads to; none where it leads out of the archive."""
+    path = PurePosixPath(name).parent / link
+    return "" if path.is_absolute() else _extracted(str(path))
+
+
+def _followed(member: Member, found: Mapping[str, Member]) -> Member:
+    """Return what a symbolic link leads to, under the name of the link; the link itself where that is nothing."""
+    last = member
+    for _ in range(_MOST_LINKS):
+        if not last.link or last.link not in found:
+            break
+        last = found[last.link]
+    return last._replace(name=member.name) if last.regular else member
 
 
 def _is_log(name: str) -> bool:

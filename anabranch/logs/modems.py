@@ -43,12 +43,15 @@ def merge(modems: Modems, later: Mapping[str, list[Figures]]) -> None:
 
 
 def summary(modems: Modems) -> Iterator[str]:
-    """Yield the report's lines; modems are sorted as text, so 10 stands before 2."""
+    """Yield the report's lines; modems are sorted as text, so 10 stands before 2.
+
+    A total above 2^53 is rounded before it is divided, as in the original.
+    """
     yield "Parsed all modem lines, results:\n"
     for modem in sorted(modems):
         yield f"Modem {modem}\n"
         for title, f in zip(MEASURES.values(), modems[modem], strict=True):
-            yield f"\t{title} (L/H/A): {f.low} / {f.high} / {f.total / f.lines!r}\n"
+            yield f"\t{title} (L/H/A): {f.low} / {f.high} / {f.total / float(f.lines)!r}\n"
             yield f"\t\tTime of L: {f.low_time}\n"
             yield f"\t\tTime of H: {f.high_time}\n"
 

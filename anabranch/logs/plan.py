@@ -15,12 +15,12 @@ from anabranch.core.parts import Outcome, Part, Plan
 from anabranch.core.storage import fingerprint, shown
 from anabranch.logs.archive import Archive
 from anabranch.logs.catalogue import Catalogue, Piece
-from anabranch.logs.members import TAR_BLOCK, Listing, Member, listing
+from anabranch.logs.members import TAR_BLOCK, Listing, listing
 from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import is_compressed
 from anabranch.logs.timestamps import Clock
 from anabranch.logs.unpack import Survey, code_key
-from anabranch.sources.spans import Span, SpanFile, within
+from anabranch.sources.spans import Span, SpanFile
 from anabranch.sources.unpack import Preceding, preceding
 
 # Bytes that one core reads, scans and matches in a second, and the share of that which holds the GIL: measured with
@@ -84,11 +84,16 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     An archive that cannot be read to its end contributes what precedes the damage, and a SourceError.
     """
     unpacked = preceding(outcomes)
-    streams, cut = [], []
+    streams, cut, sparse = [], list[tuple[Piece, float]](), list[list[Span]]()
     for index, archive in enumerate(slices.archives):
         try:
             stream = _stream(archive, unpacked.get(archive.source, Preceding([])))
-            cut += [cut for member in stream.listed.members for cut in _cut(index, member, stream.spans)]
+            for member in stream.listed.members:
+                spans, place = member.spans(stream.spans), (index, member.start)
+                if member.sparse:
+                    place = (len(slices.archives) + len(sparse), 0)
+                    sparse.append(spans)
+                cut += _cut(Piece(index, member.name, *place, 0, member.regular), spans)
         except (OSError, TemporaryError) as error:  # the other archives can be read
             stream = _Stream([], Listing([]), as_ours(error, archive.label))
         streams.append(stream)
@@ -96,7 +101,7 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     catalogue = Catalogue(
         tuple(archive.label for archive in slices.archives),
         tuple(archive.source if archive.is_read_itself else None for archive in slices.archives),
-        tuple(stream.spans for stream in streams),
+        (*(stream.spans for stream in streams), *sparse),
         pieces,
     )
     counts = Counter(piece.archive for piece in pieces)
@@ -138,13 +143,15 @@ def _source(archive: Archive, stream: _Stream, pieces: int) -> Listed:
     return Listed(archive, pieces, error is not None and not quiet, error, tuple(odd))
 
 
-def _cut(archive: int, member: Member, stream: Sequence[Span]) -> Iterator[tuple[Piece, float]]:
-    """Cut a log into pieces of whole lines where it is plain text; give also the cost of each, in seconds."""
-    spans = within(stream, member.start, member.size)
-    compressed = is_compressed(spans)
-    ends = [] if compressed else _line_ends(spans, member.size)
-    for begin, end in pairwise([0, *ends, member.size]):
-        piece = Piece(archive, member.name, member.start + begin, end - begin, member.regular)
+def _cut(log: Piece, spans: Sequence[Span]) -> Iterator[tuple[Piece, float]]:
+    """Cut a log, of which these are the bytes, into pieces of whole lines where it is plain text; yield their seconds.
+
+    `log` is a piece without a size, which begins where the log does.
+    """
+    compressed, size = is_compressed(spans), sum(span.size for span in spans)
+    ends = [] if compressed else _line_ends(spans, size)
+    for begin, end in pairwise([0, *ends, size]):
+        piece = log._replace(start=log.start + begin, size=end - begin)
         yield piece, _PIECE_SECONDS + piece.size / (_GZIP_RATE if compressed else _TEXT_RATE)
 
 

@@ -1,6 +1,7 @@
 """Read a log's bytes as `gzip -cdf` gives them, in blocks that end at a line break, within bounded memory."""
 
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
@@ -8,7 +9,10 @@ from typing import IO
 from anabranch.sources.decoding import GZIP, INPUT, damage_noticed, inflate
 from anabranch.sources.spans import Span, SpanFile
 
-LONGEST_LINE = 8 << 20  # bytes; a log with a longer one counts as damaged, since a line must fit into memory
+LONGEST_LINE = 8 << 20  # bytes; a longer one is passed over, since a line must fit into memory
+TOO_LONG = b"\xff"  # stands for such a line: it is counted as one that is no UTF-8
+_BREAK = re.compile(rb"[\r\n]")
+_NULS, _NULS_WITHIN = re.compile(rb"(^|[\r\n])\0+"), re.compile(rb"([\r\n])\0+")  # at the start of a line
 _OUTPUT = 1 << 20  # bytes read at a time
 _ZIP = b"PK\x03\x04"
 
@@ -18,7 +22,8 @@ def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
 
     Text is passed on as it is, gzip is inflated (one stream or several), and so is the first file of a zip, as `gzip`
     does it; what follows the last gzip stream is text again. `.Z` files, which gzip would unpack too, pass as text.
-    Raises DamageError where the data end too early, fail their check, or have no line break for too long.
+    NULs at the start of a line, which logrotate's copytruncate leaves, are passed over, and a line that is too long is
+    replaced by one that no rule fits. Raises DamageError where the data end too early or fail their check.
     """
     with damage_noticed(), SpanFile(spans) as raw, io.BufferedReader(raw, INPUT) as file:
         magic = file.read(len(_ZIP))
@@ -37,8 +42,20 @@ def is_compressed(spans: Sequence[Span]) -> bool:
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    held, size = list[bytes](), 0
-    for chunk in chunks:
+    held, size = list[bytes](), 0  # the start of a line
+    passing = False  # over the rest of a line that is too long
+    for data in chunks:
+        chunk = data
+        if passing:
+            found = _BREAK.search(data)
+            if not found:
+                continue
+            chunk, passing = TOO_LONG + data[found.start() :], False
+        if b"\0" in chunk:  # which is told in no time
+            chunk = (_NULS_WITHIN if size else _NULS).sub(rb"\1", chunk)
+        found = _BREAK.search(chunk) if size else None
+        if found and size + found.start() > LONGEST_LINE:
+            held, size, chunk = [], 0, TOO_LONG + chunk[found.start() :]
         cut = _after_last_break(chunk)
         if cut:
             yield b"".join((*held, chunk[:cut]))
@@ -46,7 +63,9 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         held.append(chunk[cut:])
         size += len(chunk) - cut
         if size > LONGEST_LINE:
-            raise ValueError(f"a line is longer than {LONGEST_LINE >> 20} MB")
+            held, size, passing = [], 0, True
+    if passing:
+        yield TOO_LONG
     if size:
         yield b"".join(held)
 

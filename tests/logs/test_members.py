@@ -1,10 +1,12 @@
+import os
 import random
+import subprocess
 import tarfile
 
 import pytest
 
 from anabranch.logs.members import listing
-from anabranch.sources.spans import Span
+from anabranch.sources.spans import Span, SpanFile
 from tests.logs.archives import entry, tar_of, tar_with
 
 
@@ -63,9 +65,9 @@ def test_of_two_equal_names_the_last_wins(tmp_path):
     [
         "logs/messages.log",
         "../messages.log.1",
-        "/messages.log",
         "/etc/messages.log.1",
         "./a/../messages.log",
+        "messages.log/..",
         "messages.logs",
         "xmessages.log",
         "syslog.1.gz",
@@ -73,6 +75,83 @@ def test_of_two_equal_names_the_last_wins(tmp_path):
 )
 def test_only_logs_at_the_top_are_used(name, tmp_path):
     assert not names(tmp_path / "tar", tar_of({name: b"x"}))
+
+
+@pytest.mark.parametrize("name", ["/messages.log", "././messages.log", ".//messages.log", "//./messages.log"])
+def test_a_log_is_at_the_top_where_gnu_tar_extracts_it_to(name, tmp_path):
+    assert names(tmp_path / "tar", tar_of({name: b"x"})) == ["messages.log"]
+
+
+def test_a_sparse_member_of_an_absurd_size_is_not_read(tmp_path):
+    (tmp_path / "messages.log").touch()
+    os.truncate(tmp_path / "messages.log", 1 << 40)
+    subprocess.run(["tar", "-S", "-cf", "unit.tar", "messages.log"], cwd=tmp_path, check=True)
+
+    found = listed(tmp_path / "unit.tar", (tmp_path / "unit.tar").read_bytes())
+
+    assert [(member.name, member.size, member.regular) for member in found.members] == [("messages.log", 0, False)]
+    assert not found.fault
+
+
+HARD, SYMBOLIC = tarfile.LNKTYPE, tarfile.SYMTYPE
+ONE, TWO = (entry("old/messages.log.1", 3), b"one"), (entry("messages.log", 3), b"two")
+
+
+def link(kind, target, name="messages.log.5"):
+    return entry(name, 0, kind, link=target), b""
+
+
+@pytest.mark.parametrize(
+    ("entries", "text"),
+    [
+        ([TWO, link(HARD, "messages.log")], b"two"),
+        ([ONE, link(HARD, "/old//messages.log.1")], b"one"),
+        ([TWO, link(HARD, "messages.log"), (entry("messages.log", 4), b"more")], b"two"),  # as it was then
+        ([link(HARD, "messages.log"), TWO], None),
+        ([link(SYMBOLIC, "messages.log"), TWO], b"two"),
+        ([link(SYMBOLIC, "./old/messages.log.1"), ONE], b"one"),
+        ([TWO, link(SYMBOLIC, "messages.log"), (entry("messages.log", 4), b"more")], b"more"),  # as it is in the end
+        ([link(SYMBOLIC, "b"), link(SYMBOLIC, "messages.log", "b"), TWO], b"two"),
+        ([link(SYMBOLIC, "b"), link(SYMBOLIC, "messages.log.5", "b"), TWO], None),  # in a circle
+        ([link(SYMBOLIC, "/messages.log"), TWO], None),
+        ([link(SYMBOLIC, "../messages.log"), TWO], None),
+        ([link(SYMBOLIC, "old"), (entry("old/", 0, tarfile.DIRTYPE), b"")], None),
+        ([link(HARD, "/etc/passwd")], None),
+    ],
+)
+def test_links_to_members_are_followed_and_others_are_not(entries, text, tmp_path):
+    data = tar_with(entries)
+
+    found = listed(tmp_path / "tar", data)
+
+    (member,) = (member for member in found.members if member.name == "messages.log.5")
+    assert member.regular == (text is not None)
+    assert data[member.start : member.start + member.size] == (text or b"")
+    assert not found.fault
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix --sparse-version=0.0", "posix --sparse-version=0.1", "posix"])
+def test_a_sparse_member_is_read_through_its_map_and_ends_no_listing(form, tmp_path):
+    text = bytes(70_000) + b"first\n" + bytes(200_000) + b"second\n" + bytes(5_000)
+    with (tmp_path / "messages.log.2").open("wb") as file:
+        for place, run in ((70_000, b"first\n"), (270_006, b"second\n")):
+            file.seek(place)
+            file.write(run)
+        file.truncate(len(text))
+    (tmp_path / "messages.log.1").write_bytes(b"plain\n")
+    command = ["tar", "-S", *f"--format={form}".split(), "-cf", "unit.tar", "messages.log.2", "messages.log.1"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    stream = [Span(str(tmp_path / "unit.tar"), 0, (tmp_path / "unit.tar").stat().st_size)]
+
+    found = listing(stream)
+
+    sparse, plain = found.members
+    assert ([member.name for member in found.members], found.fault) == (["messages.log.2", "messages.log.1"], "")
+    assert sparse.size < len(text)
+    with SpanFile(sparse.spans(stream)) as file:
+        assert file.read() == text
+    with SpanFile(plain.spans(stream)) as file:
+        assert file.read() == b"plain\n"
 
 
 @pytest.mark.parametrize(

@@ -51,3 +51,11 @@ def test_modems_are_sorted_as_text():
 
 def test_an_absurd_number_is_no_measurement():
     assert figures([[1, 10**18, 1, 1, 1, 1, 1]]) == {}
+
+
+def test_a_total_above_two_to_the_53_is_rounded_before_it_is_divided():
+    lines = [[1, 3002399751580331, 0, 1, 1, 1, 1]] * 3
+
+    text = "".join(modems.summary(figures(lines)))
+
+    assert "Potential Bandwidth (kbps) (L/H/A): 3002399751580331 / 3002399751580331 / 3002399751580330.5\n" in text

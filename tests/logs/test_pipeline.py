@@ -179,7 +179,7 @@ def test_a_survey_writes_nothing(archives, tmp_path):
 
 def test_names_from_the_archive_never_become_paths(tmp_path):
     hostile = {
-        name: line() for name in ("../messages.log.1", "/messages.log.2", "messages.log.../../x", "messages.log")
+        name: line() for name in ("../messages.log.1", "/etc/messages.log.2", "messages.log.../../x", "messages.log")
     }
     (tmp_path / "evil.tar").write_bytes(tar_of(hostile))
     before = set(tmp_path.parent.rglob("*"))

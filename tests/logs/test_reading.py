@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.logs.reading import LONGEST_LINE, blocks, is_compressed
+from anabranch.logs.reading import LONGEST_LINE, TOO_LONG, blocks, is_compressed
 from anabranch.sources.decoding import DamageError
 from anabranch.sources.spans import Span
 
@@ -101,12 +101,34 @@ def test_blocks_end_at_line_breaks(seed, separator, tmp_path):
     assert [line for block in given_blocks for line in block.splitlines()] == text.splitlines()
 
 
-def test_a_line_without_end_is_damage_and_never_held_whole(tmp_path):
-    one_line = spans(tmp_path / "log", gzip.compress(bytes(100_000_000), 1))
+LONG = b"x" * (LONGEST_LINE + 1)
+
+
+@pytest.mark.parametrize("pack", [lambda text: text, gzip.compress], ids=["plain", "gz"])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"a\n" + LONG + b"\nb\n", b"a\n" + TOO_LONG + b"\nb\n"),
+        (LONG + LONG + b"\r\nb", TOO_LONG + b"\r\nb"),
+        (LONG + b"\n" + LONG + b"\n", TOO_LONG + b"\n" + TOO_LONG + b"\n"),
+        (b"a\n" + LONG, b"a\n" + TOO_LONG),
+        (bytes(LONGEST_LINE + 1) + b"a\nb\n", b"a\nb\n"),
+        (b"a\n\0\0b\0c\r\0d\n", b"a\nb\0c\rd\n"),
+        (bytes(LONGEST_LINE + 1) + LONG + b"\n\0b", TOO_LONG + b"\nb"),
+        (b"a" + bytes(2 << 20) + b"\nb", b"a" + bytes(2 << 20) + b"\nb"),
+        (bytes(3 << 20), b""),
+    ],
+    ids=["one", "two at once", "two", "the last", "NULs", "NULs of lines", "NULs and more", "NULs within", "only NULs"],
+)
+def test_a_line_that_is_too_long_and_nuls_before_a_line_leave_the_others(text, expected, pack, tmp_path):
+    assert text_of(tmp_path / "log", pack(text)) == expected
+
+
+def test_a_line_without_end_is_never_held_whole(tmp_path):
+    one_line = spans(tmp_path / "log", gzip.compress(b"x" * 100_000_000, 1))
     tracemalloc.start()
     try:
-        with pytest.raises(DamageError, match="longer than 8 MB"):
-            list(blocks(one_line))
+        assert list(blocks(one_line)) == [TOO_LONG]
         assert tracemalloc.get_traced_memory()[1] < 3 * LONGEST_LINE
     finally:
         tracemalloc.stop()
