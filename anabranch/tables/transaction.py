@@ -115,6 +115,7 @@ class _Run:
         left_out = set(self.known)
         alone = self.writes and compares and job.target.exists
         store.lock(job.target, key_columns_names(job), alone=alone, nulls=nulls_equal(job))
+        self.say(f"table {job.target.table} locked")
         self._require_unchanged()
         if self._remember() and (len(self.known) == len(job.files) or job.policy.on_same_file == "fail"):
             return self._already()
@@ -269,6 +270,7 @@ class _Run:
                 self.history.write(self.identity, "committed", result.counts, self.started, list(self.known))
             self.say(f"{total.would_accept:,} rows inserted, {total.updated:,} updated")
             self.store.commit()
+            self.say("import committed")
             result.status = "committed"
         except AnabranchError as error:
             if isinstance(error, TemporaryError | UsageError) or error.code not in _ABORTS:
