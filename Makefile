@@ -57,6 +57,7 @@ bench: setup | $(UV)  ## Run the benchmarks beside their alternatives, which it 
 	.venv/bin/python -m benchmarks.runner $(ARGS)
 	.venv/bin/python -m benchmarks.logs $(ARGS)
 	$(UV) run --locked --group bench python -m benchmarks.files $(ARGS)
+	.venv/bin/python -m benchmarks.tables $(ARGS)
 
 down:  ## Stop the background server and worker
 	@[ ! -x .venv/bin/anabranch ] || .venv/bin/anabranch down

@@ -13,13 +13,12 @@ from pathlib import Path
 
 def main() -> None:
     """Import the file, and print the figures."""
-    from anabranch.tables.options import ImportOptions
-    from anabranch.tables.way import way
-
     from anabranch.core.here import on_threads
     from anabranch.core.parts import Job
     from anabranch.formats.arrow import prefer_jemalloc
+    from anabranch.tables.options import ImportOptions
     from anabranch.tables.secrets import open_store
+    from anabranch.tables.way import way
 
     csv, url, threads = sys.argv[1:]
     prefer_jemalloc()

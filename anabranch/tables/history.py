@@ -112,9 +112,10 @@ def ddl(table: str) -> str:
 
 def list_imports(store: Store, schema: str | None = None, table: TableName | None = None) -> list[dict[str, Any]]:
     """Return the imports of a schema, the latest last, one entry for each file; of one table, if it is named."""
-    return list(_imports(store, schema, "table_name = $1", str(_found(store, table)))) if table else list(
-        _imports(store, schema, "TRUE")
-    )  # fmt: skip
+    if table is None:
+        return list(_imports(store, schema, "TRUE"))
+    found = store.describe(table).table
+    return list(_imports(store, found.schema, "table_name = $1", str(found)))
 
 
 def show_import(store: Store, identity: str, schema: str | None = None) -> list[dict[str, Any]]:
@@ -135,10 +136,6 @@ def _imports(store: Store, schema: str | None, where: str, *values: str) -> Iter
     sql = f"SELECT {_selected()} FROM {table_in(store, table)} WHERE {where} ORDER BY started_at, id, file_number"
     for row in store.rows(sql, *values):
         yield dict(zip(_FACTS, row, strict=True))
-
-
-def _found(store: Store, table: TableName | None) -> TableName | None:
-    return store.describe(table).table if table else None
 
 
 def _selected() -> str:
