@@ -119,7 +119,7 @@ UPLOAD_FILES = Workload(
         Extra("uploads list", "anabranch.uploads.unfinished:show", "List unfinished uploads of a destination."),
         Extra("uploads abort", "anabranch.uploads.unfinished:abort", "Drop unfinished uploads of a destination."),
         Extra("limits show", "anabranch.command.limits:show", "Show how many uploads may run at once, and do."),
-        Extra("limits reset", "anabranch.command.limits:reset", "Free the places of uploads that nobody holds."),
+        Extra("limits reset", "anabranch.command.limits:reset", "Free the places of uploads that no run holds."),
     ),
 )
 EXTRACT_GPS = Workload(
@@ -140,7 +140,7 @@ IMPORT_TABLE = Workload(
     name="import-table",
     summary="Import data files into a table of PostgreSQL or SQLite: every record accounted for, all or none.",
     source=CONVERT_FILES.source,
-    output="Folder for the reports of rejects and duplicates. Default: beside each source.",
+    output="Folder for the reports of rejects and duplicates. Default: next to each source.",
     ends_with_output=False,
     without_output="chosen",
     flow="flows.tables:import_table",

@@ -121,7 +121,7 @@ def _file(source: Source, options: ReadOptions, given: pa.Schema | None) -> File
         raise
     except OSError as error:  # while it is read; it would be taken for an error of the output
         reason = error.strerror or str(error)
-        raise SourceError("source-unreadable", reason, "Mend that, and run again.", source.label) from error
+        raise SourceError("source-unreadable", reason, "Fix that, and run again.", source.label) from error
     return agreed_here(File(source, look, max(len(look.units), 1), (), look.schema, look.schema), options)
 
 

@@ -38,7 +38,7 @@ class Catalogue(NamedTuple):
     def text(self, piece: Piece) -> Iterator[bytes]:
         """Give the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
         if not piece.readable:
-            raise DamageError("it is no regular file")
+            raise DamageError("it is not a regular file")
         return blocks(within(self.streams[piece.stream], piece.start, piece.size))
 
     def require_unchanged(self, pieces: Sequence[Piece]) -> None:

@@ -40,7 +40,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
             looked.append(look(one))
         except OSError as error:
             reason = error.strerror or str(error)
-            errors.append(SourceError("source-unreadable", reason, "Mend that, and run again.", one.label))
+            errors.append(SourceError("source-unreadable", reason, "Fix that, and run again.", one.label))
         except AnabranchError as error:
             errors.append(as_ours(error, one.label))
     facts = [(one.source.path, one.source.size, one.codec, one.digest) for one in looked]

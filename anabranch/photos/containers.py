@@ -32,7 +32,7 @@ def examine(view: View) -> Metadata:
         return _webp(view)
     found = boxes.examine(view, head)
     if found is None:
-        raise DamageError("it is empty" if not head else "it does not begin as a photo of a known kind does")
+        raise DamageError("it is empty" if not head else "it does not start like a photo of a known kind")
     return found
 
 
@@ -70,7 +70,7 @@ def _segments(view: View) -> Iterator[tuple[int, int, int]]:
     for _ in range(_SEGMENTS):
         marker = view.get(offset, 2)
         if marker[0] != 0xFF:  # noqa: PLR2004
-            raise DamageError(f"no JPEG segment begins at byte {offset}")
+            raise DamageError(f"no JPEG segment starts at byte {offset}")
         if marker[1] in (0xD9, 0xDA):  # the end, or the pixels
             return
         if marker[1] == 0xFF:  # noqa: PLR2004  a fill byte

@@ -46,7 +46,7 @@ class _Walker:
     def __init__(self, block: Block) -> None:
         head = block.get(0, 8)
         if head[:2] not in (b"II", b"MM"):
-            raise DamageError("its Exif block does not begin with a byte order")
+            raise DamageError("its Exif block does not start with a byte order")
         self.block = block
         self.order = "<" if head[:2] == b"II" else ">"
         magic = struct.unpack(f"{self.order}H", head[2:4])[0]

@@ -149,7 +149,7 @@ class Fetch:
     def _refused(self, job: _Job, code: int, text: str) -> None:
         """Judge a file that the server does not open: it is gone, it may not be read, or too many are open."""
         if code == sftp.NO_SUCH_FILE:
-            self._end(job, Facts("vanished", "it was listed, and is no longer there"))
+            self._end(job, Facts("vanished", "it was listed, but no longer exists"))
             return
         if job.alone or code not in (sftp.PERMISSION_DENIED, sftp.FAILURE):
             self._end(job, Facts("unreadable", f"the server does not open it: {shown(text)}"))

@@ -142,7 +142,7 @@ class Host:
         raise TemporaryError(
             "sftp-unreachable",
             f"the server takes no connection: {refused}",
-            "See that it runs and lets this machine in, and run the same command again.",
+            "Make sure that it runs and accepts this machine, and run the same command again.",
             str(self.server),
         )
 

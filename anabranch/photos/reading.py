@@ -6,7 +6,7 @@ from anabranch.photos.view import DamageError, Need, View
 
 FIRST, FIRST_THIN = 16 << 10, 4 << 10  # bytes of the first read
 MOST_READS, MOST_BYTES = 16, 512 << 10  # of one photo
-_NOT_A_PHOTO = "it does not begin as a photo"
+_NOT_A_PHOTO = "it does not start like a photo"
 
 
 class Reader:

@@ -75,7 +75,7 @@ def _from_file(photo: Photo, reader: Reader) -> Facts:
                 data = file.read(length)
                 reader.feed(data, ended=len(data) < length)
     except FileNotFoundError:
-        return Facts("vanished", "it was listed, and is no longer there")
+        return Facts("vanished", "it was listed, but no longer exists")
     except OSError as error:
         return Facts("unreadable", f"the server does not open it: {error.strerror}")
     return reader.facts or Facts("unreadable", "its metadata was not found")

@@ -25,10 +25,10 @@ class ImportOptions(ReadOptions):
     ]
     table: Annotated[str, Field(description='Table, written as in SQL: sales.orders, or "Sales Dep"."Order.Items".')]
     key: Annotated[
-        Words[str], Field(description="Columns that tell records apart. Default: all, where a null equals a null.")
+        Words[str], Field(description="Columns that identify a record. Default: all; nulls then count as equal.")
     ] = Field(default_factory=list)
     create_table: Annotated[
-        bool, Field(description="Make the table where there is none, with the columns that the plan proposes.")
+        bool, Field(description="Create the table if it does not exist, with the columns that the plan proposes.")
     ] = False
     mapping_file: Annotated[
         str | None,
@@ -47,7 +47,7 @@ class ImportOptions(ReadOptions):
     decimal: Annotated[str, Field(pattern=r"^[.,]$", description="Mark before the fraction of a number.")] = "."
     thousands: Annotated[
         str,
-        Field(pattern=r"^[., '_]?$", description="Mark between thousands; a blank stands for no-break spaces, too."),
+        Field(pattern=r"^[., '_]?$", description="Mark between thousands; a blank also means no-break spaces."),
     ] = ""
     naive_timestamps: Annotated[
         str | None,
@@ -57,7 +57,7 @@ class ImportOptions(ReadOptions):
     ] = None
     on_reject: Annotated[
         Literal["quarantine", "fail"],
-        Field(description="What to do where a record is rejected: list it and import the others, or import nothing."),
+        Field(description="What to do if a record is rejected: list it and import the others, or import nothing."),
     ] = "quarantine"
     max_rejects: Annotated[
         str | None,
@@ -65,7 +65,7 @@ class ImportOptions(ReadOptions):
     ] = None
     on_duplicate: Annotated[
         Literal["fail", "skip", "update", "report", "allow"],
-        Field(description="What to do where a record repeats a key of the file or the table."),
+        Field(description="What to do if a record repeats a key of the file or the table."),
     ] = "fail"
     null_keys: Annotated[Literal["distinct", "equal", "reject"], Field(description="What a null in a key means.")] = (
         "distinct"
@@ -80,9 +80,9 @@ class ImportOptions(ReadOptions):
         bool, Field(alias="validate", description="Make the whole report, and write nothing into the database.")
     ] = False
     lock_timeout: Annotated[float, Field(ge=0, description="Seconds to wait for a table that others have locked.")] = 30
-    history: Annotated[bool, Field(description="Note the import in the table anabranch_imports beside the table.")] = (
-        True
-    )
+    history: Annotated[
+        bool, Field(description="Note the import in the table anabranch_imports, next to the table.")
+    ] = True
     on_empty: Annotated[
         Literal["skip", "fail"], Field(description="What to do with a source that holds nothing at all.")
     ] = "fail"

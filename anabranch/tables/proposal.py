@@ -30,7 +30,7 @@ def target_for(
         return target
     if not options.create_table:
         raise UsageError(
-            "no-table", f"there is no table {table}", "Correct --table, or let --create-table make it.", str(table)
+            "no-table", f"there is no table {table}", "Correct --table, or create it with --create-table.", str(table)
         )
     return Target(target.table, tuple(_columns(files, given, options)), exists=False)
 

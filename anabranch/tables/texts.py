@@ -38,7 +38,7 @@ def as_boolean(cells: pa.StringArray, _kind: ColumnType, _: Notation) -> Coerced
     words = pc.utf8_lower(trimmed(cells))
     true, false = (as_mask(pc.is_in(words, pa.array(known))) for known in (_TRUE, _FALSE))
     values = pa.array(true, mask=~(true | false))
-    bad = Masked(filled(cells) & ~(true | false), "bad_boolean", f"it is none of {', '.join((*_TRUE, *_FALSE))}")
+    bad = Masked(filled(cells) & ~(true | false), "bad_boolean", f"it is not one of {', '.join((*_TRUE, *_FALSE))}")
     return Coerced(values, [bad])
 
 

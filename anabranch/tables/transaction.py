@@ -174,7 +174,7 @@ class _Run:
             raise TemporaryError(
                 "table-changed",
                 f"table {job.target.table} was made, changed or dropped by another program meanwhile",
-                "Run the same command again: it looks at the table anew.",
+                "Run the same command again: it reads the table's columns again.",
             )
 
     def _leave_out(self, late: Collection[int]) -> None:

@@ -75,12 +75,12 @@ class UploadOptions(BaseModel):
         str,
         Field(
             pattern=r"^[1-9]\d?%$|^100%$",
-            description="Share of the memory in use above which no further file is begun.",
+            description="Share of the memory in use above which no further file is started.",
         ),
     ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_MAX_MEMORY", "80%"))
     if_exists: Annotated[
         IfExists,
-        Field(description="What to do where the object exists; skip-same replaces only what has other bytes."),
+        Field(description="What to do if the object exists; skip-same replaces only objects with other bytes."),
     ] = "skip-same"
     mode: Annotated[
         Mode, Field(description="Whether parts are sent at the same time or one after another; the objects are equal.")

@@ -16,7 +16,7 @@ def part_size(size: int, limits: Limits, chosen: int | None = None) -> int:
     part = chosen or max(SMALLEST, math.ceil(size / MOST / MIB) * MIB, -(-limits.smallest_part // MIB) * MIB)
     reason = ""
     if part % limits.quantum:
-        reason = f"parts of {part:,} bytes are no multiple of {limits.quantum:,} bytes"
+        reason = f"parts of {part:,} bytes are not a multiple of {limits.quantum:,} bytes"
     elif size > limits.largest_object:
         reason = f"the file has {size:,} bytes, and the store takes {limits.largest_object:,}"
     elif size > part and not limits.smallest_part <= part <= limits.largest_part:

@@ -34,7 +34,7 @@ def require_unchanged(path: str, stamp: Stamp, label: str) -> None:
     try:
         now = Stamp.of(path)
     except OSError as error:
-        raise _changed(f"it cannot be read any more ({error.strerror})", label) from error
+        raise _changed(f"it can no longer be read ({error.strerror})", label) from error
     if now == stamp:
         return
     if now.size != stamp.size:
@@ -102,7 +102,7 @@ class RangeFile(io.RawIOBase):
                 raise Stopped
         data = os.pread(self._file.fileno(), wanted, self._offset + self._place)
         if not data:
-            raise _changed(f"it ends within the range that begins at byte {self._offset:,}", self._path)
+            raise _changed(f"it ends within the range that starts at byte {self._offset:,}", self._path)
         self._place += len(data)
         return data
 

@@ -105,6 +105,6 @@ def _damaged(error: ChecksumRefusedError) -> AnabranchError:
     return AnabranchError(
         "upload-damaged",
         f"sent {RESENT + 1} times, the bytes never arrived as they were sent: {error.reason}",
-        "Look for a proxy, a network card or memory that damages data.",
+        "Check whether a proxy, a network card or memory damages data.",
         error.part,
     )

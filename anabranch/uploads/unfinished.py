@@ -19,7 +19,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 Endpoint = Annotated[str | None, Parameter(help="Address of an S3 server that is not Amazon's.")]
 Credentials = Annotated[str | None, Parameter(help="Where the credentials are: profile:NAME or env:PREFIX.")]
-Age = Annotated[str, Parameter(help="Only uploads begun longer ago than this, such as 7d or 12h.")]
+Age = Annotated[str, Parameter(help="Only uploads started longer ago than this, such as 7d or 12h.")]
 
 
 def show(

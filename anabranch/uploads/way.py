@@ -89,7 +89,7 @@ class _Rounds:
             if time.monotonic() > end:
                 raise TemporaryError(
                     "memory-short",
-                    f"{used:.0f}% of the memory is in use, and no file is begun above {most:.0f}%",
+                    f"{used:.0f}% of the memory is in use, and no file is started above {most:.0f}%",
                     "Free some, or choose another --max-memory, and run the same command again.",
                 )
             self._note(f"Files waited for memory: more than {most:.0f}% was in use.")

@@ -135,7 +135,7 @@ def test_a_big_tiff_is_read():
 def test_a_damaged_exif_block_in_a_whole_photo_is_no_position_with_the_reason():
     found = facts(sample.jpeg(b"XX*\0" + EXIF[4:]))
 
-    assert (found.status, found.reason) == ("no_gps", "its Exif block does not begin with a byte order")
+    assert (found.status, found.reason) == ("no_gps", "its Exif block does not start with a byte order")
 
 
 def test_one_damaged_entry_leaves_the_others():

@@ -26,7 +26,7 @@ def test_no_file_is_begun_while_too_much_memory_is_in_use(tmp_path, monkeypatch)
     source.write_bytes(b"x")
     monkeypatch.setattr(way, "MEMORY_SECONDS", 0)
 
-    with pytest.raises(TemporaryError, match="no file is begun above 1%"):
+    with pytest.raises(TemporaryError, match="no file is started above 1%"):
         upload(source, tmp_path / "out", tmp_path / "work", max_memory="1%")
 
     assert not (tmp_path / "out").exists()

@@ -219,7 +219,7 @@ class Postgres(Store):
             raise TemporaryError("database-unreachable", reason, AGAIN)
         if fate != "committed":
             reason = (
-                f"the connection was lost at COMMIT, and nobody knows what became of transaction {self.transaction_id}"
+                f"the connection was lost at COMMIT, and the fate of transaction {self.transaction_id} is not known"
             )
             remedy = "Run the same command again once the database answers: what was committed is not imported twice."
             raise TemporaryError("commit-unknown", reason, remedy)
@@ -358,7 +358,7 @@ class Postgres(Store):
             self.run("COMMIT")
         except SetupError as error:
             self.rollback()
-            remedy = f"Let somebody who may make it, by: {' '.join(sql.split())}; or use --no-history."
+            remedy = f"Ask a role with the permission to create it, by: {' '.join(sql.split())}; or use --no-history."
             raise SetupError(
                 "no-history-table", f"the history of imports cannot be made: {error.reason}", remedy
             ) from None
