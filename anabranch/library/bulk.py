@@ -200,7 +200,7 @@ def convert(
 
 
 def _format(pattern: str | None, to_ext: str | None) -> str:
-    """Name the format to write; ValueError where the names of the outputs would tell another."""
+    """Return the format to write; ValueError if the names of the outputs would imply another."""
     named = ending((pattern or "").replace("{stem}", "stem"))  # a name that begins with a dot has no ending
     if to_ext and named and WriteOptions(to=to_ext).to != named:
         raise ValueError(f"to_ext is {to_ext!r}, but the pattern {pattern!r} gives the outputs the extension {named}")
@@ -209,7 +209,7 @@ def _format(pattern: str | None, to_ext: str | None) -> str:
 
 def _reading(arguments: Mapping[str, Any]) -> dict[str, Any]:
     unknown = set(arguments) - set(_READ_ARGUMENTS)
-    if unknown:  # an option that nobody reads would be a silent change of the data
+    if unknown:  # ignoring an option could silently change the data
         raise ValueError(f"iterableargs has {sorted(unknown)}, but only {sorted(_READ_ARGUMENTS)} are supported")
     return {_READ_ARGUMENTS[name]: value for name, value in arguments.items()}
 
@@ -222,7 +222,7 @@ def _writing(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bar(*, shown: bool) -> Any:
-    """Give a bar on stderr, or nothing."""
+    """Return a progress bar on stderr, or a context that does nothing."""
     if not shown:
         return nullcontext()
     bar = Bar(console=Console(stderr=True))
@@ -231,7 +231,7 @@ def _bar(*, shown: bool) -> Any:
 
 
 class _Watch:
-    """Tell a callback, and a bar, how far a conversion is."""
+    """Report the progress of a conversion to a callback and a bar."""
 
     def __init__(self, progress: Progress | None, bar: Any) -> None:
         self._progress, self._bar = progress, bar

@@ -51,7 +51,7 @@ class Destination(Protocol):
 
 
 def forgotten(_result: Any) -> None:
-    """Give nothing of a result, so that nothing of it travels."""
+    """Drop a result, so that it is not sent between processes."""
 
 
 class Nowhere:

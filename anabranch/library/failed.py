@@ -1,4 +1,4 @@
-"""The records for which the function failed, in memory and in a file beside the destination."""
+"""The records for which the function failed, in memory and in a file next to the destination."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ MOST_FAILED = 10_000  # failed records that are kept in memory; all of them are 
 
 
 class Failed:
-    """Keep failed records, and write all of them beside the destination where that is a file: a context manager."""
+    """Keep failed records, and write all of them next to the destination if that is a file: a context manager."""
 
     def __init__(self, destination: Any, origin: Origin) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ class Failed:
 def _line(row: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(row, default=str, option=orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # names that are no texts, integers of more than 64 bits, half of a character
+    except TypeError:  # names that are not texts, integers of more than 64 bits, half of a character
         return orjson.dumps({name: _escaped(value) for name, value in row.items()}, option=orjson.OPT_APPEND_NEWLINE)
 
 

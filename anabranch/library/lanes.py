@@ -1,4 +1,4 @@
-"""What threads hand to each other: items in lanes, bounded by their weight, until somebody closes it."""
+"""Items that threads hand to each other, in lanes, bounded by their weight, until the lanes are closed."""
 
 import threading
 from collections import deque
@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 RUN = 256  # items that are taken at once, so that locks are few
-RECORD = 256  # bytes of a record beside its texts
-ITEM = 64  # bytes of what is nested in a record, beside its texts
+RECORD = 256  # bytes of a record besides its texts
+ITEM = 64  # bytes of what is nested in a record, besides its texts
 SHARE = 4  # and at most this part of the limit, so that others can go on meanwhile
 
 Taken = Sequence[tuple[int, Any]]  # each item with its lane
 
 
 class ClosedError(Exception):
-    """Nobody takes anything any more."""
+    """The lanes are closed, and nothing is taken any more."""
 
 
 class Lanes:
     """Items from several threads on their way to one, which takes lane after lane, or whatever is there.
 
     What lies here or was taken last weighs at most `limit` bytes, and one item per lane's thread. In order, the lane
-    whose turn it is may always put an item, so that lanes behind it never keep it waiting.
+    whose turn it is may always put an item, so that later lanes never block it.
     """
 
     def __init__(self, limit: int, threads: int, *, ordered: bool) -> None:
@@ -55,19 +55,19 @@ class Lanes:
             self._changed.notify_all()
 
     def end(self, lane: int) -> None:
-        """Note that nothing more comes in a lane."""
+        """Mark a lane as complete."""
         with self._changed:
             self._open.discard(lane)
             self._changed.notify_all()
 
     def leave(self) -> None:
-        """Note that a thread will open no lane any more."""
+        """Note that a thread will open no more lanes."""
         with self._changed:
             self._threads -= 1
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        """Close, and let the one who takes raise this error; only the first counts."""
+        """Close, and raise this error in the taking thread; only the first counts."""
         with self._changed:
             if not self.closed:
                 self._error = error
@@ -106,7 +106,7 @@ class Lanes:
         return first or not self._used or self._used + weight <= self._limit
 
     def _settled(self) -> bool:
-        """Say whether there is something to take, or never will be; go on to the next lane where one is done."""
+        """Whether there is something to take, or never will be; move on to the next lane if one is complete."""
         while not self.closed:
             if self._items.get(self._turn):
                 return True
@@ -121,7 +121,7 @@ class Lanes:
 
 
 def weight_of(item: Any) -> int:
-    """Give the bytes of a batch, or about those of a record with all that is nested in it."""
+    """Return the bytes of a batch, or roughly those of a record with everything nested in it."""
     if hasattr(item, "nbytes"):
         return int(item.nbytes)
     return RECORD + sum(map(_weight, item.values() if isinstance(item, Mapping) else (item,)))

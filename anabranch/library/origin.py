@@ -30,7 +30,7 @@ CHUNK = 1000  # records that are decoded at once
 
 
 def paths_of(source: Any) -> list[str] | None:
-    """Give the paths that a source is, or None where it is something else."""
+    """Return the paths that a source consists of, or None if it is something else."""
     if isinstance(source, str | Path):
         return [str(source)]
     if isinstance(source, Sequence) and source and all(isinstance(one, str | Path) for one in source):
@@ -40,12 +40,12 @@ def paths_of(source: Any) -> list[str] | None:
 
 @dataclass(slots=True)
 class Origin:
-    """The records of files, or of an iterable, which begins anew where it can and `reset` asks for it."""
+    """The records of files, or of an iterable, which starts again if it can and `reset` asks for it."""
 
     source: Any
     options: ReadOptions
     reset: bool
-    output: str | None = None  # file that is none of them, and replaces none
+    output: str | None = None  # a file that is not a source, and must not replace one
     _files: list[tuple[int, str]] = field(default_factory=list)  # that were begun: records before it, its label
     _is_files: bool = False
 
@@ -83,7 +83,7 @@ class Origin:
             if isinstance(first, Path):  # as Path.glob gives them
                 yield from self._read([str(path) for path in (first, *items)])
             else:
-                # a generator may give one dictionary again and again, each time filled anew
+                # a generator may yield one dictionary again and again, refilled each time
                 yield from (dict(record) if type(record) is dict else record for record in chain([first], items))
 
     def _read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
@@ -105,12 +105,12 @@ class Origin:
 
 
 def length_of(source: Any) -> float:
-    """Say how many records will come; math.inf where nobody knows."""
+    """Return how many records will come; math.inf if unknown."""
     return len(source) if isinstance(source, Sized) and paths_of(source) is None else math.inf
 
 
 def _file(source: Source, options: ReadOptions, given: pa.Schema | None) -> File | None:
-    """Look at a file, of which nothing is cut; None where it holds nothing, and may be left out."""
+    """Examine a file without splitting it; None if it is empty and may be left out."""
     try:
         look = look_at(source, options)
         look = look if given is None else with_types(look, given)
@@ -126,7 +126,7 @@ def _file(source: Source, options: ReadOptions, given: pa.Schema | None) -> File
 
 
 def _records(file: File, options: ReadOptions) -> Iterator[dict[str, Any]]:
-    """Give the records of a file; SourceError for the first row that is none."""
+    """Yield the records of a file; SourceError for the first row that is not one."""
     span, before = Span(0, 0, file.units), 0
     for group in groups(file, span, options):
         _require_sound(group, before, file)

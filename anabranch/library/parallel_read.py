@@ -24,7 +24,7 @@ from anabranch.library.lanes import ClosedError, Lanes, Taken, weight_of
 from anabranch.schema import records
 from anabranch.sources.finding import find
 
-BUFFER = 64 << 20  # bytes that wait for the one who iterates
+BUFFER = 64 << 20  # bytes of rows that are read ahead
 CLOSE_SECONDS = 10.0  # that a thread gets to come back from a source that blocks
 _ROWS = 1024  # of a batch that become records at once
 _ARROW = (pa.RecordBatch, pa.Table)
@@ -127,7 +127,7 @@ class _Form:
         return isinstance(error, SourceError) and error.code == "empty-source" and self.options.on_empty == "skip"
 
     def rows(self, item: Any) -> Iterator[tuple[Any, int]]:
-        """Give what is handed out for an item, each with its number of rows."""
+        """Yield what is handed out for an item, each with its number of rows."""
         if not isinstance(item, _ARROW):
             yield item, 1
             return
@@ -181,7 +181,7 @@ def _batches(item: Any) -> Sequence[pa.RecordBatch]:
 
 
 class ParallelReader:
-    """An iterator over the rows of all sources; `results` tells of each source that was begun, in their order."""
+    """An iterator over the rows of all sources; `results` describes each source that was started, in their order."""
 
     def __init__(
         self, sources: Iterator[Source], threads: int, lanes: Lanes, form: _Form, close_seconds: float
@@ -252,7 +252,7 @@ class ParallelReader:
                 self._read(*begun)
         except ClosedError:
             pass
-        except BaseException as error:  # noqa: BLE001  the one who iterates raises it
+        except BaseException as error:  # noqa: BLE001  the iterating thread raises it
             self._lanes.fail(error)
         finally:
             self._lanes.leave()

@@ -104,7 +104,7 @@ class _Target:
 
 
 class ParallelWriter:
-    """What takes the records; after the block `rows` tells how many each destination got."""
+    """Takes the records; after the block, `rows` has the number of rows of each destination."""
 
     def __init__(
         self, targets: Mapping[str, _Target], threads: int, options: WriteOptions, on_conflict: OnConflict, buffer: int
@@ -192,7 +192,7 @@ class ParallelWriter:
 
     @contextmanager
     def _published(self, target: _Target, stand: list[str]) -> Iterator[IO[bytes]]:
-        """Write a destination; note in `stand` when it has its name."""
+        """Write a destination; add it to `stand` once it has its name."""
         target.path.parent.mkdir(parents=True, exist_ok=True)
         with published(target.path) as out:
             segments, schema = [self._work_path(target, target.to)], self._schemas[target.name]

@@ -215,7 +215,7 @@ def _reading(**options: Any) -> ReadOptions:
 
 
 def options_over_files(source: Any, destination: Any, step: Step, **options: Any) -> PipelineOptions | None:
-    """Say how files become one file in parts, whose records never come here; None where they must come."""
+    """Return options to convert files in parts, without their records passing here; None if they must pass here."""
     functions = {"function": step.function, "init": step.init, "merge": step.merge}
     names: dict[str, Any] = {name: reference_to(function) for name, function in functions.items() if function}
     one_state = step.wants_state and step.merge is None
@@ -235,7 +235,7 @@ def _over_files(source: Any, destination: Any, options: PipelineOptions, workers
 
 
 class _Watch:
-    """Show the progress to whoever asked for it."""
+    """Report the progress to a callback, if there is one."""
 
     def __init__(self, progress: Callable[[dict[str, Any]], object] | None, interval: int) -> None:
         self._progress, self._interval, self._shown = progress, interval, 0

@@ -42,7 +42,7 @@ class _Processes(ProcessPoolExecutor):
 
 
 def _end_with(lifeline: Connection) -> None:
-    """Leave Ctrl-C to the parent, and end with it: nobody has the other end of the lifeline then."""
+    """Leave Ctrl-C to the parent, and end with it: the lifeline closes then."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_watch, args=(lifeline,), daemon=True).start()
 

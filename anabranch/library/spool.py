@@ -37,7 +37,7 @@ class Spool:
         self._file.close()
 
     def schema(self, to: str) -> pa.Schema:
-        """Give the least types that hold all rows in a format, after `end`; text where no row had a value."""
+        """Return the narrowest types that hold all rows in a format, after `end`; text if no row had a value."""
         return writable(self._needed, to)
 
     def add(self, item: Any) -> None:
@@ -53,11 +53,11 @@ class Spool:
             self._keep(_packed(batch), batch.schema, batch.num_rows)
 
     def end(self) -> None:
-        """Note that no more rows come."""
+        """Mark the end of the rows."""
         self._flush()
 
     def tables(self, wanted: pa.Schema) -> Iterator[pa.Table]:
-        """Give all rows in the order in which they came, as tables of such a schema, after `end`."""
+        """Yield all rows in the order in which they came, as tables of this schema, after `end`."""
         end = self._file.tell()
         self._file.seek(0)
         while self._file.tell() < end:

@@ -43,7 +43,7 @@ class Stream:
     decision: Decision = field(default_factory=lambda: Decision("inline", 1, 1, ""))
 
     def shared(self) -> State | None:
-        """Give the state that all records share, where they do."""
+        """Return the state that all records share, if they do."""
         return self.state if self.decision.mode == "inline" else None
 
     def one_by_one(self) -> Iterator[Came]:
@@ -51,7 +51,7 @@ class Stream:
         return self._here(1)
 
     def in_chunks(self) -> Iterator[Came]:
-        """Run where `mode` says, or where it pays by what the first records took; `decision` tells then."""
+        """Run as `mode` says, or as the first records show that it pays; `decision` then says how."""
         here = why_here((self.step.function, self.step.init))
         if self.mode == "auto":
             yield from self._probed(here)
@@ -77,7 +77,7 @@ class Stream:
         return kept, ran
 
     def _kept(self, chunk: list[Record]) -> Callable[[], Sequence[Record]]:
-        """Give a way to the records as they are now; what cannot be pickled is as the function leaves it."""
+        """Return a function for the records as they are now; what cannot be pickled is as the function leaves it."""
         if self.keep:
             with suppress(Exception):
                 return partial(pickle.loads, pickle.dumps(chunk))
@@ -132,7 +132,7 @@ class Stream:
 
 
 def _ran(came: Any, count: int) -> Ran:
-    """Take what came of a chunk; where it killed its process, all of its records failed."""
+    """Take the result of a chunk; if it killed its process, all of its records have failed."""
     if isinstance(came, WorkerDiedError):
         return Ran(count, failures=[Failure(index, "WorkerDied", str(came)) for index in range(count)])
     if isinstance(came, BaseException):
@@ -154,7 +154,7 @@ def _pickled(content: Any, what: str) -> bytes:
 
 
 def _pickled_size(content: Any, here: str) -> tuple[int, str]:
-    """Give the bytes that would travel to another process, or say why nothing can, unless that is known already."""
+    """Return the bytes that would go to another process, or why nothing can, unless that is known already."""
     try:
         return (0, here) if here else (len(_pickled(content, "records or results")), "")
     except UsageError as error:

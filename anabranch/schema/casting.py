@@ -22,7 +22,7 @@ _MANTISSA = {pa.float64(): 53, pa.float32(): 24, pa.float16(): 11}  # bits: up t
 
 
 def cast_strictly(cells: pa.StringArray, kind: pa.DataType, dates: bool) -> pa.Array:
-    """Cast what is written as we would write it; `dates` may stand among timestamps."""
+    """Cast cells that are written as we would write them; `dates` may occur among timestamps."""
     if types.is_integer(kind):
         return _integers(cells).cast(kind)
     if kind == pa.float64():
@@ -140,7 +140,7 @@ def _truths(cells: pa.StringArray) -> pa.Array:
 
 
 def _require_clock(cells: pa.StringArray, dates: bool) -> None:
-    """Refuse dates, if need be, and mere hours, which are no timestamps to anybody but pyarrow."""
+    """Refuse mere hours, which only pyarrow accepts as timestamps, and dates if required."""
     offsets, text = layout(cells)
     sizes = np.diff(offsets)
     begins = offsets[:-1].astype(np.intp)
@@ -152,7 +152,7 @@ def _require_clock(cells: pa.StringArray, dates: bool) -> None:
 
 
 def _require_years(values: pa.Array) -> None:
-    """Refuse years that Python, and so everybody behind us, cannot say."""
+    """Refuse years that Python, and so most readers of our output, cannot represent."""
     bounds = pc.min_max(values.view(pa.int32() if pa.types.is_date32(values.type) else pa.int64()))
     if bounds["min"].as_py() is None:
         return
@@ -170,7 +170,7 @@ def _times(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
 
 
 def layout(cells: pa.StringArray) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Give where each cell begins, with the end of the last, and the text of all; nulls are 0 bytes long."""
+    """Return the start of each cell, with the end of the last, and the text of all; nulls are 0 bytes long."""
     _, offsets, text = cells.buffers()
     begin = cells.offset
     return np.frombuffer(offsets, np.int32)[begin : begin + len(cells) + 1], np.frombuffer(text, np.uint8)

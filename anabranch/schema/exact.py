@@ -48,7 +48,7 @@ def cast_column(
 def misfits(
     column: pa.ChunkedArray, type_: pa.DataType, manner: Manner = "given", on_conflict: OnConflict = "fail"
 ) -> NDArray[np.bool_]:
-    """Say of each value of a column whether it cannot be cast."""
+    """Return, for each value of a column, whether it cannot be cast."""
     if _is_cell(column, type_):
         cells = column.combine_chunks()
         return ~fits(cells, type_, manner) | _empty(cells)
@@ -66,12 +66,12 @@ def misfits(
 
 
 def _alone(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Copy nested values, since pyarrow casts also the items that lie beside a slice."""
+    """Copy nested values, since pyarrow also casts the items outside a slice."""
     return column.take(np.arange(len(column))) if is_nested(column.type) else column
 
 
 def _is_lossy(one: pa.DataType, two: pa.DataType) -> bool:
-    """Whether pyarrow casts from one type to the other without a word about what gets lost."""
+    """Whether pyarrow silently loses something when it casts from one type to the other."""
     return bool(
         types.is_boolean(two)
         or (types.is_timestamp(one) and (types.is_date(two) or types.is_time(two)))

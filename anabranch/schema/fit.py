@@ -15,7 +15,7 @@ class BadRow:
     row: int
     offset: int  # of its first byte, within the block
     size: int  # bytes of the row, its end of line included
-    raw: str  # the row as it stands in the file, at most RAW characters of it
+    raw: str  # the row as written in the file, at most RAW characters
     reason: str
     column: str = ""
     value: str = ""
@@ -25,7 +25,7 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a block holds, told exactly: its rows, the types that they need, and the rows that fit no type allowed."""
+    """What a block holds: its rows, the types that they need, and the rows that fit none of the allowed types."""
 
     rows: int  # the bad ones included
     schema: pa.Schema  # like the one that was asked for, columns as wide as this block needs them

@@ -12,7 +12,7 @@ MOST_DIGITS = 76  # of a decimal256
 
 _TEXTS = (pa.string(), pa.string_view(), pa.large_string())
 _BYTES = (pa.binary(), pa.binary_view(), pa.large_binary())
-_CHAINS = (  # each holds all that stands before it
+_CHAINS = (  # each type holds all before it
     (pa.date32(), pa.date64()),
     (pa.time32("s"), pa.time32("ms"), pa.time64("us"), pa.time64("ns")),
     tuple(pa.duration(unit) for unit in ("s", "ms", "us", "ns")),
@@ -29,12 +29,12 @@ _LONG_DIGITS = 19  # of an int64
 
 
 def decimal(digits: int, scale: int = 0) -> pa.DataType:
-    """Give the narrowest decimal type of so many digits, at most MOST_DIGITS, `scale` of them behind the point."""
+    """Return the narrowest decimal type of that many digits, at most MOST_DIGITS, `scale` of them after the point."""
     return (pa.decimal128 if digits <= DIGITS else pa.decimal256)(digits, scale)
 
 
 def joined(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
-    """Give the least type that holds all of two different types that are not nested; None where no type does."""
+    """Return the narrowest type that holds two different types that are not nested; None if there is none."""
     if one in _PLACE and two in _PLACE and _PLACE[one][0] is _PLACE[two][0]:
         return max(one, two, key=lambda type_: _PLACE[type_][1])
     for check, join in _JOINS:
@@ -44,7 +44,7 @@ def joined(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
 
 
 def list_of(one: pa.DataType, two: pa.DataType, item: pa.DataType) -> pa.DataType:
-    """Give the least kind of list that holds the lengths of both, of such items."""
+    """Return the narrowest kind of list of such items that holds the lengths of both."""
     if types.is_fixed_size_list(one) and types.is_fixed_size_list(two) and one.list_size == two.list_size:
         return pa.list_(item, one.list_size)
     names = [str(type_).partition("<")[0] for type_ in (one, two)]
@@ -53,12 +53,12 @@ def list_of(one: pa.DataType, two: pa.DataType, item: pa.DataType) -> pa.DataTyp
 
 
 def is_text(type_: pa.DataType) -> bool:
-    """Say whether values of the type are text."""
+    """Whether values of the type are text."""
     return type_ in _TEXTS
 
 
 def is_bytes(type_: pa.DataType) -> bool:
-    """Say whether values of the type are bytes that are no text."""
+    """Whether values of the type are bytes that are not text."""
     return type_ in _BYTES or bool(types.is_fixed_size_binary(type_))
 
 
@@ -80,7 +80,7 @@ def _number(one: pa.DataType, two: pa.DataType) -> pa.DataType | None:
     if types.is_integer(one) and types.is_integer(two):
         return _integer(one, two)
     if types.is_floating(one) or types.is_floating(two):
-        # an int64 may be more exact than a double: whoever casts must look at its value; a uint64 joins the decimals
+        # an int64 may be more exact than a double: a cast must look at its value; a uint64 joins the decimals
         safe = not any(types.is_decimal(type_) or type_ == pa.uint64() for type_ in (one, two))
         return pa.float64() if safe else None
     return _decimal(one, two)

@@ -62,7 +62,7 @@ _GIVEN: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (  # all that ma
     (types.is_time, r"\s*\d\d:.*"),
     (lambda _: True, r"\s*[-+.\dniNI].*"),
 )
-_NATURAL = {  # nobody calls it a conflict when a column grows from the one type into these
+_NATURAL = {  # a column that grows from one type into these is not a conflict
     INTEGER: (INTEGER, LONG, HUGE, DOUBLE),
     LONG: (LONG, HUGE),
     STAMP: (STAMP, FINE_STAMP),
@@ -72,17 +72,17 @@ _WIDE = {DATE: (DATE, STAMP, FINE_STAMP)}
 
 
 def natural(kind: pa.DataType) -> tuple[pa.DataType, ...]:
-    """Give the types into which a column grows without a conflict, the type itself first."""
+    """Return the types into which a column grows without a conflict, the type itself first."""
     return _NATURAL.get(kind, (kind,))
 
 
 def widened(kind: pa.DataType) -> tuple[pa.DataType, ...]:
-    """Give the types into which a column grows that may change what its values look like, but text."""
+    """Return the types, except text, into which a column may grow although its values then look different."""
     return _WIDE.get(kind, natural(kind))
 
 
 def least(cells: pa.StringArray, manner: Manner = "strict") -> pa.DataType:
-    """Give the least type that holds all cells: null where all are, string where they are of several kinds."""
+    """Return the narrowest type that holds all cells: null if all are, string if they are of several kinds."""
     filled = cells.filter(pc.greater(pc.binary_length(cells), 0))
     if not len(filled):
         return pa.null() if cells.null_count == len(cells) else pa.string()
@@ -90,12 +90,12 @@ def least(cells: pa.StringArray, manner: Manner = "strict") -> pa.DataType:
 
 
 def kind_of(cell: str) -> pa.DataType:
-    """Give the least type of one cell."""
+    """Return the narrowest type of one cell."""
     return next((kind for kind in _kinds(cell, "strict") if holds(pa.array([cell]), kind, "strict")), pa.string())
 
 
 def _kinds(cell: str, manner: Manner) -> Iterator[pa.DataType]:
-    """Give the types that may hold a column in which this cell is."""
+    """Return the types that a column with this cell may have."""
     for kind, pattern in _PATTERNS.items():
         if pattern.fullmatch(cell):
             yield kind
@@ -104,7 +104,7 @@ def _kinds(cell: str, manner: Manner) -> Iterator[pa.DataType]:
 
 
 def cast(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> pa.Array:
-    """Give the cells as values of the type; MisfitError if one of them cannot be held exactly."""
+    """Return the cells as values of the type; MisfitError if one of them cannot be held exactly."""
     if kind == pa.string():
         return cells
     if types.is_null(kind) and cells.null_count < len(cells):
@@ -119,7 +119,7 @@ def cast(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> pa.Array:
 
 
 def holds(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> bool:
-    """Say whether the type can hold all cells."""
+    """Whether the type can hold all cells."""
     try:
         cast(cells, kind, manner)
     except MisfitError:
@@ -128,7 +128,7 @@ def holds(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> bool:
 
 
 def fits(cells: pa.StringArray, kind: pa.DataType, manner: Manner) -> NDArray[np.bool_]:
-    """Say of each cell whether the type can hold it."""
+    """Return, for each cell, whether the type can hold it."""
     if holds(cells, kind, manner):
         return np.ones(len(cells), np.bool_)
     fit = _alike(cells, kind, manner)

@@ -26,7 +26,7 @@ def plain_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """Give the plain type that holds exactly what a type that is not nested holds."""
+    """Return the plain type that holds exactly what a type that is not nested holds."""
     if isinstance(kind, pa.BaseExtensionType):
         return mapped(kind.storage_type, plain_type)
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
@@ -40,12 +40,12 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def with_leaves(schema: pa.Schema, leaf: Leaf) -> pa.Schema:
-    """Give the schema with the type of every value mapped, also those of nested ones; without metadata."""
+    """Return the schema with the type of every value mapped, also those of nested ones; without metadata."""
     return pa.schema([_mapped_field(field, leaf) for field in schema])
 
 
 def mapped(kind: pa.DataType, leaf: Leaf) -> pa.DataType:
-    """Give a type whose innermost types are mapped by `leaf`; a view of a list becomes a list."""
+    """Return a type whose innermost types are mapped by `leaf`; a view of a list becomes a list."""
     if types.is_struct(kind):
         return pa.struct([_mapped_field(field, leaf) for field in kind])
     if types.is_map(kind):
@@ -60,7 +60,7 @@ def mapped(kind: pa.DataType, leaf: Leaf) -> pa.DataType:
 
 
 def cast_columns(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give the columns, in their order, the types of a schema that hold the same values."""
+    """Cast the columns, in their order, to types of a schema that hold the same values."""
     pairs = zip(table.columns, schema, strict=True)
     return pa.Table.from_arrays([_cast(column, field.type) for column, field in pairs], schema=schema)
 
@@ -74,7 +74,7 @@ def retyped(column: pa.ChunkedArray, kind: pa.DataType, name: str = "") -> pa.Ch
 
 
 def in_coarsest_unit(times: Any) -> Any:
-    """Give an array of times or timestamps the coarsest unit that loses nothing; those in a time zone in UTC."""
+    """Cast an array of times or timestamps to the coarsest unit that loses nothing; those with a time zone to UTC."""
     kind = times.type
     for unit in _UNITS[: _UNITS.index(kind.unit)]:
         with suppress(pa.ArrowInvalid):
@@ -96,7 +96,7 @@ def require_sayable(dates: Any, path: str) -> None:
 
 
 def flat_schema(schema: pa.Schema) -> pa.Schema:
-    """Give the schema that `flat_table` gives a table; SourceError where two columns get one name."""
+    """Return the schema that `flat_table` gives a table; SourceError if two columns get the same name."""
     flat = flat_table(schema.empty_table()).schema
     repeated = [name for name in flat.names if flat.names.count(name) > 1]
     if repeated:
@@ -110,14 +110,14 @@ def flat_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def flat_table(table: pa.Table) -> pa.Table:
-    """Give a table where the fields of structs, however deep, are columns with dotted names."""
+    """Return a table where the fields of structs, however deep, are columns with dotted names."""
     while any(types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
     return table
 
 
 def leaves(path: str, values: Any) -> Iterator[tuple[str, pa.Array]]:
-    """Give the innermost values of an array, with the names that parquet gives their columns."""
+    """Yield the innermost values of an array, with the names that parquet gives their columns."""
     kind = values.type
     if types.is_struct(kind):
         for index, field in enumerate(kind):
@@ -181,7 +181,7 @@ def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 
 
 def _holds_null(kind: pa.DataType) -> bool:
-    """Whether pyarrow 26 may make invalid arrays of it: lists of nulls inside of others keep too few of them."""
+    """Whether pyarrow 26 may make invalid arrays of it: lists of nulls inside others keep too few of them."""
     return types.is_null(kind) or any(_holds_null(kind.field(place).type) for place in range(kind.num_fields))
 
 

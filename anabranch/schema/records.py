@@ -1,4 +1,4 @@
-"""Records of Python objects as tables: each column gets the least type that holds all of its values exactly."""
+"""Records of Python objects as tables: each column gets the narrowest type that holds all of its values exactly."""
 
 import datetime as dt
 import json
@@ -80,7 +80,7 @@ def _columns(records: Sequence[Record]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def schema_of(records: Sequence[Record], on_conflict: OnConflict) -> pa.Schema:
-    """Name the least types of some records' columns; ConflictError where a column holds what no one type holds."""
+    """Name the narrowest types of some records' columns; ConflictError where a column holds what no one type holds."""
     return pa.schema([(name, _least(values, on_conflict, name)) for name, values in _columns(records)])
 
 
@@ -102,7 +102,7 @@ def fitted(records: Sequence[Record], schema: pa.Schema) -> pa.Table:
 
 
 def _fitted(value: Any, type_: pa.DataType) -> Any:
-    """Give a value as a column of this type holds it, where Arrow would refuse it or drop something."""
+    """Return a value as a column of this type holds it, if Arrow would refuse it or drop something."""
     if value is None:
         return None
     if pa.types.is_string(type_):
@@ -152,7 +152,7 @@ def _plain_text(value: Any) -> str:
 
 
 def _typed(name: str, values: Sequence[Any]) -> pa.Array | None:
-    """Give a column with the least type of its values; None where they are of several kinds, or too large for one."""
+    """Return a column with the narrowest type of its values; None if they are of several kinds or too large."""
     try:
         return pa.array(values, _least(values))
     except (ConflictError, pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

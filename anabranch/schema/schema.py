@@ -1,4 +1,4 @@
-"""One schema for all parts: the least types that hold what several schemas hold, and schemas as JSON."""
+"""One schema for all parts: the narrowest types that hold what several schemas hold, and schemas as JSON."""
 
 import json
 from collections.abc import Container, Iterable, Sequence
@@ -23,7 +23,7 @@ class ConflictError(SourceError):
 
 
 def unify(schemas: Sequence[pa.Schema], on_conflict: OnConflict) -> pa.Schema:
-    """Give the least schema that holds all of them, its columns in the order first seen; the order matters for no type.
+    """Return the narrowest schema that holds all of them, with columns in order of first appearance.
 
     `fail` allows only what loses nothing: null → anything, int64 → decimal or double, finer units of time, and so on.
     `widen` also changes how a value looks: date → timestamp, else scalars of two kinds → string. With `string` each
@@ -35,7 +35,7 @@ def unify(schemas: Sequence[pa.Schema], on_conflict: OnConflict) -> pa.Schema:
 
 
 def wider(one: pa.DataType, two: pa.DataType, on_conflict: OnConflict, column: str = "") -> pa.DataType:
-    """Give the least type that holds what both hold, by the rules of `unify`; raises ConflictError."""
+    """Return the narrowest type that holds both, by the rules of `unify`; raises ConflictError."""
     if one == two or types.is_null(two):
         return one
     if types.is_null(one):
@@ -48,12 +48,12 @@ def wider(one: pa.DataType, two: pa.DataType, on_conflict: OnConflict, column: s
 
 
 def is_nested(type_: pa.DataType) -> bool:
-    """Say whether values of the type hold other values."""
+    """Whether values of the type hold other values."""
     return types.is_nested(type_) and not types.is_run_end_encoded(type_)
 
 
 def writable(schema: pa.Schema, to: str = "") -> pa.Schema:
-    """Give every column a type that the format can write: one that never held a value becomes string.
+    """Return the schema with types that the format can write: a column that never held a value becomes string.
 
     So does a record that never held a field, {}, except in JSON. Without `to` the types are for any format.
     """
@@ -85,7 +85,7 @@ def _merged(one: Iterable[pa.Field], two: Iterable[pa.Field], on_conflict: OnCon
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:
-    """Give the type of the values, without a way to store them that only equal types share."""
+    """Return the type of the values, without a way to store them that only equal types share."""
     if types.is_dictionary(type_) or types.is_run_end_encoded(type_):
         return _plain(type_.value_type)
     return _plain(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else type_
@@ -136,7 +136,7 @@ def _holds_bytes(type_: pa.DataType) -> bool:
 def load_schema(path: str | Path) -> pa.Schema:
     """Read a schema that a user wrote: names and types as an object, or a list of {"name", "type", "nullable"}.
 
-    Either may stand under the key "columns", as in what `dump_schema` and a manifest hold. Raises UsageError.
+    Either may be under the key "columns", as in what `dump_schema` and a manifest hold. Raises UsageError.
     """
     try:
         return _schema(json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=_unique))
@@ -148,7 +148,7 @@ def load_schema(path: str | Path) -> pa.Schema:
 
 
 def dump_schema(schema: pa.Schema) -> list[dict[str, Any]]:
-    """Give the schema as JSON, such as `load_schema` reads."""
+    """Return the schema as JSON, such as `load_schema` reads."""
     return [
         {"name": field.name, "type": shown_type(field.type), **({} if field.nullable else {"nullable": False})}
         for field in schema
@@ -191,7 +191,7 @@ def _field(entry: Any, place: str) -> pa.Field:
 
 
 def unique_names(names: Sequence[str], *, rename: bool) -> tuple[tuple[str, ...], list[str]]:
-    """Give each column a name of its own, and tell which had none: those are named by their place.
+    """Return unique names for the columns, and warnings for those without a name, which are named by position.
 
     A repeated name gets a number, where that is allowed, or is a SourceError.
     """

@@ -18,7 +18,7 @@ _LONG_END = float(1 << 63)
 
 
 def fitted(table: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Give the table the columns of a schema that holds all of its own; those that it lacks are null."""
+    """Return the table with the columns of a schema that contains all of its own; missing ones are null."""
     if table.schema == wanted:
         return table
     columns = [
@@ -59,17 +59,17 @@ def folded(schema: pa.Schema, needs: Iterable[pa.Schema], on_conflict: OnConflic
 
 
 def floats(table: pa.Table) -> Iterator[pa.Array]:
-    """Give all arrays of floating numbers of a table, nested ones too."""
+    """Return all arrays of floating numbers of a table, nested ones too."""
     return _floats(chunk for column in table.columns for chunk in column.chunks)
 
 
 def has_huge_floats(table: pa.Table) -> bool:
-    """Say whether a number is so large that it may be an integer which needs a decimal, were it not among others."""
+    """Whether a number is so large that it may be an integer which would need a decimal."""
     return any((pc.max(pc.abs(array)).as_py() or 0) >= _LONG_END for array in floats(table))
 
 
 def examine(table: pa.Table, wanted: pa.Schema, rules: Rules, given: Container[str] = ()) -> Examined:
-    """Tell what a table that does not fit needs; a value that is in conflict makes a bad row."""
+    """Return what a table that does not fit needs; a conflicting value makes a bad row."""
     schema = _grown(wanted, table.schema, rules)
     bad: dict[int, BadRow] = {}
     for field in table.schema:

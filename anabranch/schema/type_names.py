@@ -106,7 +106,7 @@ def parsed_type(text: str) -> pa.DataType:
 
 
 def _split(text: str) -> list[str]:
-    """Cut at the commas that stand in no bracket and no quotes."""
+    """Split at commas outside brackets and quotes."""
     parts, depth = [""], 0
     for piece in _PIECE.findall(text):
         depth += (piece in "<[(") - (piece in ">])")
