@@ -98,7 +98,7 @@ def _require_there(plan: Conversion) -> None:
 
 
 def _has_size(file: WorkFile) -> bool:
-    """Whether a work file is there, whole; another run may have written the same rows anew, at another time."""
+    """Whether a work file is there, whole; another run may have written the same rows again, at another time."""
     try:
         return Path(file.path).stat().st_size == file.size
     except OSError:
@@ -115,7 +115,7 @@ def _clear(plan: Conversion) -> None:
 
 
 def _of_all_rounds(plan: Conversion) -> Iterator[Segment]:
-    """Give also the segments that were written anew, with wider types; a pipeline clears what its own steps wrote."""
+    """Yield also the segments that were written again, with wider types; a pipeline clears what its own steps wrote."""
     for outcome in plan.converted:
         segments = outcome.manifest.segments if outcome.done else ()
         yield from (segment for segment in segments if type(segment) is Segment)
@@ -188,7 +188,7 @@ def _source(file: File, segments: Sequence[Segment]) -> SourceEntry:
 
 
 def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
-    """Say what became of every source."""
+    """Return what became of every source."""
     errors = [ErrorLine.of(error) for error in plan.all_errors]
     converted = [source for entry in entries for source in entry.sources]
     bad = sum(source.bad_rows for source in converted)

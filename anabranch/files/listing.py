@@ -42,7 +42,7 @@ def listed(job: Job[ConvertOptions]) -> Listing:
 
 
 def _standing(job: Job[ConvertOptions]) -> dict[str, Entry]:
-    """Give the outputs of earlier runs that are as they were left, by what they depend on."""
+    """Return the outputs of earlier runs that are as they were left, by what they depend on."""
     output = job.output or ""
     record, place = read_record(record_path(job.options, output)), Path(remote.without_scheme(output))
     # the record may be one that was copied with its folder

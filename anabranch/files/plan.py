@@ -166,7 +166,7 @@ def next_round(plan: C, files: Iterable[int], threads: int) -> C:
 
 
 def _agreed(catalogue: Catalogue[ConvertOptions]) -> Catalogue[ConvertOptions]:
-    """Give each output its types: combined, those that all files need together."""
+    """Return the types of each output: combined, those that all files need together."""
     to = "" if catalogue.options.flatten else catalogue.options.to
     if not catalogue.options.combine:
         files = [replace(file, output=writable(file.schema, to)) for file in catalogue.files]

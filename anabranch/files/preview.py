@@ -20,7 +20,7 @@ from anabranch.sources.finding import find
 
 
 def check(source: Sequence[str], output: str | None, options: ConvertOptions) -> list[Path]:
-    """Say which files will be written; UsageError for what can be told before anything is read."""
+    """Return which files will be written; UsageError for what can be told before anything is read."""
     if not output:
         raise UsageError("output-missing", "no output is named", "Name a folder, or with --combine a file.")
     require_possible(options.to, options)

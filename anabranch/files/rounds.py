@@ -25,7 +25,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
     bystanders = _bystanders(plan, ordered)
     lost = {index: error for index, error in failed_parts(ordered).items() if index not in bystanders}
-    failed = {**failed_files(plan, fresh), **lost}  # behind a part that was lost, nobody knows a row's number
+    failed = {**failed_files(plan, fresh), **lost}  # after a part that was lost, nobody knows a row's number
     failed = {**_without_fields(plan, fresh), **failed}
     needs: dict[int, list[pa.Schema]] = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
@@ -48,7 +48,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
 
 
 def failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
-    """Give the error of each file of which a part did not come to its end."""
+    """Return the error of each file of which a part did not come to its end."""
     failed: dict[int, AnabranchError] = {}
     for outcome in outcomes:
         if outcome.error and isinstance(outcome.part, ConvertPart):
@@ -58,7 +58,7 @@ def failed_parts(outcomes: Sequence[Outcome]) -> dict[int, AnabranchError]:
 
 
 def _bystanders(plan: Conversion, outcomes: Sequence[Outcome]) -> set[int]:
-    """Give the files that share a part with one that could not be read, and can be."""
+    """Return the files that share a part with one that could not be read, and can be."""
     culprits: set[int] = set()
     others: set[int] = set()
     for outcome in outcomes:
@@ -71,7 +71,7 @@ def _bystanders(plan: Conversion, outcomes: Sequence[Outcome]) -> set[int]:
 
 
 def _without_fields(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:
-    """Give an error for each file of records that are all {}: no format has a place for rows without columns."""
+    """Return an error for each file of records that are all {}: no format has a place for rows without columns."""
     some = {segment.piece.file for segment in segments if segment.rows > segment.bad}
     wider = {segment.piece.file for segment in segments if segment.wider}
     files = plan.catalogue.files
@@ -83,7 +83,7 @@ def _without_fields(plan: Conversion, segments: Sequence[Segment]) -> dict[int, 
 
 
 def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, AnabranchError]:
-    """Give the first error of each file, its row counted from the file's begin."""
+    """Return the first error of each file, its row counted from the file's start."""
     failed: dict[int, AnabranchError] = {}
     rows: dict[int, int] = {}
     for segment in sorted(segments, key=lambda segment: (segment.piece.file, segment.piece.first)):

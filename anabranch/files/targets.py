@@ -17,7 +17,7 @@ _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,11}")  # not the year in report.2024
 
 
 def targets(sources: Sequence[Source], options: ConvertOptions, output: str) -> dict[str, Path]:
-    """Give each source's path the file that its rows go to: below the folder `output`, or combined `output` itself.
+    """Map each source's path to the file that its rows go to: below the folder `output`, or combined `output` itself.
 
     Without a pattern the name is that of the source with another ending, in the same subfolder as the source. Raises
     UsageError where two sources would have one output, an output would replace a source or the run's own record, leave

@@ -106,5 +106,5 @@ def parsed(
 
 
 def placed(row: BadRow, rows: int, offset: int) -> BadRow:
-    """Give a chunk's row its number within the piece, and its place in the file."""
+    """Return a chunk's row with its number within the piece and its place in the file."""
     return replace(row, row=row.row + rows, offset=row.offset + offset if offset >= 0 else -1)

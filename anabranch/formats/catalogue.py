@@ -24,7 +24,7 @@ class File:
 
     source: Source
     look: Look
-    units: int  # blocks, row groups, stripes or batches; 1 where the file is read from begin to end
+    units: int  # blocks, row groups, stripes or batches; 1 where the file is read from start to end
     cuts: tuple[int, ...]  # first byte of each block and the end, where blocks are read each on its own
     schema: pa.Schema  # of its own columns
     output: pa.Schema  # of the file that is written, which other sources may share
@@ -46,7 +46,7 @@ class File:
         return f"{', '.join(filter(None, words))}; {columns}; by {engine_of(look.format)}"
 
     def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
-        """Give the rows of some units."""
+        """Return the rows of some units."""
         return chunks(self.source, self.look, options, units, self.cuts)
 
     def cells(self, units: range, options: ReadOptions, fields: Sequence[Field]) -> Iterator[tuple[Chunk, Cells]]:

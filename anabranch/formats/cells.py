@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
     line: int | None  # from 0 within the chunk; None where the format has no lines
     byte: int | None  # of the decompressed text, from 0; None where that is not known
-    raw: bytes  # the record as it stands, in UTF-8, without its line end
+    raw: bytes  # the record as it is written, in UTF-8, without its line end
 
 
 class Field(NamedTuple):
@@ -50,7 +50,7 @@ class Cells:
     unknown: frozenset[str] = frozenset()  # keys of records that no field asks for
 
     def between(self, start: int, stop: int) -> "Cells":
-        """Return the records of this range, counted from 0 anew; `lines` stays that of the whole chunk."""
+        """Return the records of this range, counted from 0 again; `lines` stays that of the whole chunk."""
         first, last = np.searchsorted(self.numbers, [start, stop]).tolist()
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""Compress outputs: as whole members, one behind the other, which every reader of these codecs takes for one stream."""
+"""Compress outputs: as whole members, one after the other, which every reader of these codecs takes for one stream."""
 
 import bz2
 import io
@@ -30,7 +30,7 @@ def compress(data: Buffer, codec: str) -> Buffer:
 
 @contextmanager
 def compressing(out: IO[bytes], codec: str) -> Iterator[IO[bytes]]:
-    """Give a file whose content goes compressed to `out`; `out` itself where there is no codec."""
+    """Yield a file whose content goes compressed to `out`; `out` itself where there is no codec."""
     if not codec:
         yield out
         return

@@ -7,7 +7,7 @@ from anabranch.sources.codecs import CODEC_SUFFIXES, uncompressed
 
 TEXT = ("csv", "tsv", "jsonl", "json")  # cut into blocks of whole records
 UNITS = ("parquet", "arrow", "orc")  # cut at row groups, batches, stripes
-WHOLE = ("avro", "excel")  # read from begin to end
+WHOLE = ("avro", "excel")  # read from start to end
 FORMATS = (*TEXT, *UNITS, *WHOLE)
 ENGINES = {"avro": "fastavro", "excel": "python-calamine"}  # what reads a format; the further ones see `foreign`
 LIBRARIES = (  # which decide what is read and written; the later ones read further formats, where they are installed
@@ -54,7 +54,7 @@ def engine_of(format_: str) -> str:
 
 
 def ending(name: str) -> str:
-    """Name the format, and behind a dot the codec, that an output's name asks for: csv.gz for a.csv.gzip."""
+    """Name the format, and after a dot the codec, that an output's name asks for: csv.gz for a.csv.gzip."""
     path = PurePosixPath(name)
     codec = CODEC_SUFFIXES.get(path.suffix.lower(), "")
     return ".".join(filter(None, (uncompressed(path).suffix.lower().lstrip("."), codec)))

@@ -9,7 +9,7 @@ from anabranch.core.errors import SourceError
 from anabranch.schema.fit import BadRow
 
 LONGEST = 64 << 20  # bytes of a record, which must fit into memory
-BLOCK = 8 << 20  # bytes of text; every block begins with the first record at or behind a multiple of this
+BLOCK = 8 << 20  # bytes of text; every block begins with the first record at or after a multiple of this
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Look:
     dialect: Dialect | None = None
     data_start: int = 0  # bytes of decompressed text before the first record: byte order mark, header
     names: tuple[str, ...] = ()  # columns, as the file names them
-    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))  # the least types that hold the first rows
+    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))  # the narrowest types that hold the first rows
     given: tuple[str, ...] = ()  # columns whose types the user named, where it is not all of them
     units: tuple[int, ...] = ()  # rows of each row group, stripe or batch, where the format has such
     warnings: tuple[str, ...] = ()

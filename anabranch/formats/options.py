@@ -14,7 +14,7 @@ from anabranch.schema.rules import Manner, OnConflict, Rules
 DELIMITED = ("csv", "tsv")
 CODECS = ("gz", "bz2", "xz", "zst", "lz4")
 WRITES = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")
-HEAD = 1000  # rows at the begin of a file that say what its columns are
+HEAD = 1000  # rows at the start of a file that say what its columns are
 
 OnBadRow = Literal["fail", "quarantine"]
 
@@ -107,7 +107,7 @@ class ReadOptions(BaseModel):
         return Rules(self.on_conflict, manner, sampled=sampled, fixed=self.schema_file is not None)
 
     def for_format(self, _name: str) -> Self:
-        """Give the options as they are for a source of this format."""
+        """Return the options as they are for a source of this format."""
         return self
 
     @field_validator("schema_file")
@@ -184,7 +184,7 @@ class WriteOptions(BaseModel):
         return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
 
     def separator(self, to: str) -> str:
-        """Say what stands between the cells of csv or tsv."""
+        """Return what stands between the cells of csv or tsv."""
         return self.output_delimiter or ("\t" if to == "tsv" else ",")
 
     @field_validator("output_delimiter")

@@ -17,7 +17,7 @@ from anabranch.schema.fit import BadRow
 
 
 def require_none(options: ReadOptions) -> None:
-    """Raise UsageError where bad rows shall be set aside while records are handed out one by one."""
+    """Raise UsageError if bad rows are to be set aside while records are handed out one by one."""
     if options.on_bad_row == "quarantine":
         raise UsageError(
             "no-quarantine",

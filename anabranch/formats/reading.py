@@ -45,7 +45,7 @@ class Chunk(ABC):
 
     @abstractmethod
     def parse(self, wanted: pa.Schema) -> pa.Table:
-        """Give the rows as a table of exactly this schema; MisfitError where a row does not fit."""
+        """Return the rows as a table of exactly this schema; MisfitError where a row does not fit."""
 
     @abstractmethod
     def examine(self, wanted: pa.Schema) -> Examined:
@@ -188,7 +188,7 @@ def with_types(look: Look, given: pa.Schema) -> Look:
 
 
 def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()) -> Iterator[Chunk]:
-    """Give the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
+    """Yield the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
     if look.format not in TEXT:
         for unit, table in _tables(source, look, options, units):
             native = "sheet" if look.format == "excel" else "typed"
@@ -201,7 +201,7 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
                 yield TextChunk(block=block, offset=cuts[unit], unit=unit, look=look, options=options)
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
-            if look.format == "json":  # whose rows are written anew, and so have no place in the text
+            if look.format == "json":  # whose rows are written again, and so have no place in the text
                 for unit, block in enumerate(json_array.lines_of_array(text)):
                     yield TextChunk(block=block, unit=unit, look=look, options=options)
                 return
@@ -212,7 +212,7 @@ def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts:
 
 
 def _tables(source: Source, look: Look, options: ReadOptions, units: range) -> Iterator[tuple[int, pa.Table]]:
-    """Give the tables of a file that is no text, each with its unit."""
+    """Yield the tables of a file that is not text, each with its unit."""
     open_bytes = partial(opened, source, look.codec)
     if look.format in (*UNITS, *WHOLE):
         for unit, batch in columnar.read_units(open_bytes, look, units, source.work):
@@ -240,7 +240,7 @@ def rows_before(source: Source, look: Look, stop: int) -> int | None:
 
 
 def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.RecordBatch]:
-    """Read sources from begin to end as record batches; batches of one file may have different types.
+    """Read sources from start to end as record batches; batches of one file may have different types.
 
     A row that cannot be read is a SourceError.
     """

@@ -163,7 +163,7 @@ def _see(glance: Glance, options: ReadOptions) -> Seen:
 
 
 def line_cuts(raw: IO[bytes], start: int, size: int, block: int) -> tuple[int, ...]:
-    """Find the first line that begins at or behind each multiple of a block's size; the text's begin and end, too.
+    """Find the first line that begins at or after each multiple of a block's size; the text's start and end, too.
 
     SourceError where a line is too long.
     """
@@ -174,7 +174,7 @@ def line_cuts(raw: IO[bytes], start: int, size: int, block: int) -> tuple[int, .
 
 
 def _line_end(raw: IO[bytes], before: int, at: int) -> int:
-    """Give the place behind the line that holds the byte `at`, and begins at or behind `before`, where one begins."""
+    """Return the place after the line that holds the byte `at`, and begins at or after `before`, where one begins."""
     raw.seek(at)
     while (piece := raw.readline(_PIECE)) and not piece.endswith(b"\n"):
         require_bounded(raw.tell() - at, f"the line at byte {at}", quotes.ONE_TEXT)
@@ -206,7 +206,7 @@ def _seen(outcomes: Sequence[Outcome]) -> dict[Source, list[Seen]]:
 
 
 def _file(source: Source, seen: Sequence[Seen], given: pa.Schema | None) -> File:
-    """Say where a file is cut, and which types its columns begin with."""
+    """Return where a file is cut, and which types its columns begin with."""
     for one in seen:
         if one.error:
             raise one.error

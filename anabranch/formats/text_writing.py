@@ -1,4 +1,4 @@
-"""Segments of text formats: compressed or plain blocks, and behind them their size and rows, for whoever joins them."""
+"""Segments of text formats: compressed or plain blocks, and after them their size and rows, for whoever joins them."""
 
 import struct
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class TextSegment:
 
 
 def text_head(kind: str, separator: str, names: list[str]) -> bytes:
-    """Give what begins a file of these columns."""
+    """Return what begins a file of these columns."""
     if kind in DELIMITED:
         return csv_header(names, separator)
     return b"[\n" if kind == "json" else b""
@@ -81,7 +81,7 @@ def _rows(table: pa.Table, kind: str, separator: str) -> bytes | memoryview:
 
 
 def _read_trailer(file: IO[bytes]) -> tuple[int, int]:
-    """Give the bytes and rows of a segment."""
+    """Return the bytes and rows of a segment."""
     end = file.seek(0, 2) - TRAILER.size
     file.seek(max(end, 0))
     magic, size, rows = TRAILER.unpack(file.read())

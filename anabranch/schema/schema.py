@@ -25,10 +25,10 @@ class ConflictError(SourceError):
 def unify(schemas: Sequence[pa.Schema], on_conflict: OnConflict) -> pa.Schema:
     """Return the narrowest schema that holds all of them, with columns in order of first appearance.
 
-    `fail` allows only what loses nothing: null → anything, int64 → decimal or double, finer units of time, and so on.
-    `widen` also changes how a value looks: date → timestamp, else scalars of two kinds → string. With `string` each
-    conflict ends in a string, that of a nested value and a scalar too (as JSON). Raises ConflictError for the rest:
-    binary is never text.
+    The types do not depend on the order of the schemas. `fail` allows only what loses nothing: null → anything,
+    int64 → decimal or double, finer units of time, and so on. `widen` also changes how a value looks: date → timestamp,
+    otherwise scalars of two kinds → string. With `string` each conflict ends in a string, that of a nested value and a
+    scalar too (as JSON). Raises ConflictError for the rest: binary is never text.
     """
     merged = reduce(lambda one, two: _merged(one, two, on_conflict, ""), schemas or [()])
     return pa.schema([pa.field(field.name, field.type, field.nullable) for field in merged])

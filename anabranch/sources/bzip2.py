@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 _BLOCK, _END = 0x314159265359, 0x177245385090
-_MARK = 80  # bits: the magic number and the CRC behind it
+_MARK = 80  # bits: the magic number and the CRC after it
 _WINDOW = 12  # bytes that hold a mark wherever it begins in the first of them
 _HEADER = 4  # bytes before a stream's first mark: BZh and the size of its blocks
 _CHUNK = 1 << 20  # bytes read at a time
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 
 def marks(chunks: Iterable[bytes]) -> Iterator[Mark]:
     """Find the marks of a file that is read in chunks, in order."""
-    offset, held = -1, b"\0"  # a byte before the file, since each mark is found by the byte behind its first
+    offset, held = -1, b"\0"  # a byte before the file, since each mark is found by the byte after its first
     for chunk in chunks:
         held += chunk
         ready = max(len(held) - _WINDOW + 2, 1)
@@ -40,7 +40,7 @@ def marks(chunks: Iterable[bytes]) -> Iterator[Mark]:
 
 
 def spans(found: Sequence[Mark], size: int) -> list[range]:
-    """Give the bits of every block; none unless the CRCs add up and the streams fill all `size` bytes."""
+    """Return the bits of every block; none unless the CRCs add up and the streams fill all `size` bytes."""
     blocks, stream, crc, fresh = [], 0, 0, True
     for mark, following in pairwise([*found, Mark(size * 8, last=True, crc=0)]):
         if fresh and mark.bit != (stream + _HEADER) * 8:

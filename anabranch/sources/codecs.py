@@ -79,9 +79,9 @@ def open_text(source: Source, codec: str, encoding: str = "utf-8") -> IO[bytes]:
 
 
 def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = "") -> IO[bytes]:
-    """Read a seekable file decompressed and in UTF-8; owns `raw`. Seeking works, but backwards begins anew.
+    """Read a seekable file decompressed and in UTF-8; owns `raw`. Seeking works, but backwards begins again.
 
-    Reading raises SourceError: `source-damaged` (cut short, damaged, or with something else behind it), `too-large`
+    Reading raises SourceError: `source-damaged` (cut short, damaged, or with something else after it), `too-large`
     (expands beyond MOST_BYTES and MOST_RATIO) or `undecodable` (no text in that encoding), each with its offset.
     """
     if not codec and encoding == "utf-8":
@@ -175,7 +175,7 @@ def _undecodable(place: str, encoding: str, reason: str, label: str) -> SourceEr
 
 
 class _Pieces(io.RawIOBase):
-    """Read the joined pieces that a function gives anew each time it is called."""
+    """Read the joined pieces that a function gives again each time it is called."""
 
     def __init__(self, raw: IO[bytes], pieces: Callable[[], Iterator[bytes]]) -> None:
         self._raw, self._again = raw, pieces

@@ -22,7 +22,7 @@ _MAGIC = {"gz": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"
 
 
 def cut(path: Path, codec: str, count: int) -> list[range]:
-    """Give at most `count` ranges of bits, of about one size, each of which can be decoded on its own.
+    """Return at most `count` ranges of bits, of about one size, each of which can be decoded on its own.
 
     Of bzip2 that is sure, by its check sums. Of the others it is sure once all ranges are decoded: the first begins
     where a stream does, and where one ends with a stream, the next begins with one. A file with another compressed file
@@ -84,7 +84,7 @@ def _streams(path: Path, codec: str, bits: range) -> Iterator[bytes]:
 
 
 def _begins(file: IO[bytes], codec: str, size: int, count: int) -> Iterator[int]:
-    """Find the first stream that begins behind each place where equal ranges would meet, and before the next."""
+    """Find the first stream that begins after each place where equal ranges would meet, and before the next."""
     for index in range(1, count):
         window = range(size * index // count, size * (index + 1) // count)
         found = next((place for place in _marks(file, _MAGIC[codec], window) if _is_begin(file, codec, place)), None)

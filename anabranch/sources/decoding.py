@@ -20,7 +20,7 @@ _UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what 
 _XZ_MEMORY = 256 << 20  # bytes; a dictionary as large as xz -9 makes needs a quarter of that
 _MAGIC = {GZIP: "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4"}
 _BZIP2_MARKS = (b"1AY&SY", b"\x17rE8P\x90")  # what a bzip2 stream goes on with: its first block, or its end
-# Frames of zstd and lz4 that hold no data: their magic number behind the first byte, of which half varies.
+# Frames of zstd and lz4 that hold no data: their magic number after the first byte, of which half varies.
 _SKIPPABLE, _SKIPPABLE_BEGIN, _SKIP_HEADER = b"*M\x18", 0x5, 8
 # What decoders raise where their data are damaged; the stub of isal calls its error an instance.
 _RAISED: tuple[type[Exception], ...] = (OSError, EOFError, ValueError, lzma.LZMAError, deflate_error)  # type: ignore[assignment]
@@ -73,7 +73,7 @@ def sniff(head: bytes) -> str:
 
 
 def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
-    """Decode the gz, bz2 or xz streams that lie in a file one behind the other, and leave it where the last one ends.
+    """Decode the gz, bz2 or xz streams that lie in a file one after the other, and leave it where the last one ends.
 
     The file must be seekable. Raises what the decoders raise: read it under `damage_noticed`. Data that do not begin
     with a stream give nothing.
@@ -95,7 +95,7 @@ def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
 
 
 def inflate(file: IO[bytes]) -> Iterator[bytes]:
-    """Inflate gzip streams, one behind the other; bytes that begin no stream are given as they are, to the end."""
+    """Inflate gzip streams, one after the other; bytes that begin no stream are given as they are, to the end."""
     yield from streams(file, "gz")
     while data := file.read(_OUTPUT):
         yield data

@@ -1,4 +1,4 @@
-"""Files behind URLs, by fsspec: list them, tell their state, open them; nothing shown bears a credential."""
+"""Files at URLs, by fsspec: list them, tell their state, open them; nothing shown bears a credential."""
 
 import io
 import re
@@ -30,7 +30,7 @@ _STATE = (
 
 
 class File(NamedTuple):
-    """A file behind a URL."""
+    """A file at a URL."""
 
     url: str
     size: int
@@ -49,7 +49,7 @@ def is_pattern(url: str) -> bool:
 
 
 def without_scheme(source: str) -> str:
-    """Give the local path that a file:// URL means."""
+    """Return the local path that a file:// URL means."""
     return _LOCAL.sub("", source, count=1)
 
 
@@ -98,7 +98,7 @@ def listing(url: str) -> Iterator[File]:
 
 
 def open_file(url: str, label: str, work: str = "") -> IO[bytes]:
-    """Open a remote file, seekable; one that its server gives only from begin to end is copied into `work` first."""
+    """Open a remote file, seekable; one that its server gives only from start to end is copied into `work` first."""
     with _reported(label):
         system, path = _system(url)
         file = system.open(path, "rb")

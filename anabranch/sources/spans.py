@@ -21,7 +21,7 @@ class Span(NamedTuple):
 
 
 def within(spans: Sequence[Span], start: int, size: int) -> list[Span]:
-    """Give the part of the joined spans that begins at `start` and is at most `size` bytes long."""
+    """Return the part of the joined spans that begins at `start` and is at most `size` bytes long."""
     chosen, stop, begin = [], start + size, 0
     for span in spans:
         first, last = max(start, begin), min(stop, begin + span.size)
@@ -54,7 +54,7 @@ class SpanFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move as every file does; a position behind the end reads nothing."""
+        """Move as every file does; a position past the end reads nothing."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
             raise ValueError("a position before the start of the file")
@@ -62,7 +62,7 @@ class SpanFile(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """Give the position."""
+        """Return the position."""
         return self._position
 
     def readinto(self, buffer: Buffer) -> int:

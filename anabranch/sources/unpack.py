@@ -152,7 +152,7 @@ def unpacked(slices: Slices, outcomes: Sequence[Outcome]) -> list[Source]:
 
 
 def spans(of_source: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> list[Span] | None:
-    """Give where a source's decompressed bytes lie, once its slices are unpacked.
+    """Return where a source's decompressed bytes lie, once its slices are unpacked.
 
     None where one of them is missing: the source is damaged, or was cut in the wrong place. Who then reads it from its
     begin gets either all of it, or the error that says what is wrong.

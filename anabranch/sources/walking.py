@@ -13,21 +13,21 @@ EVERY: tuple[str, ...] = ("**", "*")  # the pattern of all files below a folder
 
 @dataclass(frozen=True, order=True, slots=True)
 class Match:
-    """A path that fits and is no folder; or one behind which nothing can be seen, and why."""
+    """A path that fits and is not a folder; or one behind which nothing can be seen, and why."""
 
     path: Path
     error: OSError | None = field(default=None, compare=False)
 
 
 def split(pattern: Path) -> tuple[Path, tuple[str, ...]]:
-    """Give the folder in which a pattern begins, and the pattern's words below it."""
+    """Return the folder in which a pattern begins, and the pattern's words below it."""
     folder = next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
     words = pattern.relative_to(folder).parts
     return folder.absolute(), (*words, "*") if words[-1] == "**" else words
 
 
 def walk(folder: Path, words: Sequence[str], above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Match]:
-    """Give what fits, in no order: each word fits one name, ** any folders; hidden names fit only words with a dot.
+    """Yield what fits, in no order: each word fits one name, ** any folders; hidden names fit only words with a dot.
 
     `above` holds the device and inode of the folders that were come through.
     """
@@ -42,7 +42,7 @@ def walk(folder: Path, words: Sequence[str], above: frozenset[tuple[int, int]] =
 def _fitting(
     entries: Sequence[os.DirEntry[str]], words: Sequence[str], above: frozenset[tuple[int, int]]
 ) -> Iterator[Match]:
-    """Give what fits of a folder's entries, and of the folders among them."""
+    """Yield what fits of a folder's entries, and of the folders among them."""
     word, *rest = words
     below = words if word == "**" else rest
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Agree on the types of delimited files before a function sees them: a column has one type from begin to end."""
+"""Agree on the types of delimited files before a function sees them: a column has one type from start to end."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -59,7 +59,7 @@ def code_of(references: Iterable[str]) -> str:
 
 
 def takes_state(function: Function) -> bool:
-    """Whether a function wants a state behind the record: a second argument that must be given, or is called so."""
+    """Whether a function wants a state after the record: a second argument that must be given, or is called so."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # of C
@@ -104,7 +104,7 @@ def why_here(functions: Iterable[Function | None]) -> str:
 def _module(name: str, reference: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
-        sys.path.append(here)  # behind all others; processes that are started from here inherit it
+        sys.path.append(here)  # after all others; processes that are started from here inherit it
     try:
         return import_module(name)
     except Exception as error:

@@ -84,7 +84,7 @@ def join(plan: Applying, tally: Tally | None = None) -> Report:
 
 
 def _failed(plan: Applying, done: Spans) -> dict[int, AnabranchError]:
-    """Give the first error of each file, its row counted from the file's begin."""
+    """Return the first error of each file, its row counted from the file's start."""
     found: dict[int, AnabranchError] = {}
     for index, some in done.items():
         label = plan.catalogue.files[index].source.label
@@ -105,7 +105,7 @@ def _failed(plan: Applying, done: Spans) -> dict[int, AnabranchError]:
 
 
 def _written(plan: Applying, file: File, some: Sequence[Applied]) -> File:
-    """Give a file as the conversion that writes its results sees it; spans that share a unit stay together."""
+    """Return a file as the conversion that writes its results sees it; spans that share a unit stay together."""
     if plan.options.lines:
         return replace(file, units=len(some), cuts=())
     units: dict[int, list[WorkFile]] = defaultdict(list)
@@ -144,7 +144,7 @@ def _count(tally: Tally, done: Spans) -> None:
 
 
 def _aside(plan: Applying, done: Spans, group: Sequence[int]) -> Iterator[bytes]:
-    """Give the lines of the records that could not be read or failed, numbered and in order within their source."""
+    """Yield the lines of the records that could not be read or failed, numbered and in order within their source."""
     for index in group:
         label, rows = plan.catalogue.files[index].source.label, []
         for one in done.get(index, ()):

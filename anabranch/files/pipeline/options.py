@@ -91,5 +91,5 @@ class PipelineOptions(ConvertOptions, FunctionOptions):  # fields of the last ba
         return any((self.merge, self.trigger, self.final))
 
     def for_format(self, name: str) -> Self:  # noqa: ARG002  a function wants numbers as numbers, whatever is written
-        """Give the options as they are for a source of this format: unchanged."""
+        """Return the options as they are for a source of this format: unchanged."""
         return self

@@ -93,7 +93,7 @@ def _decision(
 
 
 def _cost(measured: Measured, decision: Decision) -> float:
-    """Give the seconds that a record takes of the time of a part."""
+    """Return the seconds that a record takes of the time of a part."""
     return measured.wall / decision.workers if measured.waits and decision.mode == "thread" else measured.cpu
 
 

@@ -90,7 +90,7 @@ class Made(File):
         return fingerprint(self.source.stamp, self.results, *types)
 
     def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:
-        """Give the results of some units."""
+        """Yield the results of some units."""
         for unit in units:
             for file in self.results[unit]:
                 for table in read_tables(Path(file.path)):
@@ -140,7 +140,7 @@ def as_line(result: Any) -> bytes:
         as_record(result)
     try:
         return orjson.dumps(result, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY)
-    except TypeError:  # an integer of more than 64 bits, or a value that is no JSON
+    except TypeError:  # an integer of more than 64 bits, or a value that is not JSON
         return json.dumps(result, default=_shown, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -1,4 +1,4 @@
-"""Read the rows of a span as chunks of records, and tell which rows are no records."""
+"""Read the rows of a span as chunks of records, and tell which rows are not records."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,25 +53,25 @@ class Rows:
     pieces: Sequence[Any]
 
     def table(self) -> pa.Table:
-        """Give them as a table."""
+        """Return them as a table."""
         return pa.concat_tables(self.pieces, promote_options="permissive")
 
     def records(self) -> list[Record]:
-        """Give them as dictionaries; lines that are none go to the group's bad rows."""
+        """Return them as dictionaries; lines that are none go to the group's bad rows."""
         loads = self.group.loads
         if loads is None:
             return [record for table in self.pieces for record in table.to_pylist()]
         return list(self._decoded([line for lines in self.pieces for line in lines], loads))
 
     def number(self, index: int) -> int:
-        """Give the row of a record of this chunk, counted with the bad rows of its group, which are in order."""
+        """Return the row of a record of this chunk, counted with the bad rows of its group, which are in order."""
         number = self.first + index
         for row in self.group.bad:
             number += self.first <= row.row <= number if self.group.loads else row.row <= number
         return number
 
     def raw(self, row: int) -> str:
-        """Give a row, which `number` has numbered, as it stands in the file, or as JSON."""
+        """Return a row, which `number` has numbered, as it is written in the file, or as JSON."""
         if self.group.loads is None:
             index = row - sum(bad.row < row for bad in self.group.bad) - self.first
             record = self.table().slice(index, 1).to_pylist()[0]

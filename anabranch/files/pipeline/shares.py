@@ -23,7 +23,7 @@ class Span(Piece):
     share: int = 0  # the first one
     taken: int = 1  # from that one on
     shares: int = 1
-    skip: int = 0  # chunks at the begin of the unit that are done already
+    skip: int = 0  # chunks at the start of the unit that are done already
     limit: int = 0  # chunks at most; 0 for all
 
 
@@ -54,7 +54,7 @@ class Applied(Segment):
 
 
 def bounds(rows: int, chunk_size: int, *, batch: bool) -> list[tuple[int, int]]:
-    """Give the first row of each chunk, and the one behind its last.
+    """Return the first row of each chunk, and the one after its last.
 
     Where records come one by one, two small chunks begin a block, so that they can be measured.
     """

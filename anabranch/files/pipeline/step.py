@@ -28,7 +28,7 @@ _preparing = threading.Lock()
 
 
 def identity(result: Any) -> Any:
-    """Give a result as it is."""
+    """Return a result as it is."""
     return result
 
 
@@ -108,7 +108,7 @@ class Step:
         return cls(function, init or None, merge or None, {}, options.batch, stop, encode)
 
     def run(self, records: Sequence[Record], stop: Callable[[], bool] | None = None) -> Ran:
-        """Call the function for each record, in order; raises FunctionError where the first failure shall end it.
+        """Call the function for each record, in order; raises FunctionError where the first failure must end it.
 
         Raises Stopped when `stop` says so before a record.
         """
@@ -174,7 +174,7 @@ class Step:
         return None
 
     def left(self, state: State) -> State:
-        """Give what a state holds beside what `init` prepared."""
+        """Return what a state holds beside what `init` prepared."""
         mine = prepared(self.init)
         return {name: value for name, value in state.items() if name not in mine or mine[name] is not value}
 
@@ -196,7 +196,7 @@ class Step:
 
 @contextmanager
 def _blaming(role: str) -> Iterator[None]:
-    """Say which of the user's functions raised, where that is no single record's failure."""
+    """Return which of the user's functions raised, where that is not a single record's failure."""
     try:
         yield
     except Exception as error:
@@ -236,7 +236,7 @@ def timed(ran: Ran, calls: int) -> Iterator[None]:
     """Note what so many calls take of this thread, without the time for which others had the core.
 
     Time without the core counts as waiting only where the thread gave the core up by itself once in many calls: a
-    virtual machine that is stopped, or another thread that holds Python's lock, is no wait that threads could fill.
+    virtual machine that is stopped, or another thread that holds Python's lock, is not a wait that threads could fill.
     """
     wall, cpu, queued, left = time.perf_counter(), time.thread_time(), _queued_seconds(), _times_left()
     yield

@@ -21,7 +21,7 @@ _CALL: Work[Any] = work  # the parts of a plan that applies a function are Apply
 def planned(job: Job[PipelineOptions], mapped: Mapped, start_seconds: float = START_SECONDS) -> Applying:
     """Plan the parts that call the function, by what the first records took.
 
-    A stateful function sees every record anew, so nothing is left out as unchanged. A mapping that does not call the
+    A stateful function sees every record again, so nothing is left out as unchanged. A mapping that does not call the
     function gives the plan for one of 20 µs, and a dry run shows it.
     """
     known = conversion.known(replace(job, refresh=job.refresh or job.options.stateful), mapped)

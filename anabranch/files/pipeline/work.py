@@ -28,7 +28,7 @@ from anabranch.sources.finding import require_unchanged
 PROBE_SECONDS = 0.2  # after which the first records are enough to go by
 
 _alone: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()  # of each run, by its catalogue
-_naming = threading.Lock()  # two parts of a run that ask at once shall get the same one
+_naming = threading.Lock()  # two parts of a run that ask at once must get the same one
 
 
 def work(part: ApplyPart, stop: Stop = lambda: False) -> ConvertManifest:
@@ -70,7 +70,7 @@ class Caller:
 
 
 def _lock_of(catalogue: str) -> threading.Lock:
-    """Give the lock of one run: a function that itself runs a pipeline would wait for ever for one of all runs."""
+    """Return the lock of one run: a function that itself runs a pipeline would wait forever for one of all runs."""
     with _naming:
         return _alone.setdefault(catalogue, threading.Lock())
 

@@ -1,4 +1,4 @@
-"""Write arrow files, and concatenate those of one schema: only the list of record batches is written anew."""
+"""Write arrow files, and concatenate those of one schema: only the list of record batches is written again."""
 
 import io
 import struct
@@ -38,7 +38,7 @@ class ArrowSegment:
         self._writer = pa.ipc.new_file(out, schema, options=options)
 
     def write(self, table: pa.Table) -> None:
-        """Append a block; its chunks are no batches, since they may depend on how it was read."""
+        """Append a block; its chunks are not batches, since they may depend on how it was read."""
         self._writer.write_table(table.combine_chunks(), max_chunksize=MOST_ROWS)
 
     def finish(self) -> None:
@@ -103,7 +103,7 @@ def _list(data: bytes, slot: int) -> bytes:
 
 
 def _with_blocks(footer: _Footer, blocks: Sequence[bytes]) -> bytes:
-    """Give a footer another list, behind its end: addresses in a flatbuffer are relative, and only point forwards."""
+    """Append another list to the end of a footer: addresses in a flatbuffer are relative and only point forwards."""
     data = bytearray(footer.data)
     data += bytes(-(len(data) + 4) % 8)  # the list's items lie at multiples of eight
     struct.pack_into("<I", data, footer.slot, len(data) - footer.slot)

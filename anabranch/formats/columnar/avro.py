@@ -43,7 +43,7 @@ class AvroFile:
         return ()
 
     def batches(self, *_: object) -> Iterator[pa.RecordBatch]:
-        """Give all records."""
+        """Yield all records."""
         while records := list(islice(self._records, _ROWS)):
             columns = [
                 pa.array([_value(record[field.name], field.type) for record in records], field.type)
@@ -53,7 +53,7 @@ class AvroFile:
 
 
 def _type(written: Any) -> pa.DataType:
-    """Give the type of an expanded avro schema: a name, a list of choices, or an object."""
+    """Return the type of an expanded avro schema: a name, a list of choices, or an object."""
     if isinstance(written, list):
         return _choice([part for part in written if part != "null"])
     if isinstance(written, str):
@@ -81,7 +81,7 @@ def _complex(written: Mapping[str, Any]) -> pa.DataType:
 
 
 def _choice(parts: list[Any]) -> pa.DataType:
-    """Give the type for values of one kind or another: text, where no number holds all."""
+    """Return the type for values of one kind or another: text, where no number holds all."""
     if len(parts) == 1:
         return _type(parts[0])
     if not parts:

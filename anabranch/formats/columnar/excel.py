@@ -56,7 +56,7 @@ class ExcelFile:
         return ()
 
     def batches(self, _: int, wanted: pa.Schema, /) -> Iterator[pa.RecordBatch]:
-        """Give all rows; columns that are wanted as text hold text, whatever their values look like here."""
+        """Yield all rows; columns that are wanted as text hold text, whatever their values look like here."""
         texts = [types.is_string(kind) for kind in wanted.types]
         while rows := list(islice(self._rows, _ROWS)):
             yield self._batch(rows, texts)
@@ -70,7 +70,7 @@ def _opened(file: IO[bytes]) -> CalamineWorkbook:
     """Open a workbook where it lies, so that only its cells are held and not its bytes, too; else from memory."""
     try:
         return CalamineWorkbook.from_path(f"/proc/self/fd/{file.fileno()}")
-    except io.UnsupportedOperation:  # it lies behind a URL, or is unpacked on the way
+    except io.UnsupportedOperation:  # it lies at a URL, or is unpacked on the way
         return CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
 
 
@@ -81,7 +81,7 @@ def _no_errors(_: str) -> Errors:
 def _filled(
     book: CalamineWorkbook, names: Sequence[str], errors: Callable[[str], Errors]
 ) -> tuple[str, Row, Iterator[Row]]:
-    """Give the first of these sheets with a row that holds anything: its name, that row, the others."""
+    """Return the first of these sheets with a row that holds anything: its name, that row, the others."""
     for name in names:
         if name not in book.sheet_names:
             known = ", ".join(map(repr, book.sheet_names))
@@ -105,7 +105,7 @@ def _with_errors(row: Row, number: int, left: int, errors: Errors) -> Row:
 
 
 def _column(cells: Sequence[Any], text: bool) -> pa.Array:
-    """Make a column of the least type; an empty cell is null."""
+    """Make a column of the narrowest type; an empty cell is null."""
     kinds = {_KINDS[type(cell)] for cell in cells if cell != ""}
     if text or len(kinds) > 1 or kinds == {pa.string()}:
         return pa.array([None if cell == "" else _text(cell) for cell in cells], pa.string())

@@ -34,7 +34,7 @@ def join_orc(segments: Sequence[Path], out: IO[bytes], schema: pa.Schema, compre
 
 
 def orc_schema(schema: pa.Schema) -> pa.Schema:
-    """Give the types that an orc file of this schema has."""
+    """Return the types that an orc file of this schema has."""
     return with_leaves(schema, _orc_type)
 
 

@@ -1,4 +1,4 @@
-"""Concatenate parquet files of one schema: their row groups' bytes are copied, only the footers are written anew."""
+"""Concatenate parquet files of one schema: their row groups' bytes are copied, only the footers are written again."""
 
 import struct
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class ParquetJoint:
 
 
 def _read_footer(file: IO[bytes]) -> tuple[thrift.Struct, int]:
-    """Give the footer, and how many bytes lie between the magic and it."""
+    """Return the footer, and how many bytes lie between the magic and it."""
     end = file.seek(0, 2)
     file.seek(max(end - TAIL, 0))
     length, magic = struct.unpack("<I4s", file.read(TAIL))

@@ -1,4 +1,4 @@
-"""Read formats whose columns have types: parquet, arrow and orc piece by piece, avro and excel from begin to end."""
+"""Read formats whose columns have types: parquet, arrow and orc piece by piece, avro and excel from start to end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -52,10 +52,10 @@ def _look(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: 
 
 
 def read_units(open_file: Open, look: Look, units: range, work: str = "") -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Give the rows of some units in batches of at most BATCH_ROWS rows, each with the number of its unit.
+    """Yield the rows of some units in batches of at most BATCH_ROWS rows, each with the number of its unit.
 
     A file without units is one. What is compressed is unpacked into the folder `work`, since going back in it would
-    begin anew each time. The types are those of the look, but for excel's: there each batch has its own.
+    begin again each time. The types are those of the look, but for excel's: there each batch has its own.
     Raises SourceError where the file is damaged.
     """
     with _readable(look.format):

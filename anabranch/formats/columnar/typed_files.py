@@ -24,7 +24,7 @@ class TypedFile(Protocol):
         """Count the rows of each unit; nothing where the file is not cut."""
 
     def batches(self, unit: int, wanted: pa.Schema, /) -> Iterator[pa.RecordBatch]:
-        """Give a unit's rows, or those of a file that is not cut; the types may be others than wanted."""
+        """Return a unit's rows, or those of a file that is not cut; the types may be others than wanted."""
 
 
 def gathered(pieces: Sequence[tuple[int, int]]) -> Iterator[range]:
@@ -88,7 +88,7 @@ class ArrowFile:
 
 
 class ArrowStream:
-    """Batches one behind the other, which can only be read from begin to end."""
+    """Batches one after the other, which can only be read from start to end."""
 
     warnings: tuple[str, ...] = ()
 

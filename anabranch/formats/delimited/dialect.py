@@ -53,7 +53,7 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
 
 
 def _schema(sample: bytes, dialect: Dialect, names: Sequence[str], options: ReadOptions, empty: bool) -> pa.Schema:
-    """Give the least types that hold the rows that are not broken; text where no row says better."""
+    """Return the narrowest types that hold the rows that are not broken; text where no row says better."""
     if empty or options.infer == "none":
         return pa.schema([(name, pa.string()) for name in names])
     rows = Rows(sample, dialect)
@@ -107,7 +107,7 @@ def _rows(body: bytes, dialect: Dialect, head: int) -> Rows:
 
 
 def _lines(body: bytes, count: int) -> bytes:
-    """Give the first lines."""
+    """Return the first lines."""
     end = 0
     for _ in range(count):
         end = body.find(b"\n", end) + 1

@@ -27,7 +27,7 @@ _NONE: Mapping[str, pa.DataType] = {}
 
 
 def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> pa.Table:
-    """Give the rows of a block as a table of exactly this schema; a column that the file lacks is null.
+    """Return the rows of a block as a table of exactly this schema; a column that the file lacks is null.
 
     MisfitError where a row has too few or too many cells, where text follows a closing quote or is not UTF-8, and
     where a column's type cannot hold a cell exactly.
@@ -56,7 +56,7 @@ def _cells(block: bytes, look: Look, dialect: Dialect, schema: pa.Schema, option
 
 
 def _is_exact(numbers: pa.Array) -> bool:
-    """Say whether no double is so big that it may stand for another integer."""
+    """Whether no double is so big that it may stand for another integer."""
     if numbers.type != pa.float64():
         return True
     most = pc.max(pc.abs(numbers)).as_py()
@@ -70,7 +70,7 @@ def read_text(
     options: ReadOptions,
     numbers: Mapping[str, pa.DataType] = _NONE,
 ) -> dict[str, pa.Array]:
-    """Give the cells of a block by column, as text but for the `numbers`; ArrowInvalid where it cannot be read so."""
+    """Return the cells of a block by column, as text but for the `numbers`; ArrowInvalid where it cannot be read so."""
     types = {name: numbers.get(name, pa.string()) for name in names}
     if _BLANK.fullmatch(block):
         return {name: pa.array([], kind) for name, kind in types.items()}
@@ -107,7 +107,7 @@ def _column(cells: dict[str, pa.Array], field: pa.Field, manner: Manner) -> pa.A
 
 
 def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> Examined:
-    """Find all rows of a block that do not fit, and the least types that hold the others, from `schema` on.
+    """Find all rows of a block that do not fit, and the narrowest types that hold the others, from `schema` on.
 
     A block without the rows that are named bad can be parsed with the schema that is given back.
     """
@@ -137,7 +137,7 @@ def examine(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -
 def _settled(
     cells: pa.StringArray, field: pa.Field, manner: Manner, options: ReadOptions
 ) -> tuple[pa.Field, NDArray[np.intp]]:
-    """Give the field that a column becomes, and the places of the cells that it does not hold."""
+    """Return the field that a column becomes, and the places of the cells that it does not hold."""
     none, missing = np.empty(0, np.intp), _missing(cells, field)
     if pa.types.is_null(field.type) and manner != "given":
         return field.with_type(narrowing.least(cells, manner)), none
@@ -161,7 +161,7 @@ def _candidates(kind: pa.DataType, manner: Manner, options: ReadOptions) -> Sequ
 
 
 def _missing(cells: pa.StringArray, field: pa.Field) -> NDArray[np.bool_]:
-    """Say which cells are null that must not be."""
+    """Return which cells are null that must not be."""
     if field.nullable:
         return np.zeros(len(cells), np.bool_)
     missing = cells.is_null() if field.type == pa.string() else pc.equal(pc.fill_null(pc.binary_length(cells), 0), 0)

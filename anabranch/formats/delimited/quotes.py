@@ -33,12 +33,12 @@ class State(IntEnum):
 
     PLAIN = 0  # no quoted cell is open
     QUOTED = 1  # in a quoted cell
-    CLOSED = 2  # behind the quote that closes a cell, unless another quote follows
+    CLOSED = 2  # after the quote that closes a cell, unless another quote follows
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What is in a range that is entered in a certain state; places count from the range's begin, -1 is none."""
+    """What is in a range that is entered in a certain state; places count from the range's start, -1 is none."""
 
     state: State  # in which it is left
     first: int  # begin of the first record that begins in the range
@@ -70,7 +70,7 @@ class Quotes:
             self._begins[0] = self._separates[before[-1]]
 
     def quoted(self, entry: State = State.PLAIN) -> NDArray[np.int64]:
-        """Say for the text before each run, and behind the last, whether it is quoted (1) or not (0)."""
+        """Say for the text before each run, and after the last, whether it is quoted (1) or not (0)."""
         odd = (self._stop - self._start) & 1 == 1
         begins = self._opening(entry)
         toggles = np.cumsum(odd & begins)
@@ -82,7 +82,7 @@ class Quotes:
         return np.searchsorted(self._start, places)
 
     def leave(self, entry: State, quoted: NDArray[np.int64]) -> State:
-        """Give the state at the end, from what `quoted` said for this entry."""
+        """Return the state at the end, from what `quoted` said for this entry."""
         if quoted[-1]:
             return State.QUOTED
         if not self._stop.size or self._stop[-1] < self.text.size:
@@ -112,14 +112,14 @@ class Quotes:
 
 
 def separators(dialect: Dialect) -> NDArray[np.bool_]:
-    """Tell for each of the 256 bytes whether a cell may begin behind it."""
+    """Tell for each of the 256 bytes whether a cell may begin after it."""
     table = np.zeros(256, np.bool_)
     table[[ord(mark) for mark in "\r\n" + dialect.delimiter]] = True
     return table
 
 
 def is_regular(data: bytes, dialect: Dialect) -> bool:
-    """Say whether all quotes of some records surround cells or stand in pairs within them: the quick look."""
+    """Whether all quotes of some records surround cells or stand in pairs within them: the quick look."""
     text = np.frombuffer(data, np.uint8)
     quotes = _places(data, text, dialect.quote)
     if not quotes.size:
@@ -162,7 +162,7 @@ def _scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
     for entry in State:
         quoted = quotes.quoted(entry)
         outside = ends[quoted[runs] == 0]
-        begins = outside[: np.searchsorted(outside, len(data) - 1)] + 1  # behind the last byte begins the next range
+        begins = outside[: np.searchsorted(outside, len(data) - 1)] + 1  # after the last byte begins the next range
         first = 0 if at_begin and entry is State.PLAIN else int(begins[0]) if begins.size else -1
         passages.append(Passage(quotes.leave(entry, quoted), first, int(begins[-1]) if begins.size else first))
     return Scan(len(data), tuple(passages))
@@ -226,7 +226,7 @@ class Cutter:
 def boundaries(
     scans: Iterable[Scan], look: Look, size: int, block: int = BLOCK, rows_before: RowsBefore = lambda _: None
 ) -> tuple[int, ...]:
-    """Give where each block begins, and the size of the text, from the scans of every `block` bytes of it.
+    """Return where each block begins, and the size of the text, from the scans of every `block` bytes of it.
 
     SourceError where a record is too long, or where the text ends within a quoted cell.
     """

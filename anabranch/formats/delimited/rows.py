@@ -14,7 +14,7 @@ _LINE_END = re.compile(rb"\r*\n?")
 
 
 class Rows:
-    """All rows as the parser sees them; blank lines are none. Places count from the begin of the block."""
+    """All rows as the parser sees them; blank lines are none. Places count from the start of the block."""
 
     def __init__(self, block: bytes, dialect: Dialect) -> None:
         self.dialect = dialect
@@ -65,12 +65,12 @@ class Rows:
         return BadRow(row, start, self.end(row) - start, raw[:RAW], reason, column)
 
     def end(self, row: int) -> int:
-        """Give the place behind a row and its line end."""
+        """Return the place after a row and its line end."""
         end = _LINE_END.match(self._block, int(self.stop[row]))
         return end.end() if end else len(self._block)
 
     def without(self, bad: Collection[BadRow]) -> bytes:
-        """Give the block without these rows, which are in order."""
+        """Return the block without these rows, which are in order."""
         return without(self._block, bad) if bad else self._block
 
     def _faults(self, columns: int) -> Iterator[tuple[int, int, str, str]]:

@@ -12,7 +12,7 @@ from anabranch.formats.json.writing import json_lines
 from anabranch.schema.plain import in_coarsest_unit, require_sayable
 
 _ROWS_AT_ONCE = 4 << 10  # a tenth faster than pyarrow's own 1 Ki
-_LONGEST_CELL = 64  # characters of a value that is no text, with all that is put around it
+_LONGEST_CELL = 64  # characters of a value that is not text, with all that is put around it
 
 
 def csv_header(names: list[str], delimiter: str) -> bytes:
@@ -55,7 +55,7 @@ def _quoted(name: str, delimiter: str) -> str:
 
 
 def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Give a column that pyarrow writes as we want it read."""
+    """Return a column that pyarrow writes as we want it read."""
     kind = column.type
     if kinds.is_date(kind) or kinds.is_timestamp(kind):
         require_sayable(column, name)
@@ -92,7 +92,7 @@ def without_exponent(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _with_negative_zero(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Write -0.0 as such, since -0 is no number to a reader who keeps what it reads."""
+    """Write -0.0 as such, since -0 is not a number to a reader who keeps what it reads."""
     negative_zero = pc.and_(pc.equal(column, 0), pc.less(pc.divide(1, column), 0))
     if not pc.any(negative_zero).as_py():
         return column

@@ -16,7 +16,7 @@ def one_for_each_field(_: Any, lines: Sequence[str], record: Record) -> bool:
 
 
 def same_integers(*columns: int) -> Callable[[Sequence[str], Sequence[Any]], bool]:
-    """Make a check that integers read from these columns of a line are written as they stand there."""
+    """Make a check that integers read from these columns of a line are written as they are written there."""
 
     def check(cells: Sequence[str], values: Sequence[Any]) -> bool:
         pairs = [(cells[i], values[i]) for i in columns if i < len(cells)]

@@ -1,4 +1,4 @@
-"""dBase tables (DBF): fixed-width records behind a header that describes them."""
+"""dBase tables (DBF): fixed-width records after a header that describes them."""
 
 import datetime as dt
 import re
@@ -21,7 +21,7 @@ _CODE_PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A column: its name, a letter for its type, its bytes in each record, digits behind the point."""
+    """A column: its name, a letter for its type, its bytes in each record, digits after the point."""
 
     name: str
     kind: str

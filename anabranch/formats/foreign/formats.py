@@ -115,7 +115,7 @@ FORMATS: Mapping[str, Format] = {
         ("nq", "nquads"), "nquads:NQuadsIterable", rf"\s*{_TRIPLE}(?:[ \t]+{_NODE})?[ \t]*\.\s*", skipped=_COMMENT
     ),
     "ntriples": _lines(("nt", "ntriples"), "ntriples:NTriplesIterable", rf"\s*{_TRIPLE}[ \t]*\.\s*", skipped=_COMMENT),
-    # Binary documents, one behind the other.
+    # Binary documents, one after the other.
     "bson": Format(("bson",), "bsonf:BSONIterable", package=("bson", "pymongo"), utc=True),
     "msgpack": Format(
         ("msgpack", "mpk"), "msgpack:MessagePackIterable", package=("msgpack", "msgpack"),

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from anabranch.core.errors import SourceError
 
-LINE_LIMIT = 64 << 20  # bytes; a line that is longer is no line
+LINE_LIMIT = 64 << 20  # bytes; a line that is longer is not a line
 SHOWN = 80  # characters of a line in a message
 
 Record = dict[str, Any]
@@ -40,12 +40,12 @@ class Lines:
         self._taken: list[str] = []
 
     def take(self) -> Sequence[str]:
-        """Give the lines that the reader has read since the last time."""
+        """Return the lines that the reader has read since the last time."""
         taken, self._taken = self._taken, []
         return taken
 
     def readline(self) -> str:
-        """Give the next line that is not skipped, with a newline; an empty string at the end."""
+        """Return the next line that is not skipped, with a newline; an empty string at the end."""
         while line := self._next():
             content = line.removesuffix("\n").removesuffix("\r")
             if self._skipped.match(content):
@@ -80,9 +80,9 @@ class Lines:
         return False
 
     def tell(self) -> int:
-        """Tell readers, which rewind before they read, that they are at the begin."""
+        """Tell readers, which rewind before they read, that they are at the start."""
         return self.number
 
     def seek(self, _offset: int) -> int:
-        """Stay at the begin, where readers rewind to before they read."""
+        """Stay at the start, where readers rewind to before they read."""
         return 0

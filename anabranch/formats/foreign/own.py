@@ -71,7 +71,7 @@ def _value(element: ET.Element) -> Any:
 
 def read_geojson(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
     """Read the features of a collection, or the one feature that the file is."""
-    told = encoding_of(raw, encoding)  # before the begin, which tells it, is read
+    told = encoding_of(raw, encoding)  # before the start, which tells it, is read
     found = strict_json(raw.read().decode(told))
     kind = found.get("type") if isinstance(found, dict) else None
     if kind == "FeatureCollection" and isinstance(found.get("features"), list):
@@ -110,7 +110,7 @@ def _text_where(unsure: re.Pattern[str], construct: Callable[[Any, Any], Any]) -
 
 
 def read_cbor(raw: io.BufferedReader, _encoding: str | None) -> Iterator[Any]:
-    """Read the items of a file, one behind the other, or those of lists among them."""
+    """Read the items of a file, one after the other, or those of lists among them."""
     content = io.BytesIO(raw.read())
     decoder = importlib.import_module("cbor2").CBORDecoder(content)  # an extra
     while content.tell() < len(content.getbuffer()):

@@ -60,7 +60,7 @@ def read_foreign(
 def look_foreign(
     open_bytes: Open, name: str, options: ReadOptions, format_options: Mapping[str, str] = NO_OPTIONS
 ) -> Look:
-    """Look at the first rows of a file: columns in the order first seen, with the least types that hold them."""
+    """Look at the first rows of a file: columns in the order first seen, with the narrowest types that hold them."""
     with closing(read_foreign(open_bytes, name, options, format_options)) as found:
         schema = records.table(records.first(found, options.head)).schema
     return Look(name, names=tuple(schema.names), schema=schema)
@@ -69,7 +69,7 @@ def look_foreign(
 def read_tables(
     open_bytes: Open, name: str, options: ReadOptions, format_options: Mapping[str, str] = NO_OPTIONS
 ) -> Iterator[pa.Table]:
-    """Read a file table by table, each with the least types that hold its own records.
+    """Read a file table by table, each with the narrowest types that hold its own records.
 
     A column of which the first rows hold several kinds of values is text throughout, as it is in the look.
     """
@@ -77,7 +77,7 @@ def read_tables(
 
 
 def _prepared(name: str, format_options: Mapping[str, str]) -> tuple[Format, Any, Mapping[str, Any]]:
-    """Give the format, the reader class of the library where it has one, and the options that this takes."""
+    """Return the format, the reader class of the library where it has one, and the options that this takes."""
     known = _known(name)
     chosen = _chosen(name, known, format_options)
     if known.package[0]:
@@ -95,7 +95,7 @@ def _known(name: str) -> Format:
 
 
 def _chosen(name: str, known: Format, given: Mapping[str, str]) -> dict[str, Any]:
-    """Convert the options, all of which the reader must take: it would ignore others without a word."""
+    """Convert the options, all of which the reader must take: it would ignore others silently."""
     wrong = [option for option in given if option not in known.options]
     missing = [option for option in known.required if option not in given]
     if wrong or missing:
@@ -161,7 +161,7 @@ def _by_bytes(counted: "_Counted", known: Format, reader: Any) -> Iterator[Any]:
 def _by_lines(
     raw: io.BufferedReader, known: Format, kind: Any, chosen: Mapping[str, Any], encoding: str | None
 ) -> Iterator[Any]:
-    """Give the records of a text, each of which must account for the lines it was made of."""
+    """Yield the records of a text, each of which must account for the lines it was made of."""
     with io.TextIOWrapper(raw, encoding_of(raw, encoding), newline="\n") as text:
         lines = Lines(text, known.line or re.compile(""), known.skipped, known.first)
         reader = kind(stream=lines, **chosen)

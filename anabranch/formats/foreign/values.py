@@ -21,7 +21,7 @@ _KNOWN: dict[str, Callable[[Any], Any]] = {
 
 
 def plain_record(found: Any, *, utc: bool = False) -> Record:
-    """Make a plain record of what a reader gave; what is no record stands under `value`.
+    """Make a plain record of what a reader gave; what is not a record stands under `value`.
 
     With `utc` times without a zone are in UTC. SourceError where a value is of an unknown kind.
     """
@@ -72,5 +72,5 @@ class _Plain:
 
 def _text(value: str) -> str:
     if not value.isascii():
-        value.encode()  # half of a surrogate pair is no text
+        value.encode()  # half of a surrogate pair is not a text
     return value

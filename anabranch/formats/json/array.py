@@ -1,4 +1,4 @@
-"""One big JSON text as JSON lines: the items of an array, or objects one behind the other, in bounded memory.
+"""One big JSON text as JSON lines: the items of an array, or objects one after the other, in bounded memory.
 
 The structure is found for a piece of text at once: what stands in strings, how deep each bracket is, and so which
 commas separate the array's items. White space that means nothing is left out; everything else stays as it is written,
@@ -28,9 +28,9 @@ Marks = npt.NDArray[np.bool_]
 
 
 def lines_of_array(stream: IO[bytes], size: int = BLOCK) -> Iterator[bytes]:
-    """Give the items of a JSON array as blocks of JSON lines; a text that is no array counts as a row of objects.
+    """Return the items of a JSON array as blocks of JSON lines; a text that is not an array counts as a row of objects.
 
-    A block ends before the first record that begins at or behind a multiple of `size` of these lines. Items are not
+    A block ends before the first record that begins at or after a multiple of `size` of these lines. Items are not
     checked here, but that the array ends and that nothing is missing between its commas: else SourceError, which tells
     the byte.
     """
@@ -51,17 +51,17 @@ class Flattener:
         self._separated = True  # it separates records
 
     def feed(self, data: bytes) -> bytes:
-        """Give the lines that the next piece of text holds; the last may go on."""
+        """Return the lines that the next piece of text holds; the last may go on."""
         if not self._read and not self._carry:
             self._read = len(_BOM) if data.startswith(_BOM) else 0
             data = data[self._read :]
         data = self._carry + data
-        text = data.rstrip(b"\\")  # what a backslash means is known with the byte behind it
+        text = data.rstrip(b"\\")  # what a backslash means is known with the byte after it
         self._carry = data[len(text) :]
         return self._flattened(text) if text else b""
 
     def close(self) -> bytes:
-        """Give what ends the last line; SourceError where the text ended too early."""
+        """Return what ends the last line; SourceError where the text ended too early."""
         if self._in_string or self._depth > 0 or self._carry.strip() or (self._array and not self._ended):
             raise _refused("the text is cut off", self._read + len(self._carry))
         return b"" if self._separated else b"\n"
@@ -107,13 +107,13 @@ class Flattener:
         return lines
 
     def _items(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
-        """Make line ends of the commas between the items, and of the bracket behind them."""
+        """Make line ends of the commas between the items, and of the bracket after them."""
         if self._ended:
             raise piece.refused("there is something after the end of the array", 0)
         ends = places[depths < 0][:1]
         behind = int(ends[0]) + 1 if len(ends) else len(piece.flat)
         commas = places[(piece.kinds[places] == _COMMA) & (depths == 0) & (places < behind)]
-        self._require_items(piece, commas)  # before all that stands behind them, however the text comes in pieces
+        self._require_items(piece, commas)  # before all that stands after them, however the text comes in pieces
         if len(ends) and piece.flat[ends[0]] != ord("]"):
             raise piece.refused("a bracket closes what another opened", ends[0])
         is_empty = self._last == _OPEN and ends.tolist() == [0]
@@ -131,7 +131,7 @@ class Flattener:
             raise piece.refused("an item is missing", separators[np.argmax(gaps == 1)])
 
     def _objects(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
-        """End a line behind each object."""
+        """End a line after each object."""
         if len(depths) and depths.min() < 0:
             raise piece.refused("a bracket closes nothing", places[np.argmax(depths < 0)])
         ends = places[(piece.kinds[places] == _CLOSE) & (depths == 0)]
@@ -153,18 +153,18 @@ class _Piece:
         flat[kinds == _SPACE] = ord(" ")
 
     def behind_first(self) -> "_Piece":
-        """Give the piece without its first byte."""
+        """Return the piece without its first byte."""
         kept = self._kept.copy()
         kept[np.argmax(kept)] = False
         return _Piece(self.flat[1:], self.kinds[1:], kept, self._start)
 
     def refused(self, reason: str, place: int) -> SourceError:
-        """Give the error for what is at a place of the piece."""
+        """Return the error for what is at a place of the piece."""
         return _refused(reason, self._start + int(np.flatnonzero(self._kept)[place]))
 
 
 def _quotes(text: Bytes) -> Places:
-    """Find the quotes that begin and end strings: those behind an even number of backslashes."""
+    """Find the quotes that begin and end strings: those after an even number of backslashes."""
     quotes = np.flatnonzero(text == _QUOTE)
     doubtful = text[quotes - 1] == _BACKSLASH  # no text ends with one, so that the first byte is not
     if not doubtful.any():

@@ -69,7 +69,7 @@ def _by_inference(block: bytes, look: Look, schema: pa.Schema, options: ReadOpti
 
 
 def _is_shallow(block: bytes) -> bool:
-    """Say whether no record can be nested too deep: Arrow's inference would end with the process's stack."""
+    """Whether no record can be nested too deep: Arrow's inference would end with the process's stack."""
     text = np.frombuffer(block, np.uint8)
     brackets = np.flatnonzero((text == _BRACKETS[0]) | (text == _BRACKETS[1]))
     lines = np.searchsorted(brackets, np.flatnonzero(text == ord("\n")))

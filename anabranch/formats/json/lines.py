@@ -56,11 +56,11 @@ def _is_record(line: bytes) -> bool:
 
 
 def _goes_on(text: str, line: int) -> bool:
-    """Say whether one object goes on behind the first line, which alone is none."""
+    """Whether one object goes on after the first line, which alone is none."""
     try:
         value, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
-        # a record that is cut off is followed by another, which is no member of it
+        # a record that is cut off is followed by another, which is not a member of it
         return error.lineno > 2  # noqa: PLR2004
     except RecursionError:
         return False
@@ -68,7 +68,7 @@ def _goes_on(text: str, line: int) -> bool:
 
 
 def _least(text: bytes, whole: bool, options: ReadOptions) -> dict[str, Any]:
-    """Give the least types of the first records: of a few, if the parser says that the others fit them, too."""
+    """Return the narrowest types of the first records: of a few, if the parser says that the others fit them, too."""
     *lines, last = text.split(b"\n")  # a last line that is not complete is none
     filled = (line for line in (*lines, *[last] * whole) if line.strip(BLANK))
     first = list(islice(filled, options.head))
@@ -81,7 +81,7 @@ def _least(text: bytes, whole: bool, options: ReadOptions) -> dict[str, Any]:
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """Give the records of the lines that are well-formed; the others show when they are parsed."""
+    """Yield the records of the lines that are well-formed; the others show when they are parsed."""
     for line in lines:
         with suppress(MalformedError):
             yield decoded(line)

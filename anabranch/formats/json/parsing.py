@@ -1,4 +1,4 @@
-"""Parse blocks of JSON lines by Arrow, strictly: what it would take but not keep exactly is found behind it."""
+"""Parse blocks of JSON lines by Arrow, strictly: what it would take but not keep exactly is found after it."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -67,13 +67,13 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
 
 
 def casts(schema: pa.Schema, options: ReadOptions) -> bool:
-    """Say whether the types are given from outside, so that values are cast to them where that is exact."""
+    """Whether the types are given from outside, so that values are cast to them where that is exact."""
     natural = mapped(schema, lambda type_: type_ if type_ in NATURAL or types.is_decimal(type_) else pa.null())
     return options.schema_file is not None or not natural.equals(schema)
 
 
 def takes_nested(options: ReadOptions) -> bool:
-    """Say whether a column of text takes nested values, as JSON."""
+    """Whether a column of text takes nested values, as JSON."""
     return options.on_conflict == "string" or options.infer == "none"
 
 
@@ -111,7 +111,7 @@ def read_json(block: bytes, schema: pa.Schema | None = None) -> pa.Table:
 
 
 def mapped(schema: Iterable[pa.Field], change: Callable[[pa.DataType], pa.DataType]) -> pa.Schema:
-    """Give the schema with all types changed that are not nested; lists of every kind become plain ones."""
+    """Return the schema with all types changed that are not nested; lists of every kind become plain ones."""
 
     def changed(type_: pa.DataType) -> pa.DataType:
         if types.is_struct(type_):
@@ -124,7 +124,7 @@ def mapped(schema: Iterable[pa.Field], change: Callable[[pa.DataType], pa.DataTy
 
 
 def tell_anew(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:
-    """Write the block's records anew, with text in place of what stands in columns of text; raises MalformedError."""
+    """Write the block's records again, with text in place of what stands in columns of text; raises MalformedError."""
     lines = (line for line in block.split(b"\n") if line.strip(BLANK))
     return b"\n".join([encoded(told(tree, decoded(line), text=text)) for line in lines])
 
@@ -164,7 +164,7 @@ def _read_as(type_: pa.DataType) -> pa.DataType:
 
 
 def _are_numbers(block: bytes, schema: pa.Schema) -> bool:
-    """Say whether the columns of decimals hold no strings, which Arrow takes, too."""
+    """Whether the columns of decimals hold no strings, which Arrow takes, too."""
     as_doubles = mapped(schema, lambda type_: DOUBLE if types.is_decimal(type_) else type_)
     return as_doubles == schema or read_json(block, as_doubles) is not None
 
@@ -211,10 +211,10 @@ def _rounds(block: bytes, schema: pa.Schema, suspects: re.Pattern[bytes]) -> boo
 
 
 def _with_quotes(block: bytes, schema: pa.Schema) -> bytes:
-    """Put quotes around the scalars of text columns, as they stand.
+    """Put quotes around the scalars of text columns, as they are written.
 
     A name in quotes with a colon behind can only be a key; where it is one of an inner object too, whose type then does
-    not fit, or where this is not enough, the records must be told anew.
+    not fit, or where this is not enough, the records must be told again.
     """
     names = b"|".join(re.escape(encoded(field.name)) for field in schema if is_text(field.type))
     return re.sub(rb"((?:%b)\s*:\s*)(%b)(?=\s*[,}])" % (names, _SCALAR), rb'\1"\2"', block) if names else block

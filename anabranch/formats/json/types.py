@@ -40,7 +40,7 @@ class UnfitError(Exception):
 
 
 def tree_of(type_: pa.DataType) -> Tree:
-    """Give a type as a tree."""
+    """Return a type as a tree."""
     if types.is_struct(type_):
         return tree_of_schema(type_)
     if is_nested(type_) and hasattr(type_, "value_type"):
@@ -49,12 +49,12 @@ def tree_of(type_: pa.DataType) -> Tree:
 
 
 def tree_of_schema(fields: Iterable[pa.Field]) -> dict[str, Any]:
-    """Give the fields of a schema or a struct as a tree."""
+    """Return the fields of a schema or a struct as a tree."""
     return {field.name: tree_of(field.type) for field in fields}
 
 
 def type_of(tree: Tree) -> pa.DataType:
-    """Give a tree as a type."""
+    """Return a tree as a type."""
     if isinstance(tree, dict):
         return pa.struct([(name, type_of(inner)) for name, inner in tree.items()])
     return pa.list_(type_of(tree[0])) if isinstance(tree, list) else tree
@@ -153,7 +153,7 @@ def _integer_type(value: Integer) -> pa.DataType:
 
 
 def text_tree(tree: Any) -> Any:
-    """Give the tree with text in place of everything that is not nested."""
+    """Return the tree with text in place of everything that is not nested."""
     if isinstance(tree, dict):
         return {name: text_tree(inner) for name, inner in tree.items()}
     return [text_tree(tree[0])] if isinstance(tree, list) else STRING
@@ -171,7 +171,7 @@ def told(tree: Any, value: Any, *, text: bool) -> Any:
 
 
 def is_alike(tree: Any, value: Any, *, text: bool) -> bool:
-    """Say whether objects and lists stand where the tree has such, and no key that it does not know."""
+    """Whether objects and lists stand where the tree has such, and no key that it does not know."""
     if value is None:
         return True
     if isinstance(tree, dict):
@@ -183,7 +183,7 @@ def is_alike(tree: Any, value: Any, *, text: bool) -> bool:
 
 
 def rounds(tree: Tree | None, value: Any) -> bool:
-    """Say whether a number somewhere in the value would not be itself any more.
+    """Whether a number somewhere in the value would not be itself any more.
 
     That is an integer in a column of floating numbers, or any number in a column of decimals.
     """
@@ -197,7 +197,7 @@ def rounds(tree: Tree | None, value: Any) -> bool:
 
 
 def _holds(type_: pa.DataType, value: Any, *, text: bool) -> bool:
-    """Say whether a type holds a value as it is; a type that JSON does not know is left to whoever casts."""
+    """Whether a type holds a value as it is; a type that JSON does not know is left to whoever casts."""
     if type_ is STRING or is_text(type_):
         return text or not isinstance(value, dict | list) or value == {}
     if type_ is DOUBLE and isinstance(value, Integer):

@@ -1,4 +1,4 @@
-"""One record of JSON, decoded so that nothing is lost: numbers keep their text, and a key stands once."""
+"""One record of JSON, decoded so that nothing is lost: numbers keep their text, and a key occurs only once."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _OF = {dict: "object", list: "list", bool: "boolean", type(None): "null", str: "
 
 
 class MalformedError(Exception):
-    """A record is no JSON object; `column` is where, if one key is to blame."""
+    """A record that is not a JSON object; `column` is where, if one key is to blame."""
 
     def __init__(self, reason: str, column: str = "", code: str = "bad_json") -> None:
         super().__init__(reason, column, code)
@@ -22,7 +22,7 @@ class MalformedError(Exception):
 
 
 class Number(str):
-    """A number as it stands in the text."""
+    """A number as it is written in the text."""
 
     __slots__ = ()
 

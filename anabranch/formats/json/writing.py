@@ -47,7 +47,7 @@ def _lines(batch: pa.RecordBatch) -> pa.Buffer:
 
 
 def _data(texts: pa.LargeStringArray) -> pa.Buffer:
-    """Give the bytes of all texts, one behind the other."""
+    """Return the bytes of all texts, one after the other."""
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     return data.slice(int(ends[0]), int(ends[-1] - ends[0])) if data else pa.py_buffer(b"")
@@ -155,9 +155,9 @@ def _list(array: pa.Array, path: str) -> pa.Array:
 
 
 def _map(array: pa.Array, path: str) -> pa.Array:
-    """Write a map as an object; of keys that are no text, their JSON is the name, unless it is text itself."""
+    """Write a map as an object; of keys that are not text, their JSON is the name, unless it is text itself."""
     # not cast to a list, which flattens: pyarrow 26 makes invalid lists of lists of nulls
-    present = array.drop_null()  # behind a null there may lie entries, too
+    present = array.drop_null()  # after a null there may lie entries, too
     offsets = present.offsets.to_numpy()
     lengths = np.zeros(len(array), np.int64)
     lengths[array.is_valid().to_numpy(zero_copy_only=False)] = np.diff(offsets)
