@@ -18,35 +18,33 @@ class KnownKeys:
 
     def __init__(self, server: Server, pinned: str | None) -> None:
         self.server, self.pinned = server, pinned
-        self._known: dict[str, Any] = {}
+        self._known: list[Any] = []
         self._revoked: set[str] = set()
         if not pinned:
             for path in (SYSTEM_HOSTS, Path.home() / ".ssh" / "known_hosts"):
-                self._load(path)
+                with suppress(OSError):
+                    for line in path.read_text("utf-8", "replace").splitlines():
+                        self._add(line)
 
-    def _load(self, path: Path) -> None:
+    def _add(self, line: str) -> None:
+        """Take a line of known_hosts that names the server, in the clear or hashed."""
         from paramiko.hostkeys import HostKeyEntry, HostKeys  # noqa: PLC0415  takes 0.2 s
 
-        with suppress(OSError):
-            plain = []
-            for line in path.read_text("utf-8", "replace").splitlines():
-                if line.startswith("@revoked"):
-                    self._revoked.update(line.split()[3:4])
-                elif line.strip() and not line.startswith(("#", "@")):
-                    plain.append(line)
-            keys = HostKeys()
-            for line in plain:
-                with suppress(Exception):  # a line that is not understood concerns others
-                    entry = HostKeyEntry.from_line(line)
-                    if entry is not None and entry.key is not None:
-                        for name in entry.hostnames:
-                            keys.add(name, entry.key.get_name(), entry.key)
-            self._known.update(keys.lookup(self.server.known_as) or {})
+        if line.startswith("@revoked"):
+            self._revoked.update(line.split()[3:4])
+        elif line.strip() and not line.startswith(("#", "@")):
+            with suppress(Exception):  # a line that is not understood concerns other servers, or other programs
+                entry, keys = HostKeyEntry.from_line(line), HostKeys()
+                for name in entry.hostnames:
+                    keys.add(name, entry.key.get_name(), entry.key)
+                if keys.lookup(self.server.known_as):
+                    self._known.append(entry.key)
 
     def preferred(self, kinds: Sequence[str]) -> list[str]:
         """Order the kinds of keys so that the server shows one that is known, if it has it."""
         names = {"rsa-sha2-512": "ssh-rsa", "rsa-sha2-256": "ssh-rsa"}
-        return sorted(kinds, key=lambda kind: names.get(kind, kind) not in self._known)
+        known = {key.get_name() for key in self._known}
+        return sorted(kinds, key=lambda kind: names.get(kind, kind) not in known)
 
     def check(self, key: Any) -> None:
         """Raise SetupError, with the key's fingerprint and how to pin it, unless it is the right one."""
@@ -57,11 +55,10 @@ class KnownKeys:
             return
         if key.get_base64() in self._revoked:
             raise self._changed(key, "which known_hosts revokes")
-        known = self._known.get(key.get_name())
-        if known is not None and known.asbytes() == key.asbytes():
+        if any(known.asbytes() == key.asbytes() for known in self._known):
             return
         if self._known:
-            raise self._changed(key, f"and known_hosts has {', '.join(map(fingerprint, self._known.values()))}")
+            raise self._changed(key, f"and known_hosts has {', '.join(map(fingerprint, self._known))}")
         port = "" if self.server.known_as == self.server.host else f"-p {self.server.port} "
         raise SetupError(
             "host-key-unknown",

@@ -242,6 +242,26 @@ def test_a_host_key_in_known_hosts_is_accepted_and_a_changed_one_ends_the_run(ss
         extract(source, tmp_path / "p.csv", tmp_path / "w", key_file=str(sshd.key), host_key="SHA256:" + "A" * 43)
 
 
+def test_known_hosts_may_have_hashed_names_several_keys_and_lines_of_other_programs(sshd, album, tmp_path):
+    from paramiko.hostkeys import HostKeys
+
+    openssh.make_key(tmp_path / "old")
+    kind, old = (tmp_path / "old.pub").read_text().split()[:2]
+    _, new = (sshd.folder / "host_key.pub").read_text().split()[:2]
+    hashed = HostKeys.hash_host(f"[127.0.0.1]:{sshd.port}")
+    folder = Path.home() / ".ssh"
+    folder.mkdir()
+    lines = ["# mine", "@cert-authority * ssh-rsa AAAA", "no sense", f"{hashed} {kind} {old}", f"{hashed} {kind} {new}"]
+    (folder / "known_hosts").write_text("\n".join(lines) + "\n")
+    source = sshd.url(f"{album[0]}/homes/AnnaBerg")
+    assert extract(source, tmp_path / "p.csv", tmp_path / "work", key_file=str(sshd.key)).items["ok"] == 200
+
+    hosts.close_idle()
+    (folder / "known_hosts").write_text(f"{hashed} {kind} {new}\n@revoked * {kind} {new}\n")
+    with pytest.raises(SetupError, match="revokes"):
+        extract(source, tmp_path / "p.csv", tmp_path / "work2", key_file=str(sshd.key))
+
+
 def test_a_key_in_the_home_folder_logs_in(sshd, album, tmp_path):
     folder = Path.home() / ".ssh"
     folder.mkdir()
