@@ -48,7 +48,7 @@ def join(plan: Conversion) -> Report:
 def publish(plan: Conversion, aside: Aside = _nothing) -> list[Entry]:
     """Publish the output of every source that was read to its end; return what the record says of them.
 
-    `aside` gives lines to stand in an output's quarantine in front of the rows that did not fit.
+    `aside` yields lines for an output's quarantine, before those of the rows that did not fit.
 
     A source that failed gets no output, and an older one stays as it is. Combined, one that failed leaves all without.
     Raises TemporaryError, and writes nothing, where another run has taken away what this one would join.
@@ -241,5 +241,5 @@ def _counts(plan: Conversion) -> PartCounts:
 
 
 def accounting(reason: str) -> AnabranchError:
-    """Say that rows were lost or made up: nothing is published then."""
+    """Return the error for lost or invented rows: nothing is published then."""
     return AnabranchError("accounting", reason, "This is a defect of Anabranch: nothing was written. Please report it.")

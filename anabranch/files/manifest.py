@@ -1,4 +1,4 @@
-"""The record beside the outputs: what each was made of; a later run skips those that stand as they were left."""
+"""The record beside the outputs: what each was made of; a later run skips those that are unchanged."""
 
 import fcntl
 import json
@@ -33,7 +33,7 @@ class SourceEntry(BaseModel):
 
 
 class Entry(BaseModel):
-    """One output: `key` names all that it depends on, `size` and `modified_ns` tell whether it is as we left it."""
+    """One output: `key` names all that it depends on, `size` and `modified_ns` show whether it is unchanged."""
 
     key: str
     output: str
@@ -53,7 +53,7 @@ class Entry(BaseModel):
 
 
 class Record(BaseModel):
-    """What the last run into a folder did, and which outputs of earlier ones still stand.
+    """What the last run into a folder did, and which outputs of earlier ones are still valid.
 
     `unfinished` are outputs that a run began to write and did not record: it is at it, or it was killed.
     """
@@ -106,7 +106,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def begin_record(path: Path, outputs: Iterable[str]) -> None:
-    """Note which outputs will be replaced, so that a run that is killed leaves no record of what is not there."""
+    """Note which outputs will be replaced, so that a killed run leaves no record of missing outputs."""
     before, named = read_record(path), set(outputs)
     earlier = [entry for entry in before.standing if entry.output not in named]
     unfinished = sorted(named.union(before.unfinished))
@@ -114,7 +114,7 @@ def begin_record(path: Path, outputs: Iterable[str]) -> None:
 
 
 def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], errors: Sequence[ErrorLine]) -> None:
-    """Publish the record of a run; the outputs of earlier runs that still stand are kept in it."""
+    """Publish the record of a run; still valid outputs of earlier runs are kept in it."""
     before, named = read_record(path), {entry.output for entry in outputs}
     record = Record(
         options=options.model_dump(mode="json"),

@@ -78,12 +78,12 @@ class Conversion(Plan[ConvertPart]):
     outputs: tuple[str, ...] = ()  # path of each file's output
     looked: tuple[Outcome, ...] = ()
     converted: tuple[Outcome, ...] = ()  # of all rounds
-    segments: tuple[Segment, ...] = ()  # those that stand
+    segments: tuple[Segment, ...] = ()  # those that are valid
     failed: Mapping[int, AnabranchError] = field(default_factory=dict)  # by file of the catalogue
     sources: tuple[Source, ...] = ()  # those that are not unchanged
     skipped: tuple[Source, ...] = ()  # those that hold nothing
     errors: tuple[AnabranchError, ...] = ()  # of files that are in no catalogue
-    unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that stand
+    unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that are still valid
     warnings: tuple[str, ...] = ()
 
     @property
@@ -97,12 +97,12 @@ class Conversion(Plan[ConvertPart]):
         return (*self.errors, *(self.failed[index] for index in sorted(self.failed)))
 
     def written(self, named: Sequence[Path]) -> Sequence[Path]:
-        """Leave out the outputs that stand, and those of sources that hold nothing or cannot be read."""
+        """Leave out the outputs that are still valid, and those of sources that hold nothing or cannot be read."""
         made = set(self.outputs)
         return [path for path in named if str(path) in made]
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say as what each file is read, and in how many blocks; which output stands; why a file cannot be read."""
+        """Say as what each file is read, in how many blocks; which output is unchanged; why a file is unreadable."""
         for file in self.catalogue.files:
             yield "read as", f"{file.source.label}: {file.how}"
         for entry in self.unchanged:

@@ -1,4 +1,4 @@
-"""What a run would do, told without doing anything."""
+"""What a run would do, without doing it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from anabranch.sources.finding import find
 
 
 def check(source: Sequence[str], output: str | None, options: ConvertOptions) -> list[Path]:
-    """Return which files will be written; UsageError for what can be told before anything is read."""
+    """Return which files will be written; UsageError for what is known to fail before anything is read."""
     if not output:
         raise UsageError("output-missing", "no output is named", "Name a folder, or with --combine a file.")
     require_possible(options.to, options)

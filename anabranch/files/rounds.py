@@ -25,7 +25,7 @@ def settle(plan: C, outcomes: Sequence[Outcome], threads: int) -> C:
     fresh = [segment for outcome in ordered if outcome.done for segment in outcome.manifest.segments]
     bystanders = _bystanders(plan, ordered)
     lost = {index: error for index, error in failed_parts(ordered).items() if index not in bystanders}
-    failed = {**failed_files(plan, fresh), **lost}  # after a part that was lost, nobody knows a row's number
+    failed = {**failed_files(plan, fresh), **lost}  # after a lost part, row numbers are not known
     failed = {**_without_fields(plan, fresh), **failed}
     needs: dict[int, list[pa.Schema]] = {segment.piece.file: [] for segment in fresh if segment.wider}
     for segment in fresh:
@@ -98,7 +98,7 @@ def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, Ana
 
 
 def bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
-    """Say why a file failed, of which so many rows come before those that the row is counted in."""
+    """Return why a file failed; `before` rows precede those that the row is counted in."""
     place = f"row {before + row.row + 1}" + (f" (byte {row.offset})" if row.offset >= 0 else "")
     if not row.expected:
         encoding = "Name the file's encoding with --encoding, correct" if "UTF-8" in row.reason else "Correct"

@@ -1,4 +1,4 @@
-"""Say where the output of each source goes, and refuse what cannot be before anything is written."""
+"""Decide where the output of each source goes, and refuse what is not possible before anything is written."""
 
 import re
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def targets(sources: Sequence[Source], options: ConvertOptions, output: str) -> 
 
 
 def _name(source: Source, options: ConvertOptions) -> PurePosixPath:
-    """Fill in the pattern; the result stays within the folder as far as its words tell."""
+    """Fill in the pattern; the result stays within the folder as far as its text shows."""
     pattern = options.pattern or f"{{parent}}/{{stem}}.{options.to}"
     if unknown := re.search(r"\{[^{}]*\}?|\}", _PLACEHOLDER.sub("", pattern)):
         raise UsageError(

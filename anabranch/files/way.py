@@ -1,4 +1,4 @@
-"""The way of a conversion, whoever maps its parts: find, unpack, look, convert until the types fit."""
+"""The steps of a conversion, however its parts are mapped: find, unpack, look, convert until the types fit."""
 
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job
@@ -28,6 +28,6 @@ def planned(job: Job[ConvertOptions], mapped: Mapped) -> Conversion:
 def way(job: Job[ConvertOptions], mapped: Mapped) -> Conversion:
     """Convert the job's sources; what comes back has no parts left, and is to be joined."""
     conversion = planned(job, mapped)
-    while conversion.parts:  # once, unless rows need wider types than the heads of their files told
+    while conversion.parts:  # once, unless rows need wider types than the first rows of their files showed
         conversion = settle(conversion, mapped(work, conversion), job.threads)
     return conversion

@@ -37,7 +37,7 @@ class File:
 
     @property
     def how(self) -> str:
-        """Tell a person as what it is read, and what is known of its size."""
+        """Describe as what it is read, and what is known of its size."""
         look = self.look
         words = [look.format, self.source.packed or look.codec]
         if look.dialect:

@@ -1,4 +1,4 @@
-"""The records of a chunk before anything is inferred: each cell as its text, and where each record stands."""
+"""The records of a chunk before anything is inferred: each cell as its text, and the position of each record."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ class Fault(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a record stands."""
+    """The position of a record."""
 
     line: int | None  # from 0 within the chunk; None where the format has no lines
     byte: int | None  # of the decompressed text, from 0; None where that is not known

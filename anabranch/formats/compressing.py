@@ -1,4 +1,4 @@
-"""Compress outputs: as whole members, one after the other, which every reader of these codecs takes for one stream."""
+"""Compress outputs: as whole members, one after the other, which every reader of these codecs reads as one stream."""
 
 import bz2
 import io

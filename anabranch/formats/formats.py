@@ -1,4 +1,4 @@
-"""Tell the format of a file: by what the user says, by its first bytes, then by its name."""
+"""Detect the format of a file: from the options, from its first bytes, then from its name."""
 
 from pathlib import PurePosixPath
 
@@ -25,7 +25,7 @@ _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"ORC": "orc", b"Obj\x01": "av
 
 
 def format_of(name: str, head: bytes, label: str = "") -> str:
-    """Name the format of a file from its first decompressed bytes and its name; SourceError where neither tells."""
+    """Return the format of a file by its first decompressed bytes and its name; SourceError if unknown."""
     for magic, known in _MAGIC.items():
         if head.startswith(magic):
             return known
@@ -54,7 +54,7 @@ def engine_of(format_: str) -> str:
 
 
 def ending(name: str) -> str:
-    """Name the format, and after a dot the codec, that an output's name asks for: csv.gz for a.csv.gzip."""
+    """Return the format, and after a dot the codec, of an output's name: csv.gz for a.csv.gzip."""
     path = PurePosixPath(name)
     codec = CODEC_SUFFIXES.get(path.suffix.lower(), "")
     return ".".join(filter(None, (uncompressed(path).suffix.lower().lstrip("."), codec)))

@@ -1,4 +1,4 @@
-"""What the steps of a conversion tell each other about a file: where it is, what is in it, and what does not fit."""
+"""What the steps of a conversion pass on about a file: where it is, what is in it, and what does not fit."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -124,7 +124,9 @@ class ReadOptions(BaseModel):
     @classmethod
     def _known_encoding(cls, name: str | None) -> str | None:
         try:
-            io.TextIOWrapper(io.BytesIO(), encoding=name or None)  # refuses what is none of text, such as hex and rot13
+            io.TextIOWrapper(
+                io.BytesIO(), encoding=name or None
+            )  # refuses codecs that are not for text, such as hex and rot13
             return name and codecs.lookup(name).name
         except (LookupError, ValueError) as error:
             raise ValueError(f"there is no text encoding {name!r}") from error
@@ -184,7 +186,7 @@ class WriteOptions(BaseModel):
         return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
 
     def separator(self, to: str) -> str:
-        """Return what stands between the cells of csv or tsv."""
+        """Return the character between the cells of csv or tsv."""
         return self.output_delimiter or ("\t" if to == "tsv" else ",")
 
     @field_validator("output_delimiter")

@@ -49,7 +49,7 @@ class Chunk(ABC):
 
     @abstractmethod
     def examine(self, wanted: pa.Schema) -> Examined:
-        """Tell which rows do not fit, and the types that the others need."""
+        """Return which rows do not fit, and the types that the others need."""
 
     @abstractmethod
     def without(self, bad: Sequence[BadRow]) -> Self:
@@ -127,7 +127,7 @@ class Parser(Protocol):
 def look_at(source: Source, options: ReadOptions) -> Look:
     """Read the head of a file: its codec, format, dialect, columns and their least types."""
     with codecs.open_source(source) as raw:
-        start = raw.read(HEAD_BYTES + 1)  # the one tells whether there is more
+        start = raw.read(HEAD_BYTES + 1)  # one byte more shows whether there is more
     codec = "" if source.packed else codecs.sniff(start)
     if codec:
         with codecs.open_text(source, codec) as text:
@@ -228,7 +228,7 @@ def opened(source: Source, codec: str) -> IO[bytes]:
 
 
 def cuttable(source: Source, look: Look) -> bool:
-    """Whether blocks of the file can be read each on its own; not where its server does not tell how long it is."""
+    """Whether blocks of the file can be read each on its own; not if its server does not send its length."""
     return source.text_size > 0 and not look.codec and look.encoding == "utf-8" and look.format in (*DELIMITED, "jsonl")
 
 

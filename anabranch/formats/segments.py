@@ -16,7 +16,7 @@ _ODD = (
 
 
 def copy(source: IO[bytes], out: IO[bytes], size: int) -> None:
-    """Copy exactly `size` bytes from where `source` stands; EOFError where there are fewer."""
+    """Copy exactly `size` bytes from the position of `source`; EOFError if there are fewer."""
     room = memoryview(bytearray(min(size, _COPY)))
     while size:
         count = source.readinto(room[: min(size, _COPY)])  # type: ignore[attr-defined]  # every file of bytes has it

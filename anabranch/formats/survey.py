@@ -139,7 +139,7 @@ def _glances(source: Source, options: ReadOptions) -> Iterator[Glance]:
 
 
 def scannable(source: Source, known: Look) -> bool:
-    """Whether only the quotes tell where the file's records end."""
+    """Whether the ends of the file's records depend on its quotes."""
     return cuttable(source, known) and known.dialect is not None
 
 

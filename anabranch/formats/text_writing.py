@@ -1,4 +1,4 @@
-"""Segments of text formats: compressed or plain blocks, and after them their size and rows, for whoever joins them."""
+"""Segments of text formats: compressed or plain blocks, followed by their size and number of rows, for the join."""
 
 import struct
 from collections.abc import Sequence

@@ -37,7 +37,7 @@ class Segment(Protocol):
         """Append a block of at least one row."""
 
     def finish(self) -> None:
-        """Write what stands after the last block."""
+        """Write what follows the last block."""
 
 
 class SegmentWriter:

@@ -1,4 +1,4 @@
-"""Cut one bzip2 file at its blocks, which begin at any bit, so that many workers can decode it.
+"""Split a bzip2 file at its blocks, which start at any bit, so that many workers can decode it.
 
 Every block begins with a 48-bit magic number and the CRC of its bytes; a stream ends with another magic number and the
 CRC of all its blocks together. A file is cut only where these CRCs add up from its first byte to its last: a false
@@ -21,7 +21,7 @@ _CHUNK = 1 << 20  # bytes read at a time
 
 
 class Mark(NamedTuple):
-    """The begin of a block, or the end of a stream, with the CRC that stands there."""
+    """The begin of a block, or the end of a stream, with its CRC."""
 
     bit: int
     last: bool

@@ -45,7 +45,7 @@ _MARKS = {
 
 
 def sniff_encoding(head: bytes) -> str:
-    """Name the encoding that a byte order mark tells: utf-16 or utf-32; utf-8 otherwise."""
+    """Return the encoding of a byte order mark: utf-16 or utf-32; utf-8 otherwise."""
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
 
 
@@ -81,7 +81,7 @@ def open_text(source: Source, codec: str, encoding: str = "utf-8") -> IO[bytes]:
 def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = "") -> IO[bytes]:
     """Read a seekable file decompressed and in UTF-8; owns `raw`. Seeking works, but backwards begins again.
 
-    Reading raises SourceError: `source-damaged` (cut short, damaged, or with something else after it), `too-large`
+    Reading raises SourceError: `source-damaged` (truncated, damaged, or followed by something else), `too-large`
     (expands beyond MOST_BYTES and MOST_RATIO) or `undecodable` (no text in that encoding), each with its offset.
     """
     if not codec and encoding == "utf-8":
@@ -96,7 +96,7 @@ def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = ""
 
 
 def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]:
-    """Decode a file from where it stands to its end; raises as reading from `decoded` does."""
+    """Decode a file from its position to its end; raises as reading from `decoded` does."""
     size = 0
     try:
         with damage_noticed():

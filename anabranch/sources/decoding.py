@@ -1,4 +1,4 @@
-"""Undo compression: tell the codec by the first bytes, and decode one stream or several, in pieces.
+"""Undo compression: detect the codec by the first bytes, and decode one stream or several, in pieces.
 
 Of zst and lz4 by Arrow: it knows both, and pyarrow is here anyway.
 """
@@ -15,7 +15,7 @@ from isal.igzip_lib import error as deflate_error
 GZIP = b"\x1f\x8b"
 INPUT = 128 << 10  # bytes given to a decoder at a time
 _OUTPUT = 1 << 20  # bytes taken from it
-_HEADER = 10  # bytes that a codec's begin is told by
+_HEADER = 10  # bytes by which a codec is detected
 _UNKNOWN_FLAGS = 0xE0  # in the fourth byte of a gzip header; gzip refuses what it does not know
 _XZ_MEMORY = 256 << 20  # bytes; a dictionary as large as xz -9 makes needs a quarter of that
 _MAGIC = {GZIP: "gz", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zst", b"\x04\x22\x4d\x18": "lz4"}
@@ -73,7 +73,7 @@ def sniff(head: bytes) -> str:
 
 
 def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
-    """Decode the gz, bz2 or xz streams that lie in a file one after the other, and leave it where the last one ends.
+    """Decode the gz, bz2 or xz streams that follow one another in a file, and leave it at the end of the last one.
 
     The file must be seekable. Raises what the decoders raise: read it under `damage_noticed`. Data that do not begin
     with a stream give nothing.
@@ -95,7 +95,7 @@ def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
 
 
 def inflate(file: IO[bytes]) -> Iterator[bytes]:
-    """Inflate gzip streams, one after the other; bytes that begin no stream are given as they are, to the end."""
+    """Inflate gzip streams, one after the other; bytes that do not start a stream are yielded unchanged, to the end."""
     yield from streams(file, "gz")
     while data := file.read(_OUTPUT):
         yield data
@@ -110,7 +110,7 @@ def _begins(data: bytes, codec: str) -> bool:
 
 
 def frames(file: IO[bytes], codec: str, size: int = _OUTPUT) -> Iterator[bytes]:
-    """Decode all frames from where the file stands to its end; OSError where something else is among them.
+    """Decode all frames from the file's position to its end; OSError if there is something else among them.
 
     An error loses what precedes it within the last `size` bytes.
     """

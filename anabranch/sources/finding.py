@@ -1,4 +1,4 @@
-"""Find the files that a user named, and tell later whether one is still what it was."""
+"""Find the files that a user named, and check later whether one has changed."""
 
 import errno
 import glob
@@ -58,7 +58,7 @@ def _find(named: tuple[str, ...], leave_out: frozenset[Path], endings: tuple[str
 
 
 def require_unchanged(source: Source) -> None:
-    """Raise SourceError where a file is another than when it was found."""
+    """Raise SourceError if a file has changed since it was found."""
     try:
         stamp = remote.state(source.path).stamp if remote.is_url(source.path) else _stamp(source.path)
     except OSError:
@@ -68,7 +68,7 @@ def require_unchanged(source: Source) -> None:
 
 
 def labelled(paths: Sequence[str]) -> list[str]:
-    """Name each path by as many of its last words as tell it from the others."""
+    """Name each path by as many of its last parts as distinguish it from the others."""
     words = [shown(remote.named(path)).split("/") for path in paths]
     depths = [1] * len(paths)
     while True:

@@ -1,4 +1,4 @@
-"""Files at URLs, by fsspec: list them, tell their state, open them; nothing shown bears a credential."""
+"""Files at URLs, by fsspec: list them, get their state, open them; nothing shown contains a credential."""
 
 import io
 import re
@@ -21,7 +21,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
 _LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
 _MAGIC = re.compile(r"[*\[]")  # not the ? that begins a query
 _SECRETS = re.compile(r"(?<=//)[^/\s'\"]*@|(?<=\?)[^\s'\"]*")  # user and password, and what signs a request
-# What tells one state of a file from another, under the names that the file systems give it.
+# What distinguishes one state of a file from another, under the names of the file systems.
 _STATE = (
     "size", "ETag", "etag", "e_tag", "mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified",
     "created", "CRC", "date_time", "generation", "version_id", "versionId", "md5", "Content-MD5", "Digest",
@@ -64,7 +64,7 @@ def named(source: str) -> str:
 
 
 def state(url: str) -> File:
-    """Tell a file's size and state as they are now."""
+    """Return a file's current size and state."""
     with _reported(shown_url(url)):
         system, path = _system(url)
         system.invalidate_cache()

@@ -46,11 +46,11 @@ class SpanFile(io.RawIOBase):
         return self._ends[-1] if self._ends else 0
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     def seekable(self) -> bool:
-        """Say yes."""
+        """Return true."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

@@ -17,7 +17,7 @@ from anabranch.sources.finding import require_unchanged
 from anabranch.sources.source import Source
 from anabranch.sources.spans import Span
 
-MAGIC = 16  # bytes that tell a codec
+MAGIC = 16  # bytes by which a codec is detected
 BIG = 16 << 20  # bytes; smaller files are decoded where they are read
 # Compressed bytes that one core unpacks and writes in a second: measured with CSV packed to a fifth, lz4 to a third.
 _RATES = {"gz": 50e6, "bz2": 5e6, "xz": 10e6, "zst": 60e6, "lz4": 120e6}
@@ -262,7 +262,7 @@ def _write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> N
 
 
 def _packed(source: Source) -> Packed | None:
-    """Tell the codec of a source; None where it is small, not compressed, not local, or cannot be read."""
+    """Return the codec of a source; None if it is small, not compressed, not local, or cannot be read."""
     if source.size < BIG or remote.is_url(source.path):
         return None
     try:

@@ -13,7 +13,7 @@ EVERY: tuple[str, ...] = ("**", "*")  # the pattern of all files below a folder
 
 @dataclass(frozen=True, order=True, slots=True)
 class Match:
-    """A path that fits and is not a folder; or one behind which nothing can be seen, and why."""
+    """A path that fits and is not a folder; or one that cannot be looked into, and why."""
 
     path: Path
     error: OSError | None = field(default=None, compare=False)

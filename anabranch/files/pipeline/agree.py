@@ -15,7 +15,7 @@ from anabranch.schema.tables import folded
 
 
 def agreeing(known: C, threads: int) -> C:
-    """Plan parts that read all delimited files whose types the head alone has told, and may not tell alone."""
+    """Plan parts that read all delimited files whose types are only known from their first rows."""
     options, files = known.catalogue.options, known.catalogue.files
     open_ones = [index for index, file in enumerate(files) if _is_open(file, options)]
     if not open_ones:
@@ -25,7 +25,7 @@ def agreeing(known: C, threads: int) -> C:
 
 
 def work(part: ConvertPart, stop: Stop = lambda: False) -> ConvertManifest:
-    """Tell which types the part's pieces need beyond those of their files' heads; raises Stopped when `stop` says so.
+    """Return the types that the part's pieces need beyond their files' first rows; raises Stopped when `stop` says so.
 
     What cannot be read is left to the parts that call the function.
     """
@@ -38,7 +38,7 @@ def work(part: ConvertPart, stop: Stop = lambda: False) -> ConvertManifest:
 
 
 def agreed_here(file: File, options: ReadOptions) -> File:
-    """Read a file once for the types of its columns, where its head alone has told them."""
+    """Read a file once for the types of its columns, if they are only known from its first rows."""
     if not _is_open(file, options):
         return file
     wider = _wider(file, range(file.units), options, lambda: False)
@@ -62,7 +62,7 @@ def _wider(file: File, units: range, options: ReadOptions, stop: Stop) -> tuple[
 
 
 def agreed(known: C, outcomes: Sequence[Outcome]) -> C:
-    """Widen the types of the files by what their parts have told, in order; no parts are left."""
+    """Widen the types of the files by the results of their parts, in order; no parts are left."""
     policy, files = known.catalogue.options.on_conflict, list(known.catalogue.files)
     for outcome in sorted(outcomes, key=lambda outcome: outcome.part.index):
         for segment in outcome.manifest.segments if outcome.done else ():

@@ -67,7 +67,7 @@ def decide(
     why_whole: str = "",
     start_seconds: float = START_SECONDS,
 ) -> Decision:
-    """Choose for so many records still to come (math.inf if unknown).
+    """Choose for that many records still to come (math.inf if unknown).
 
     What has a reason to stay in this process may run on its threads, what has one to stay whole only in one of them.
     Processes only where they pay: n · cpu · (1 - 1/w) > start + n · transfer.

@@ -59,7 +59,7 @@ def code_of(references: Iterable[str]) -> str:
 
 
 def takes_state(function: Function) -> bool:
-    """Whether a function wants a state after the record: a second argument that must be given, or is called so."""
+    """Whether a function wants a state after the record: a second parameter that is required, or has that name."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # of C
@@ -80,7 +80,7 @@ def reference_to(function: Function) -> str | None:
 
 
 def why_here(functions: Iterable[Function | None]) -> str:
-    """Say why these functions can be called in this process only; an empty text where they can be called in others."""
+    """Return why these functions can be called in this process only; an empty text if others can call them."""
     if multiprocessing.current_process().daemon:
         return "this process is a daemon, which cannot start others"
     for function in functions:

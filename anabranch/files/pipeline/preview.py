@@ -1,4 +1,4 @@
-"""What a pipeline would do, told without calling its function."""
+"""What a pipeline would do, without calling its function."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from anabranch.formats.survey import look
 
 
 def check(source: Sequence[str], output: str | None, options: PipelineOptions) -> list[Path]:
-    """Import the functions, and say which files will be written; UsageError for what can be told before reading."""
+    """Import the functions, and return which files will be written; UsageError for what fails before reading."""
     for name in (options.function, options.init, options.merge, options.trigger, options.final):
         if name:
             load_function(name)

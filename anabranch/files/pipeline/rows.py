@@ -1,4 +1,4 @@
-"""Read the rows of a span as chunks of records, and tell which rows are not records."""
+"""Read the rows of a span as chunks of records, and find the rows that are not records."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ from anabranch.files.pipeline.decision import PROBE
 from anabranch.files.pipeline.step import Failure
 from anabranch.files.plan import ConvertPart, Piece, Segment
 
-FIRST = 10  # records of the first chunk: enough to tell whether the function takes a microsecond or a second
+FIRST = 10  # records of the first chunk: enough to see whether the function takes a microsecond or a second
 
 S = TypeVar("S", bound=Any)  # a list, or a table
 
@@ -71,7 +71,7 @@ def shares_of(chunks: Sequence[S], share: int, taken: int, shares: int, skip: in
 
 
 def cut(pieces: Iterable[S], wanted: Iterable[tuple[int, int]]) -> Iterator[list[S]]:
-    """Cut rows that come in pieces, each a list or a table, at other places; what nobody wants is passed over."""
+    """Cut rows that come in pieces, each a list or a table, at other places; unwanted rows are skipped."""
     coming, held, end = iter(pieces), list[tuple[int, S]](), 0
     for start, stop in wanted:
         while end < stop and (piece := next(coming, None)) is not None:

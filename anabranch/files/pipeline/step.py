@@ -108,7 +108,7 @@ class Step:
         return cls(function, init or None, merge or None, {}, options.batch, stop, encode)
 
     def run(self, records: Sequence[Record], stop: Callable[[], bool] | None = None) -> Ran:
-        """Call the function for each record, in order; raises FunctionError where the first failure must end it.
+        """Call the function for each record, in order; raises FunctionError if the first failure is to end it.
 
         Raises Stopped when `stop` says so before a record.
         """
@@ -158,7 +158,7 @@ class Step:
                     raise FunctionError(ran.failures[-1]) from error
 
     def end(self, state: State) -> State | None:
-        """Take from a state what is to be merged; UsageError where something is, and nobody would merge it."""
+        """Take from a state what is to be merged; UsageError if there is something and no merge function."""
         if not self.wants_state:
             return None
         left = self.left(state)
@@ -233,7 +233,7 @@ def _until(stop: Callable[[], bool], records: Iterable[Record]) -> Iterator[Reco
 
 @contextmanager
 def timed(ran: Ran, calls: int) -> Iterator[None]:
-    """Note what so many calls take of this thread, without the time for which others had the core.
+    """Note what that many calls cost this thread, without the time for which others had the core.
 
     Time without the core counts as waiting only where the thread gave the core up by itself once in many calls: a
     virtual machine that is stopped, or another thread that holds Python's lock, is not a wait that threads could fill.
@@ -247,12 +247,12 @@ def timed(ran: Ran, calls: int) -> Iterator[None]:
 
 
 def _times_left() -> int:
-    """Tell how many times this thread gave up its core to wait for something."""
+    """Return how many times this thread gave up its core to wait."""
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _queued_seconds() -> float:
-    """Tell how long this thread could have run, and no core was free; 0 where the system does not say."""
+    """Return how long this thread could have run but had no core; 0 if the system does not say."""
     try:
         return int(_QUEUED.read_bytes().split()[1]) / 1e9
     except (OSError, LookupError, ValueError):

@@ -33,7 +33,7 @@ def planned(job: Job[PipelineOptions], mapped: Mapped, start_seconds: float = ST
 def way(job: Job[PipelineOptions], mapped: Mapped, start_seconds: float = START_SECONDS) -> Applying:
     """Call the function for every record; what comes back has no parts left, and is to be joined.
 
-    `start_seconds` is how long new worker processes take to start: 0 where they stand already.
+    `start_seconds` is how long new worker processes take to start: 0 if they already run.
     """
     pipeline = planned(job, mapped, start_seconds)
     pipeline = results(pipeline, mapped(_CALL, pipeline), job.threads)

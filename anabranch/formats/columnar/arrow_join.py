@@ -21,7 +21,7 @@ BLOCK = struct.Struct("<qi4xq")  # offset, and sizes of metadata and body, of a 
 
 @dataclass(frozen=True, slots=True)
 class _Footer:
-    """The end of an arrow file: a flatbuffer, where the address of its list stands, and the list."""
+    """The end of an arrow file: a flatbuffer, the position of its list's address, and the list."""
 
     data: bytes
     slot: int

@@ -51,7 +51,7 @@ def as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def _locator(text: pa.Table) -> Callable[[Sequence[int]], list[Place]]:
-    """Return the records as they would stand in a CSV file, since they have no text of their own."""
+    """Return the records as they would be written in a CSV file, since they have no text."""
 
     def locate(records: Sequence[int]) -> list[Place]:
         return [

@@ -32,7 +32,7 @@ class ExcelFile:
     """A sheet whose first row names the columns, where the options say so; rows without any value are left out.
 
     A column's type is that of the first rows, and text where they mix; each batch has the types that its own
-    values need. Whole numbers are integers and dates timestamps, since a cell does not tell them from others.
+    values need. Whole numbers are integers and dates timestamps, since a cell does not distinguish them from others.
     An error cell is its text where `options.keeps_records`, and else empty.
     """
 
@@ -70,7 +70,7 @@ def _opened(file: IO[bytes]) -> CalamineWorkbook:
     """Open a workbook where it lies, so that only its cells are held and not its bytes, too; else from memory."""
     try:
         return CalamineWorkbook.from_path(f"/proc/self/fd/{file.fileno()}")
-    except io.UnsupportedOperation:  # it lies at a URL, or is unpacked on the way
+    except io.UnsupportedOperation:  # it is at a URL, or is unpacked while it is read
         return CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
 
 

@@ -46,7 +46,7 @@ class ParquetJoint:
         self.rows = 0
 
     def append(self, file: IO[bytes], name: str = "") -> None:
-        """Copy the row groups of a parquet file behind those that are there."""
+        """Append the row groups of a parquet file to the existing ones."""
         with damage_noticed(name):
             footer, size = _read_footer(file)
             groups = footer[FILE_GROUPS][1][1]
@@ -88,7 +88,7 @@ def _read_footer(file: IO[bytes]) -> tuple[thrift.Struct, int]:
 
 
 def _shift(group: thrift.Struct, by: int) -> None:
-    """Tell a row group that it lies `by` bytes further on; its ordinal serves encryption only, and may be absent."""
+    """Move a row group's offsets by `by` bytes; its ordinal is only used for encryption, and may be absent."""
     group.pop(GROUP_ORDINAL, None)
     _add(group, GROUP_OFFSET, by)
     for chunk in group[GROUP_COLUMNS][1][1]:

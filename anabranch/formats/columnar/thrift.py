@@ -16,7 +16,7 @@ Struct = dict[int, tuple[int, Any]]
 
 
 def decode(data: bytes) -> Struct:
-    """Read the struct at the start of `data`; ValueError where it is none."""
+    """Read the struct at the start of `data`; ValueError if it is not one."""
     try:
         return _Decoder(data).struct()
     except (IndexError, KeyError, RecursionError) as error:  # KeyError: a type that is not known here

@@ -56,7 +56,7 @@ def _cells(block: bytes, look: Look, dialect: Dialect, schema: pa.Schema, option
 
 
 def _is_exact(numbers: pa.Array) -> bool:
-    """Whether no double is so big that it may stand for another integer."""
+    """Whether no double is so large that it may represent another integer."""
     if numbers.type != pa.float64():
         return True
     most = pc.max(pc.abs(numbers)).as_py()

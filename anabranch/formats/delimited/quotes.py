@@ -1,6 +1,6 @@
 """Where the records of delimited text begin, as its parser sees them, found from any range of the text alone.
 
-A quote opens a quoted cell only where a cell begins. In a quoted cell two quotes stand for one, and a single quote
+A quote opens a quoted cell only where a cell begins. In a quoted cell two quotes mean one, and a single quote
 closes. So an even number of adjacent quotes never changes whether what follows is quoted; an odd one where a cell may
 begin toggles it; and an odd one anywhere else ends it: there it either closes the cell, or stands bare in a plain one.
 Each range can therefore be scanned alone, for every state in which the text in front of it may leave off, and the
@@ -70,7 +70,7 @@ class Quotes:
             self._begins[0] = self._separates[before[-1]]
 
     def quoted(self, entry: State = State.PLAIN) -> NDArray[np.int64]:
-        """Say for the text before each run, and after the last, whether it is quoted (1) or not (0)."""
+        """Return, for the text before each run and after the last, whether it is quoted (1) or not (0)."""
         odd = (self._stop - self._start) & 1 == 1
         begins = self._opening(entry)
         toggles = np.cumsum(odd & begins)
@@ -112,14 +112,14 @@ class Quotes:
 
 
 def separators(dialect: Dialect) -> NDArray[np.bool_]:
-    """Tell for each of the 256 bytes whether a cell may begin after it."""
+    """Return, for each of the 256 bytes, whether a cell may start after it."""
     table = np.zeros(256, np.bool_)
     table[[ord(mark) for mark in "\r\n" + dialect.delimiter]] = True
     return table
 
 
 def is_regular(data: bytes, dialect: Dialect) -> bool:
-    """Whether all quotes of some records surround cells or stand in pairs within them: the quick look."""
+    """Whether all quotes of some records surround cells or are paired within them: the quick check."""
     text = np.frombuffer(data, np.uint8)
     quotes = _places(data, text, dialect.quote)
     if not quotes.size:
@@ -162,7 +162,7 @@ def _scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
     for entry in State:
         quoted = quotes.quoted(entry)
         outside = ends[quoted[runs] == 0]
-        begins = outside[: np.searchsorted(outside, len(data) - 1)] + 1  # after the last byte begins the next range
+        begins = outside[: np.searchsorted(outside, len(data) - 1)] + 1  # the next range starts after the last byte
         first = 0 if at_begin and entry is State.PLAIN else int(begins[0]) if begins.size else -1
         passages.append(Passage(quotes.leave(entry, quoted), first, int(begins[-1]) if begins.size else first))
     return Scan(len(data), tuple(passages))
@@ -190,7 +190,7 @@ def scan_range(raw: IO[bytes], start: int, size: int, look: Look, block: int = B
 
 
 class Cutter:
-    """Join the scans of consecutive ranges, and tell where the blocks of the text begin."""
+    """Join the scans of consecutive ranges, and find where the blocks of the text start."""
 
     def __init__(self, look: Look) -> None:
         self._data = look.data_start

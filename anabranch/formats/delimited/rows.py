@@ -59,7 +59,7 @@ class Rows:
         return found
 
     def bad(self, row: int, reason: str, column: str = "") -> BadRow:
-        """Tell what is wrong with a row."""
+        """Describe what is wrong with a row."""
         start = int(self.start[row])
         raw = self._block[start : int(self.stop[row])].decode(errors="backslashreplace")
         return BadRow(row, start, self.end(row) - start, raw[:RAW], reason, column)
@@ -74,7 +74,7 @@ class Rows:
         return without(self._block, bad) if bad else self._block
 
     def _faults(self, columns: int) -> Iterator[tuple[int, int, str, str]]:
-        """Give row, place, code and reason, the worst first."""
+        """Yield row, place, code and reason, the worst first."""
         if self.unclosed:
             yield len(self.start) - 1, -1, "unterminated_quote", "a quote is never closed"
         for place in self._quotes.strays().tolist():

@@ -63,7 +63,7 @@ def whole_row(reader: Any, lines: Sequence[str], _record: Record) -> bool:
 
 
 def whole_request(reader: Any, lines: Sequence[str], _record: Record) -> bool:
-    """Check a web server's log: nothing stands behind what was understood."""
+    """Check a web server's log: nothing may follow what was understood."""
     return bool(reader.pattern.fullmatch(lines[0].strip()))
 
 
@@ -78,7 +78,7 @@ def whole_object(_: Any, lines: Sequence[str], record: Record) -> bool:
 
 
 def strict_json(text: str) -> Any:
-    """Parse JSON; ValueError where a key comes twice in an object, or a number is none of JSON."""
+    """Parse JSON; ValueError if a key occurs twice in an object, or a number is not a JSON number."""
     return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
 
 

@@ -60,7 +60,7 @@ def names(text: str) -> list[str]:
 
 
 def integers(text: str) -> list[int]:
-    """Split an option that lists numbers; ValueError where one is none."""
+    """Split an option that lists numbers; ValueError if one is not a number."""
     return [int(word) for word in words(text)]
 
 

@@ -26,7 +26,7 @@ def damaged(reason: str, remedy: str = "Fetch the file again, or correct it.") -
 
 
 def encoding_of(raw: io.BufferedReader, encoding: str | None) -> str:
-    """Name the encoding of a text: as told, by its byte order mark, or UTF-8."""
+    """Return the encoding of a text: the given one, that of its byte order mark, or UTF-8."""
     head = raw.peek(4)
     return next((name for mark, name in _BOMS.items() if head.startswith(mark)), encoding or "utf-8")
 

@@ -23,7 +23,7 @@ def read_xml(raw: io.BufferedReader, encoding: str | None, tag: str = "") -> Ite
 
     `@` marks attributes. An element with attributes or children is a record of them, its own text under `#text`; one
     with text between its children keeps its content as XML. Children of one name are a list where they are several.
-    An encoding that is told goes before the one that the text declares.
+    A given encoding has precedence over the one that the text declares.
     """
     parser = ET.XMLParser(encoding=encoding)  # noqa: S314  expat bounds entities
     events: Iterator[tuple[str, ET.Element]] = ET.iterparse(raw, ("start", "end"), parser)  # noqa: S314

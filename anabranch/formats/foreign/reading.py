@@ -30,7 +30,7 @@ def names() -> tuple[str, ...]:
 
 
 def format_of(name: str) -> str | None:
-    """Tell the format by a file's name, that of a codec left out; None where it is none of these."""
+    """Return the format by a file's name, without a codec's extension; None if it is not one of these."""
     suffix = uncompressed(PurePosixPath(name)).suffix.lower().removeprefix(".")
     return next((known for known, format_ in FORMATS.items() if suffix in format_.extensions), None)
 

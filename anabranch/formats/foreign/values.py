@@ -7,7 +7,7 @@ from typing import Any
 
 from anabranch.formats.foreign.lines import Record, damaged
 
-MOST_VALUES = 1 << 20  # in one record; references within YAML can stand for any number
+MOST_VALUES = 1 << 20  # in one record; references within YAML can expand to any number
 
 _PLAIN = frozenset({type(None), bool, int, float, bytes, dt.date, dt.time, Decimal})
 # By name, so that no package is imported for it.

@@ -1,8 +1,8 @@
 """One big JSON text as JSON lines: the items of an array, or objects one after the other, in bounded memory.
 
-The structure is found for a piece of text at once: what stands in strings, how deep each bracket is, and so which
+The structure is found for a piece of text at once: what is within strings, how deep each bracket is, and so which
 commas separate the array's items. White space that means nothing is left out; everything else stays as it is written,
-so that whoever parses the lines sees every fault.
+so that the parser of the lines sees every fault.
 """
 
 from collections.abc import Iterable, Iterator
@@ -56,7 +56,7 @@ class Flattener:
             self._read = len(_BOM) if data.startswith(_BOM) else 0
             data = data[self._read :]
         data = self._carry + data
-        text = data.rstrip(b"\\")  # what a backslash means is known with the byte after it
+        text = data.rstrip(b"\\")  # the meaning of a backslash depends on the next byte
         self._carry = data[len(text) :]
         return self._flattened(text) if text else b""
 
@@ -74,7 +74,7 @@ class Flattener:
         kept = self._meant(kinds)
         lines = self._lines(_Piece(text[kept], kinds[kept], kept, self._read))
         self._read += len(text)
-        if kinds[-1] == _SPACE:  # one space stands for all that end the text
+        if kinds[-1] == _SPACE:  # one space represents all at the end of the text
             self._carry, self._read = b" " + self._carry, self._read - 1
         return lines
 
@@ -113,7 +113,7 @@ class Flattener:
         ends = places[depths < 0][:1]
         behind = int(ends[0]) + 1 if len(ends) else len(piece.flat)
         commas = places[(piece.kinds[places] == _COMMA) & (depths == 0) & (places < behind)]
-        self._require_items(piece, commas)  # before all that stands after them, however the text comes in pieces
+        self._require_items(piece, commas)  # before anything after them, however the text is split into pieces
         if len(ends) and piece.flat[ends[0]] != ord("]"):
             raise piece.refused("a bracket closes what another opened", ends[0])
         is_empty = self._last == _OPEN and ends.tolist() == [0]

@@ -56,7 +56,7 @@ def _is_record(line: bytes) -> bool:
 
 
 def _goes_on(text: str, line: int) -> bool:
-    """Whether one object goes on after the first line, which alone is none."""
+    """Whether one object continues after the first line, which is not an object by itself."""
     try:
         value, end = json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
@@ -69,7 +69,7 @@ def _goes_on(text: str, line: int) -> bool:
 
 def _least(text: bytes, whole: bool, options: ReadOptions) -> dict[str, Any]:
     """Return the narrowest types of the first records: of a few, if the parser says that the others fit them, too."""
-    *lines, last = text.split(b"\n")  # a last line that is not complete is none
+    *lines, last = text.split(b"\n")  # an incomplete last line does not count
     filled = (line for line in (*lines, *[last] * whole) if line.strip(BLANK))
     first = list(islice(filled, options.head))
     tree = _fitted(_records(first[:_FEW]), options)

@@ -1,4 +1,4 @@
-"""Parse blocks of JSON lines by Arrow, strictly: what it would take but not keep exactly is found after it."""
+"""Parse blocks of JSON lines with Arrow, strictly: what Arrow accepts but does not keep exactly is found afterwards."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +32,7 @@ from anabranch.schema.lattice import DIGITS, MOST_DIGITS, is_text
 from anabranch.schema.schema import is_nested
 from anabranch.schema.tables import floats
 
-BLANK = b" \t\r"  # what may stand around a record
+BLANK = b" \t\r"  # what may surround a record
 
 _NEWLINE, _OPEN, _CLOSE = b"\n{}"
 _LONG_INTEGER = re.compile(rb'[:,\[]\s*"?-?\d{8,}+"?\s*[,}\]]')
@@ -124,7 +124,7 @@ def mapped(schema: Iterable[pa.Field], change: Callable[[pa.DataType], pa.DataTy
 
 
 def tell_anew(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:
-    """Write the block's records again, with text in place of what stands in columns of text; raises MalformedError."""
+    """Write the block's records again, with text in place of the values of text columns; raises MalformedError."""
     lines = (line for line in block.split(b"\n") if line.strip(BLANK))
     return b"\n".join([encoded(told(tree, decoded(line), text=text)) for line in lines])
 
@@ -214,7 +214,7 @@ def _with_quotes(block: bytes, schema: pa.Schema) -> bytes:
     """Put quotes around the scalars of text columns, as they are written.
 
     A name in quotes with a colon behind can only be a key; where it is one of an inner object too, whose type then does
-    not fit, or where this is not enough, the records must be told again.
+    not fit, or where this is not enough, the records must be written again.
     """
     names = b"|".join(re.escape(encoded(field.name)) for field in schema if is_text(field.type))
     return re.sub(rb"((?:%b)\s*:\s*)(%b)(?=\s*[,}])" % (names, _SCALAR), rb'\1"\2"', block) if names else block

@@ -160,7 +160,7 @@ def text_tree(tree: Any) -> Any:
 
 
 def told(tree: Any, value: Any, *, text: bool) -> Any:
-    """Put text in place of what stands in columns of text; raises UnfitError for what is nested, unless `text`."""
+    """Put text in place of the values of text columns; raises UnfitError for nested values, unless `text`."""
     if isinstance(tree, dict) and isinstance(value, dict):
         return {key: told(tree.get(key), item, text=text) for key, item in value.items()}
     if isinstance(tree, list) and isinstance(value, list):
@@ -171,7 +171,7 @@ def told(tree: Any, value: Any, *, text: bool) -> Any:
 
 
 def is_alike(tree: Any, value: Any, *, text: bool) -> bool:
-    """Whether objects and lists stand where the tree has such, and no key that it does not know."""
+    """Whether objects and lists are where the tree has them, with no key that it does not have."""
     if value is None:
         return True
     if isinstance(tree, dict):
@@ -197,7 +197,7 @@ def rounds(tree: Tree | None, value: Any) -> bool:
 
 
 def _holds(type_: pa.DataType, value: Any, *, text: bool) -> bool:
-    """Whether a type holds a value as it is; a type that JSON does not know is left to whoever casts."""
+    """Whether a type holds a value as it is; types that JSON does not have are left to the cast."""
     if type_ is STRING or is_text(type_):
         return text or not isinstance(value, dict | list) or value == {}
     if type_ is DOUBLE and isinstance(value, Integer):

@@ -22,7 +22,7 @@ class MalformedError(Exception):
 
 
 class Number(str):
-    """A number as it is written in the text."""
+    """A number as written in the text."""
 
     __slots__ = ()
 

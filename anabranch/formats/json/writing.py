@@ -155,9 +155,9 @@ def _list(array: pa.Array, path: str) -> pa.Array:
 
 
 def _map(array: pa.Array, path: str) -> pa.Array:
-    """Write a map as an object; of keys that are not text, their JSON is the name, unless it is text itself."""
+    """Write a map as an object; a key that is not text becomes the text of its JSON."""
     # not cast to a list, which flattens: pyarrow 26 makes invalid lists of lists of nulls
-    present = array.drop_null()  # after a null there may lie entries, too
+    present = array.drop_null()  # a null may have entries as well
     offsets = present.offsets.to_numpy()
     lengths = np.zeros(len(array), np.int64)
     lengths[array.is_valid().to_numpy(zero_copy_only=False)] = np.diff(offsets)
