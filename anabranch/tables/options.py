@@ -128,6 +128,6 @@ class ImportOptions(ReadOptions):
         if name is not None:
             try:
                 ZoneInfo(name)
-            except (ValueError, OSError) as error:
+            except (KeyError, ValueError, OSError) as error:
                 raise ValueError(f"there is no time zone {name!r}") from error
         return name

@@ -1,0 +1,122 @@
+"""The whole command, as people type it: output, JSON, exit codes, and three recorded cases through Prefect."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from anabranch.core.parts import Report
+from tests.cases import cases, folder
+from tests.tables import test_cases as recorded
+from tests.tables.importing import contents, made, target_of
+
+COMMAND = [sys.executable, "-m", "anabranch.command.cli"]
+PEOPLE = "id bigint not null, name text"
+THROUGH_PREFECT = [case for case in cases("tables") if case["id"][:3] in ("s04", "s21", "s28", "a01", "a03", "a08")]
+
+
+@pytest.fixture
+def anabranch(tmp_path):
+    """Run a command in the test's folder."""
+    places = {"ANABRANCH_WORK_DIR": str(tmp_path / "work"), "ANABRANCH_STATE_DIR": str(tmp_path / "state")}
+
+    def run(*words, **more):
+        command = [*COMMAND, *map(str, words)]
+        environment = {**os.environ, **places, **more}
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+
+    return run
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A table with one row, and a file with one record that fits, one duplicate and one reject."""
+    made(f"sqlite:///{tmp_path}/crm.db", target_of(PEOPLE), [(1, "a")])
+    (tmp_path / "a.csv").write_text("id,name\n1,b\n2,c\nx,d\n")
+    return ("import-table", "a.csv", "--into", "sqlite:///crm.db", "--table", "people", "--key", "id")
+
+
+def test_a_dry_run_shows_columns_and_parts_and_writes_nothing(anabranch, people, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+    done = anabranch(*people, "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert "id → id bigint" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("--into", "postgresql://me:geheim@host/db", "--table", "t"), "password-in-address"),
+    (("--into", "sqlite:///crm.db", "--table", "a.b.c"), "table-name"),
+    (("--into", "mysql://host/db", "--table", "t"), "database-address"),
+    (("--into", "sqlite:///crm.db", "--table", "t", "--decimal", ";"), "bad-option"),
+    (("--into", "sqlite:///crm.db", "--table", "t", "--date-formats", "%d/%Y"), "bad-option"),
+    (("--into", "sqlite:///crm.db", "--table", "t", "--naive-timestamps", "Mars/Olympus"), "bad-option"),
+    (("--into", "sqlite:///crm.db", "--table", "t", "--dry-run"), "no-table"),
+    (("--table", "t"), "bad-option"),
+])  # fmt: skip
+def test_what_is_wrong_with_the_command_is_told_before_anything_runs(anabranch, people, words, said):
+    done = anabranch("import-table", "a.csv", *words)
+
+    assert done.returncode == 2, done.stderr
+    assert f"[{said}]" in done.stderr
+    assert "geheim" not in done.stderr + done.stdout
+
+
+@pytest.mark.server
+class TestWithAServer:
+    @pytest.fixture(autouse=True)
+    def server(self, prefect_server):
+        return prefect_server
+
+    def test_records_are_accounted_for_and_a_second_run_finds_the_file_known(self, anabranch, people, tmp_path):
+        first = anabranch(*people, "--on-duplicate", "skip")
+        second = anabranch(*people, "--on-duplicate", "skip", "--error-on-empty")
+        listed = anabranch("imports", "list", "--into", "sqlite:///crm.db")
+
+        assert (first.returncode, second.returncode, listed.returncode) == (3, 4, 0), first.stderr + second.stderr
+        counts = "a.csv → people: 3 records = 1 inserted + 0 duplicates in the file + 1 in the table + 1 rejected"
+        assert counts in first.stderr
+        assert "already imported" in second.stderr
+        assert contents(f"sqlite:///{tmp_path}/crm.db", "people") == [(1, "a"), (2, "c")]
+        assert (tmp_path / "a.csv.rejects.csv").read_text() == "id,name\nx,d\n"
+        assert "committed" in listed.stdout
+
+    @pytest.mark.parametrize(("words", "code", "status"), [
+        (("--on-duplicate", "skip", "--on-reject", "fail"), 1, "aborted"),
+        ((), 1, "aborted"),
+        (("--on-duplicate", "skip", "--validate"), 3, "reported"),
+    ])  # fmt: skip
+    def test_the_table_is_as_before_where_nothing_may_be_written(
+        self, anabranch, people, tmp_path, words, code, status
+    ):
+        done = anabranch(*people, *words, "--json")
+
+        assert done.returncode == code, done.stderr
+        assert Report.model_validate_json(done.stdout).details["import"]["status"] == status
+        assert contents(f"sqlite:///{tmp_path}/crm.db", "people") == [(1, "a")]
+
+    @pytest.mark.cases
+    @pytest.mark.parametrize("case", THROUGH_PREFECT, ids=lambda case: case["id"])
+    def test_a_recorded_case_goes_through_prefect(self, anabranch, case, postgres, tmp_path):
+        recorded.make(case, postgres)
+        options = recorded.options_of(case, postgres)
+        words = [f"--{name.replace('_', '-')}={written(value)}" for name, value in options.items() if value]
+
+        done = anabranch(
+            "import-table", folder("tables") / case["file"], *words, "--output", tmp_path / "reports", "--json"
+        )
+
+        found = Report.model_validate_json(done.stdout).details["import"]
+        assert {name: found[name] for name in case["expect"] if name in found} == {
+            name: count for name, count in case["expect"].items() if name in found
+        }
+        recorded.require_rejects(case, tmp_path)
+        recorded.require_duplicates(case, tmp_path)
+        recorded.require_values(case, postgres)
+
+
+def written(value):
+    return ",".join(value) if isinstance(value, list) else value
