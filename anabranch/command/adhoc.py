@@ -44,9 +44,15 @@ def run_flow(request: Request) -> int:
     terminal.summarise(report, own_server=own_server)
     if error is not None and "debug" in request.flags:
         raise error
-    if report.status == "nothing_to_do" and "error_on_empty" in request.flags:
+    if "error_on_empty" in request.flags and _found_nothing(report):
         return NOTHING_TO_DO
     return as_ours(error).exit_code if error else EXIT_CODES[report.status]
+
+
+def _found_nothing(report: Report) -> bool:
+    """Whether there was nothing to do, or nothing in any source."""
+    empty = report.status == "failed" and {error.code for error in report.errors} == {"empty-source"}
+    return empty or report.status == "nothing_to_do"
 
 
 def _run(request: Request, terminal: Terminal) -> Any:

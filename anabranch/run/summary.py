@@ -16,10 +16,12 @@ DRAWN = {  # figures of a report's details that become pictures
     "rows": ("Rows", plainly),
     "failed_records": ("Failed records", plainly),
     "rows_set_aside": ("Rows set aside", plainly),
+    "rejected": ("Rejected records", plainly),
     "bytes_in": ("Bytes read", in_bytes),
     "bytes_out": ("Bytes written", in_bytes),
 }
-OF_THE_RUN = ("auto", "state", "positions")  # details of the whole run, not of one of the things that it worked on
+OF_THE_RUN = ("auto", "state", "positions", "import")  # details of the whole run, not of one of its things
+TOLD = ("import",)  # of those, the ones that people read as pictures and tables, not as JSON
 
 
 def summary(report: Report) -> str:
@@ -40,7 +42,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _details({name: figures for name, figures in report.details.items() if name not in OF_THE_RUN})
     for name in OF_THE_RUN:
         if name in report.details:
-            yield from _code(name, report.details[name])
+            yield from (_told if name in TOLD else _code)(name, report.details[name])
     yield from _list("Outputs", report.outputs)
 
 
@@ -62,6 +64,23 @@ def _details(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         (f"in {_plain(folder)}" if folder else "", *map(_words, heads)),
         [(name, *(figures.get(head, "") for head in heads)) for name, figures in things.items()],
     )
+
+
+def _told(title: str, content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a picture of the counts, then a table of the facts, then pictures and tables of what lies within."""
+    yield f"\n## {title.capitalize()}"
+    counts = {_words(name): count for name, count in content.items() if isinstance(count, int) and count}
+    yield from _picture("Records", counts, plainly)
+    yield ""
+    plain = [(_words(name), value) for name, value in content.items() if not isinstance(value, list | dict)]
+    yield from _table(("", ""), plain)
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _picture(_words(name).capitalize(), value, plainly)
+        elif isinstance(value, list) and value:
+            yield f"\n### {_words(name).capitalize()}\n"
+            rows = [tuple("" if cell is None else cell for cell in row.values()) for row in value]
+            yield from _table(tuple(map(_words, value[0])), rows)
 
 
 def _picture(title: str, figures: Mapping[str, int], shown: Callable[[int], str]) -> Iterator[str]:

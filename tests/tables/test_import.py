@@ -5,6 +5,7 @@ import pytest
 
 from anabranch.core.errors import UsageError
 from anabranch.formats import reading, survey
+from anabranch.run.summary import summary
 from anabranch.tables.options import ImportOptions
 from anabranch.tables.secrets import open_store
 from anabranch.tables.work import work
@@ -180,3 +181,14 @@ def test_other_policies_take_the_parts_of_an_earlier_run(sqlite, tmp_path):
     assert keys() == keys(on_duplicate="fail", max_rejects="7", key="name", check_only=True)
     assert keys() != keys(null_keys="reject")
     assert keys() != keys(decimal=",")
+
+
+def test_the_runs_page_shows_what_became_of_the_records(sqlite, tmp_path):
+    source = written(tmp_path / "a.csv", "id,name,qty\n1,a,1\n1,b,2\n2,c,x\n")
+
+    page = summary(run(source, tmp_path, **people(sqlite)))
+
+    assert "## Import\n\n![Records](data:image/svg+xml;base64," in page
+    assert "### First rejects\n\n| file | record | line | byte | column | value | code | message |\n" in page
+    assert "| a.csv | 3 | 4 | 24 | qty | x | bad\\_integer | it is not a whole number |" in page
+    assert "### First duplicates\n\n| file | record | where | first row |\n" in page

@@ -1,9 +1,12 @@
 """The whole command, as people type it: output, JSON, exit codes, and three recorded cases through Prefect."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import psycopg
 import pytest
 
 from anabranch.core.parts import Report
@@ -84,19 +87,25 @@ class TestWithAServer:
         assert (tmp_path / "a.csv.rejects.csv").read_text() == "id,name\nx,d\n"
         assert "committed" in listed.stdout
 
-    @pytest.mark.parametrize(("words", "code", "status"), [
-        (("--on-duplicate", "skip", "--on-reject", "fail"), 1, "aborted"),
-        ((), 1, "aborted"),
-        (("--on-duplicate", "skip", "--validate"), 3, "reported"),
+    @pytest.mark.parametrize(("words", "ends"), [
+        (("--on-duplicate", "skip", "--on-reject", "fail"), (1, "aborted")),
+        ((), (1, "aborted")),
+        (("--on-duplicate", "skip", "--validate"), (3, "reported")),
     ])  # fmt: skip
-    def test_the_table_is_as_before_where_nothing_may_be_written(
-        self, anabranch, people, tmp_path, words, code, status
-    ):
+    def test_the_table_is_as_before_where_nothing_may_be_written(self, anabranch, people, tmp_path, words, ends):
         done = anabranch(*people, *words, "--json")
 
-        assert done.returncode == code, done.stderr
-        assert Report.model_validate_json(done.stdout).details["import"]["status"] == status
+        status = Report.model_validate_json(done.stdout).details["import"]["status"]
+        assert (done.returncode, status) == ends, done.stderr
         assert contents(f"sqlite:///{tmp_path}/crm.db", "people") == [(1, "a")]
+
+    @pytest.mark.parametrize("text", ["", "id,name\n"], ids=["empty", "only a header"])
+    def test_a_file_without_records_is_exit_4_where_that_is_an_error(self, anabranch, people, tmp_path, text):
+        (tmp_path / "a.csv").write_text(text)
+
+        done = anabranch(*people, "--error-on-empty", "--quiet")
+
+        assert done.returncode == 4, done.stderr
 
     @pytest.mark.cases
     @pytest.mark.parametrize("case", THROUGH_PREFECT, ids=lambda case: case["id"])
@@ -120,3 +129,75 @@ class TestWithAServer:
 
 def written(value):
     return ",".join(value) if isinstance(value, list) else value
+
+
+@pytest.mark.server
+class TestReplay:
+    """Real processes that are killed, or run twice: the end is that of one run that nobody disturbed."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, prefect_server):
+        return prefect_server
+
+    @pytest.fixture
+    def words(self, postgres, tmp_path):
+        made(postgres, target_of(PEOPLE), [(3, "kept")])
+        lines = [f"{number % 900},n{number}" if number % 50 else f"x{number},bad" for number in range(1000)]
+        (tmp_path / "a.csv").write_text("id,name\n" + "\n".join(lines) + "\n")
+        return (
+            "import-table",
+            "a.csv",
+            "--into",
+            postgres,
+            "--table",
+            "people",
+            "--key",
+            "id",
+            "--on-duplicate",
+            "skip",
+        )
+
+    def start(self, words, tmp_path):
+        places = {"ANABRANCH_WORK_DIR": str(tmp_path / "work"), "ANABRANCH_STATE_DIR": str(tmp_path / "state")}
+        return subprocess.Popen(
+            [*COMMAND, *words, "--json"], cwd=tmp_path, env={**os.environ, **places}, stdout=subprocess.PIPE, text=True
+        )
+
+    def require_end(self, postgres, tmp_path):
+        rows = contents(postgres, "people", "id")
+        first = {number % 900: f"n{number}" for number in reversed(range(1000)) if number % 50} | {3: "kept"}
+        assert rows == sorted(first.items())
+        rejected = (tmp_path / "a.csv.rejects.csv").read_text().splitlines()
+        assert rejected == ["id,name", *(f"x{number},bad" for number in range(0, 1000, 50))]
+
+    def test_a_run_that_is_killed_before_its_commit_leaves_nothing_and_the_same_command_goes_on(
+        self, words, postgres, tmp_path
+    ):
+        with psycopg.connect(postgres) as other:
+            other.execute("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE")
+            running = self.start(words, tmp_path)
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            while running.poll() is None and not next(iter(rows_of(postgres, waiting)))[0]:
+                time.sleep(0.05)
+            running.kill()
+            running.communicate()
+        assert contents(postgres, "people") == [(3, "kept")]
+
+        again = self.start(words, tmp_path)
+        report = Report.model_validate_json(again.communicate()[0])
+
+        assert (running.returncode, again.returncode) == (-signal.SIGKILL, 3)
+        assert report.parts.cached >= 1
+        self.require_end(postgres, tmp_path)
+
+    def test_two_runs_of_one_command_at_once_import_the_file_once(self, words, postgres, tmp_path):
+        runs = [self.start(words, tmp_path) for _ in range(2)]
+        reports = [Report.model_validate_json(run.communicate()[0]) for run in runs]
+
+        assert sorted(report.details["import"]["status"] for report in reports) == ["already_imported", "committed"]
+        self.require_end(postgres, tmp_path)
+
+
+def rows_of(url, sql):
+    with psycopg.connect(url) as connection:
+        return connection.execute(sql).fetchall()
