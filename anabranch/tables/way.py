@@ -55,6 +55,13 @@ def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = la
     """Import the job's sources, all or none of their records; the report says what became of every one."""
     plan = planned(job, mapped, connect)
     done = mapped(work, plan) if plan.parts and not plan.errors else []
+    for outcome in done:
+        if outcome.done:
+            say(
+                "{}: {records:,} records = {rows:,} rows + {rejected:,} rejected".format(
+                    outcome.part.label, **outcome.manifest.counts
+                )
+            )
     empty = Import(Target(TableName.parse(job.options.table), ()), (), (), policy_of(job.options), "", plan.folder)
     report = join(plan.job or empty, done, connect, errors=plan.errors, say=say)
     report.warnings[:0] = plan.warnings

@@ -140,7 +140,8 @@ def _coerced(cells: Cells, mapped: Mapped, catalogue: TableCatalogue, file: File
         if file.look.format == "excel" and catalogue.options.null_values:
             known = pc.is_in(text, pa.array(catalogue.options.null_values, pa.string()))
             text = pc.if_else(known, pa.scalar(None, pa.string()), text)
-        notation = _notation(one, catalogue.options, cells.native.get(one.source, ""))
+        native = cells.native.get(one.source, "")
+        notation = _notation(one, catalogue.options, native, records=file.look.format in ("json", "jsonl"))
         taken = coerce(text, one.column, notation, null_key=one.column.name in null_keys)
         columns.append(taken.values)
         for row, code, message in taken.faults:
@@ -154,11 +155,13 @@ def _text(column: pa.ChunkedArray) -> pa.StringArray:
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
-def _notation(one: Filled, options: ImportOptions, native: str) -> Notation:
+def _notation(one: Filled, options: ImportOptions, native: str, *, records: bool) -> Notation:
     """Return how a column is written: values that we wrote ourselves are ISO, and their numbers have a point."""
     zone, formats = options.naive_timestamps, one.formats or tuple(options.date_formats)
     if native == "typed":
         return Notation(zone=zone)
+    if records:  # whose numbers have a point, and no text tells them from others any more
+        return Notation(date_formats=formats, zone=zone)
     if native == "sheet":
         return Notation(date_formats=tuple(dict.fromkeys((ISO, *formats))) if formats else (), zone=zone)
     return Notation(options.decimal, options.thousands, formats, zone)

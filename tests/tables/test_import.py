@@ -1,13 +1,17 @@
 """Imports of whole files by threads: blocks, mapping, headers, and what is refused before anything is written."""
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from anabranch.core.errors import UsageError
+from anabranch.core.here import on_threads, only
 from anabranch.formats import reading, survey
+from anabranch.formats.survey import look
 from anabranch.run.summary import summary
 from anabranch.tables.options import ImportOptions
 from anabranch.tables.secrets import open_store
+from anabranch.tables.way import planned, way
 from anabranch.tables.work import work
 from tests.tables.importing import contents, made, target_of
 from tests.tables.running import job_for, run
@@ -145,9 +149,6 @@ def test_a_part_that_fails_leaves_the_table_as_it_was(sqlite, tmp_path, monkeypa
             source.write_text("id,name,qty\n2,b,2\n")
         return real(step, plan)
 
-    from anabranch.core.here import on_threads
-    from anabranch.tables.way import way
-
     real = on_threads(1)
     job = job_for(source, tmp_path, **options)
     report = way(job, changed, lambda: open_store(sqlite))
@@ -167,10 +168,6 @@ def test_a_password_in_the_address_is_refused_without_repeating_it(into):
 
 
 def test_other_policies_take_the_parts_of_an_earlier_run(sqlite, tmp_path):
-    from anabranch.core.here import only
-    from anabranch.formats.survey import look
-    from anabranch.tables.way import planned
-
     options = people(sqlite)
     source = written(tmp_path / "a.csv", "id,name,qty\n1,a,1\n")
 
@@ -192,3 +189,28 @@ def test_the_runs_page_shows_what_became_of_the_records(sqlite, tmp_path):
     assert "### First rejects\n\n| file | record | line | byte | column | value | code | message |\n" in page
     assert "| a.csv | 3 | 4 | 24 | qty | x | bad\\_integer | it is not a whole number |" in page
     assert "### First duplicates\n\n| file | record | where | first row |\n" in page
+
+
+def test_the_notation_of_numbers_is_that_of_text_and_never_that_of_json(sqlite, tmp_path):
+    made(sqlite, target_of("id bigint not null, amount numeric(12,3)", "t"))
+    options = {"into": sqlite, "table": "t", "key": "id", "decimal": ",", "thousands": "."}
+    pq.write_table(pa.table({"id": [1, 2], "amount": ["1.234", "1,5"]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"id": [3], "amount": [1.234]}), tmp_path / "b.parquet")
+    named = [
+        tmp_path / "a.parquet",
+        tmp_path / "b.parquet",
+        written(tmp_path / "c.jsonl", '{"id": 4, "amount": 1.234}'),
+    ]
+
+    run(named, tmp_path, **options)
+
+    assert contents(sqlite, "t") == [(1, "1234.000"), (2, "1.500"), (3, "1.234"), (4, "1.234")]
+
+
+def test_each_part_is_told_with_its_counts(sqlite, tmp_path):
+    said = []
+    job = job_for(written(tmp_path / "a.csv", "id,name,qty\n1,a,1\nx,b,2\n"), tmp_path, **people(sqlite))
+
+    way(job, on_threads(1), lambda: open_store(sqlite), said.append)
+
+    assert said[0] == "a.csv: 2 records = 1 rows + 1 rejected"

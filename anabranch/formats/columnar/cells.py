@@ -1,6 +1,7 @@
 """Tables whose columns have types as cells: every value as text from which the same value can be read again."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,8 @@ def cells(table: pa.Table, native: str) -> Cells:
         names=table.column_names,
     )
     found = sound(text, _locator(text), 0)
-    return Cells(found.records, text, found.numbers, (), found.locate, native=dict.fromkeys(table.column_names, native))
+    ours = {field.name: native for field in table.schema if native != "typed" or not types.is_string(field.type)}
+    return replace(found, native=ours)
 
 
 def as_text(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
