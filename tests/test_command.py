@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -255,15 +256,30 @@ def test_a_pattern_is_taken_from_the_folder_that_one_stands_in_whatever_its_name
     assert json.loads(done.stdout)["reads"][0]["path"] == str(folder / "a.tar")
 
 
-def test_ctrl_c_at_the_very_end_changes_nothing(environment):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_very_end_changes_nothing(environment, number):
     """While the interpreter ends, which takes a while with Prefect's modules, the system's own way would kill it."""
     code = (
         "import os, sys\nfrom anabranch.command.cli import main\n"
-        "class Last:\n    def __del__(self, kill=os.kill, me=os.getpid()): kill(me, 2)\n"
+        "class Last:\n    def __del__(self, kill=os.kill, me=(os.getpid(), int(sys.argv[1]))): kill(*me)\n"
         "sys.last = Last()\nmain(['--version'])"
     )
 
-    assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True).returncode == 0  # noqa: PLW1510
+    words = [sys.executable, "-c", code, str(int(number))]
+    assert subprocess.run(words, env=environment, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_the_run_begins_stops_with_5(environment, number):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/api"
+        command = [*COMMAND, "parse-logs", str(BASIC)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**environment, "PREFECT_API_URL": url})
+        with silent.accept()[0]:  # it waits for the server's answer now
+            process.send_signal(number)
+            said = process.communicate()[1]
+
+    assert (process.returncode, said) == (5, b"stopped. Run the same command again to resume.\n")
 
 
 @pytest.mark.parametrize(("word", "code"), [("--version", 0), ("nonsense", 2)])

@@ -172,8 +172,10 @@ def test_a_command_that_is_quicker_than_its_kill_is_no_error(tmp_path, capfd):
 def test_an_interrupted_demo_stops_its_command_and_closes_its_server(tmp_path, number):
     script = (
         "import pathlib, sys\n"
+        "from anabranch.command import interrupts\n"
         "from anabranch.command.demo import play\n"
         "from tests.test_demo import stuck\n"
+        "interrupts.handle(interrupts.interrupt, *interrupts.SIGNALS)  # as the command does\n"
         "try:\n    play(stuck, pathlib.Path(sys.argv[1]))\n"
         "except KeyboardInterrupt:\n    sys.exit(5)"
     )

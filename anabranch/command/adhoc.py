@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ def run_flow(request: Request) -> int:
     os.environ.update(prefect_environment(url))  # before anything imports Prefect
     if "debug" not in request.flags:  # we show errors once, without traceback; the run's page has them all
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-    interrupts.handle(interrupts.interrupt, signal.SIGTERM, signal.SIGHUP)  # stop as Ctrl-C does
     state = _run(request, terminal)
     report, error = _reported(request.workload.name, state)
     if "json" in request.flags:

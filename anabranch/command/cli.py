@@ -20,9 +20,8 @@ def main(arguments: list[str] | None = None) -> None:
     code = _run(sys.argv[1:] if arguments is None else arguments)
     if arguments is None:  # otherwise the process belongs to the caller
         result.append(code)
-    interrupts.handle(
-        lambda *_: os._exit(code), signal.SIGINT
-    )  # the exit code is settled; a late Ctrl-C must not change it
+    # the exit code is settled; a late Ctrl-C must not change it
+    interrupts.handle(lambda *_: os._exit(code), *interrupts.SIGNALS)
     sys.exit(code)
 
 
@@ -33,7 +32,8 @@ def become(command: str) -> NoReturn:
 
 def _end(result: list[int]) -> None:
     """End the process without tearing down what it imported, which would take a tenth of a second."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in interrupts.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     if result:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -46,7 +46,7 @@ def _run(words: list[str]) -> int:
 
         from anabranch.command.app import app
         from anabranch.core.errors import as_ours
-    interrupts.handle(interrupts.interrupt, signal.SIGINT)
+    interrupts.handle(interrupts.interrupt, *interrupts.SIGNALS)
     try:
         return int(app(words, exit_on_error=False, print_error=False, result_action="return_value") or 0)
     except CycloptsError as error:

@@ -12,7 +12,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from anabranch.command import interrupts
 from anabranch.command.stdout import readers_may_leave
 from anabranch.command.terminal import Terminal
 from anabranch.command.workloads import WORKLOADS, load
@@ -36,7 +35,6 @@ def demo(workload: Annotated[str, Parameter(help=f"Of: {', '.join(NAMES)}.")] = 
 def play(demo: Demo, folder: Path) -> int:
     """Carry out the demo's steps, up to the first command with an unexpected exit code; return that code, or 0."""
     terminal = Terminal()
-    interrupts.handle(interrupts.interrupt, signal.SIGTERM, signal.SIGHUP)
     with closing(demo(folder)) as steps:
         for step in steps:
             if isinstance(step, Say):
