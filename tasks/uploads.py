@@ -13,7 +13,7 @@ from tasks.policy import RETRIED
 
 
 def may_pass(given: Any, task_run: Any, state: State[Any]) -> bool:
-    """Say whether to try again: the part itself has tried for minutes what a busy destination may still take."""
+    """Whether to try again: the part itself has tried for minutes what a busy destination may still take."""
     error = state.result(raise_on_failure=False)
     return is_temporary(given, task_run, state) and not isinstance(error, AnabranchError)
 

@@ -32,7 +32,7 @@ class Archive:
 
     source: Source
     codec: str  # none for a plain tar
-    digest: str  # of its content; behind a URL of its state
+    digest: str  # of its content; at a URL of its state
 
     @property
     def label(self) -> str:
@@ -75,7 +75,7 @@ def archives(named: Sequence[str]) -> Found:
 
 
 def look(source: Source) -> Archive:
-    """Read an archive once for its fingerprint, unless it lies behind a URL; OSError where it cannot be read."""
+    """Read an archive once for its fingerprint, unless it lies at a URL; OSError where it cannot be read."""
     with codecs.open_source(source) as file:
         codec = codec_of(name_of(source), file.read(MAGIC))
         if remote.is_url(source.path):

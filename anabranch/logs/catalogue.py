@@ -25,7 +25,7 @@ class Piece(NamedTuple):
 
 
 class Catalogue(NamedTuple):
-    """The archives' labels, where the bytes of their tar streams are, and behind them those of sparse logs; all pieces.
+    """The archives' labels, where the bytes of their tar streams are, and after them those of sparse logs; all pieces.
 
     `plain` has each archive that is read itself, and None for one that is read from unpacked slices.
     """
@@ -36,7 +36,7 @@ class Catalogue(NamedTuple):
     pieces: Sequence[Piece]
 
     def text(self, piece: Piece) -> Iterator[bytes]:
-        """Give the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
+        """Return the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
         if not piece.readable:
             raise DamageError("it is not a regular file")
         return blocks(within(self.streams[piece.stream], piece.start, piece.size))

@@ -59,7 +59,7 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
 
 
 def _halves(plan: LogPlan, outcomes: Sequence[Outcome]) -> Iterator[int]:
-    """Give the archives that were read in part only, though they may be whole."""
+    """Yield the archives that were read in part only, though they may be whole."""
     ends = list(accumulate(source.pieces for source in plan.sources))
     for outcome in outcomes:
         if isinstance(outcome.part, LogPart) and not outcome.done:
@@ -163,7 +163,7 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
 
 
 def _figures(plan: LogPlan, counts: Mapping[str, int]) -> dict[str, int]:
-    """Give the lines read, what was dropped and why, and the matches of each mode."""
+    """Return the lines read, what was dropped and why, and the matches of each mode."""
     kinds = ("lines", "blank", "undecodable", "candidates", "untimed", "out_of_range", *plan.modes)
     return {kind: counts.get(kind, 0) for kind in kinds} | {"unmatched": _unmatched(counts)}
 

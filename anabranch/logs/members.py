@@ -18,7 +18,7 @@ _LARGEST_HEADER = 1 << 20  # bytes; tarfile reads extended headers at once, what
 
 
 class Member(NamedTuple):
-    """One log: where its bytes begin in the tar stream, and how many there are; none for what is no regular file.
+    """One log: where its bytes begin in the tar stream, and how many there are; none for what is not a regular file.
 
     Of a sparse one, of which `size` bytes are stored, `sparse` has where each run of them belongs, and how many they
     are; in order, and at last the size of the whole.

@@ -12,7 +12,7 @@ MEASURES: Mapping[str, str] = {
     "smooth": "Smooth Round Trip (ms)",
     "minimum": "Minimum Smooth Round Trip (ms)",
 }
-_DIGITS = 18  # a longer number is no measurement, and sums of it would not fit into a float
+_DIGITS = 18  # a longer number is not a measurement, and sums of it would not fit into a float
 
 
 class Figures(NamedTuple):

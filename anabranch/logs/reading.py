@@ -18,7 +18,7 @@ _ZIP = b"PK\x03\x04"
 
 
 def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
-    """Give the text of a log in blocks of whole lines; the last line may lack its break.
+    """Yield the text of a log in blocks of whole lines; the last line may lack its break.
 
     Text is passed on as it is, gzip is inflated (one stream or several), and so is the first file of a zip, as `gzip`
     does it; what follows the last gzip stream is text again. `.Z` files, which gzip would unpack too, pass as text.
@@ -71,7 +71,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _after_last_break(chunk: bytes) -> int:
-    r"""Say where the last whole line ends; a \r at the very end may be half of a \r\n."""
+    r"""Return where the last whole line ends; a \r at the very end may be half of a \r\n."""
     return chunk.rfind(b"\n") + 1 or chunk.rfind(b"\r", 0, len(chunk) - 1) + 1
 
 

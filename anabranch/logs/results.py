@@ -27,7 +27,7 @@ class Result:
     ranges: dict[str, list[list[int]]] = field(default_factory=dict)  # begin and end of its text in each stream's file
 
     def fields(self) -> dict[str, Any]:
-        """Give the fields by name, for JSON."""
+        """Return the fields by name, for JSON."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def add(self, found: Findings) -> None:

@@ -63,7 +63,7 @@ class Rule:
 
 
 class _Written(NamedTuple):
-    """A rule as it stands in the file."""
+    """A rule as it is written in the file."""
 
     name: str
     effect: str = ""
@@ -73,7 +73,7 @@ class _Written(NamedTuple):
 
 @cache
 def rules() -> Mapping[str, tuple[Rule, ...]]:
-    """Give the packaged rules of every mode, compiled once in a process."""
+    """Return the packaged rules of every mode, compiled once in a process."""
     return parse(files("anabranch.logs").joinpath("rules.txt").read_text("utf-8"))
 
 

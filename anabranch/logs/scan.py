@@ -110,7 +110,7 @@ def _line_end(block: bytes, place: int) -> int:
 
 
 def _undecodable(block: bytes) -> int:
-    """Count the lines that are no UTF-8; nearly always none is, so the block is tried as a whole."""
+    """Count the lines that are not UTF-8; nearly always none is, so the block is tried as a whole."""
     return 0 if _decodes(block) else sum(not _decodes(line) for line in block.splitlines())
 
 

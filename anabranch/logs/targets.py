@@ -13,7 +13,7 @@ from anabranch.sources.source import Source
 
 
 def check(source: Sequence[str], output: str | None, options: LogOptions) -> list[Path]:
-    """Say which files will be written; none where the one report goes to standard output.
+    """Return which files will be written; none where the one report goes to standard output.
 
     Raises UsageError where a source is missing, an output cannot be written, or several reports have no folder.
     """
@@ -30,7 +30,7 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
 
 
 def targets(sources: Sequence[Source], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
-    """Say where the report of each archive's name and mode goes; UsageError where it cannot.
+    """Return where the report of each archive's name and mode goes; UsageError where it cannot.
 
     One report goes to `output` itself, unless that is a folder or ends in a slash. Several go into that folder, as
     NAME.MODE.txt.

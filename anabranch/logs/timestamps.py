@@ -32,7 +32,7 @@ class Clock:
     end: datetime | None = None
 
     def read(self, line: str) -> Stamp | None:
-        """Give the time of the line's first token, or None where that is no timestamp."""
+        """Return the time of the line's first token, or None where that is not a timestamp."""
         instant = _usual(line) or _unusual(line)
         if instant is None:
             return None
@@ -78,7 +78,7 @@ def _with_zone(text: str, default: datetime | None, zone: Callable[[datetime], t
 
 
 def parse_bound(text: str, zone: ZoneInfo) -> datetime:
-    """Read a --begin or --end: its own offset, else the time of `zone`; ValueError where it is no time.
+    """Read a --begin or --end: its own offset, else the time of `zone`; ValueError where it is not a time.
 
     Missing fields come from today, a date alone means its midnight. An hour that the change of clocks makes ambiguous
     or skips is taken as standard time.

@@ -52,7 +52,7 @@ def place_label(server: Server | None, path: bytes) -> str:
 
 
 def place(source: str) -> Place:
-    """Say which folder a source names. Raises UsageError for a URL that is not complete, or holds a password."""
+    """Return which folder a source names. Raises UsageError for a URL that is not complete, or holds a password."""
     if not source.lower().startswith(_SCHEME):
         if "://" in source:
             raise UsageError(

@@ -65,7 +65,7 @@ def _jpeg(view: View) -> Metadata:
 
 
 def _segments(view: View) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and length of the segments before the pixels; of no picture behind the first one."""
+    """Yield marker, start and length of the segments before the pixels; of no picture after the first one."""
     offset = 2
     for _ in range(_SEGMENTS):
         marker = view.get(offset, 2)

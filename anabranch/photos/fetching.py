@@ -11,7 +11,7 @@ from anabranch.photos.reading import Reader
 from anabranch.photos.session import LostError, NoReplyError, Session, Stop
 
 WINDOW = 128  # photos in flight
-_SHORTEST = 512  # replies shorter than that, again and again, would keep a photo for ever
+_SHORTEST = 512  # replies shorter than that, again and again, would keep a photo forever
 _MOST_REPLIES = 1100  # of one photo: 512 KB from a server that gives no more than 512 bytes at once
 
 

@@ -78,13 +78,13 @@ def _projected(rows: Sequence[Mapping[str, Any]]) -> list[_Point]:
 
 
 def _near(points: Sequence[_Point]) -> list[bool]:
-    """Say which points are not far out, by the quartiles of their coordinates."""
+    """Return which points are not far out, by the quartiles of their coordinates."""
     if len(points) < _FEW:
         return [True] * len(points)
     limits = []
     for values in ([point.x for point in points], [point.y for point in points]):
         low, _, high = quantiles(values, n=4)
-        room = _FAR * max(high - low, 50.0)  # metres: all on one line is no reason to drop the others
+        room = _FAR * max(high - low, 50.0)  # metres: all on one line is not a reason to drop the others
         limits.append((low - room, high + room))
     (west, east), (south, north) = limits
     return [west <= point.x <= east and south <= point.y <= north for point in points]

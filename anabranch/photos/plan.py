@@ -66,7 +66,7 @@ class Extraction(Plan[PhotoPart]):
                 file.write(dumped(photos))
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say how many photos each source has, how many are known, and what cannot be listed."""
+        """Return how many photos each source has, how many are known, and what cannot be listed."""
         for listed in self.places:
             yield "photos", f"{len(listed.photos):,} in {listed.folders:,} folders of {listed.place.label}"
         known = sum(len(facts) for facts in self.known)
@@ -78,7 +78,7 @@ class Extraction(Plan[PhotoPart]):
 
 
 def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> list[Path]:
-    """Say which file will be written, if any. Raises UsageError for what can be told before anything is read."""
+    """Return which file will be written, if any. Raises UsageError for what can be told before anything is read."""
     for one in source:
         named = place(one)
         if named.server is None and not Path(one).is_dir():

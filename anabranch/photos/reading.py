@@ -25,7 +25,7 @@ class Reader:
         if self.wanted is None:
             return
         offset, _ = self.wanted
-        self.reads += offset != self._asked or not self.reads  # the rest of a short answer is no new read
+        self.reads += offset != self._asked or not self.reads  # the rest of a short answer is not a new read
         self.bytes += len(data)
         if data:
             self._view.add(offset, data)

@@ -21,7 +21,7 @@ Entry = tuple[int, int, Any]  # tag, type, value: text, numbers, or pairs of num
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What a photo shall say of itself; without a position where `lat` is None."""
+    """What a photo must say of itself; without a position where `lat` is None."""
 
     lat: float | None = 0.0
     lon: float | None = 0.0

@@ -11,7 +11,7 @@ STATUS, HANDLE, DATA, NAME, ATTRS = 101, 102, 103, 104, 105
 EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE = 1, 2, 3, 4
 OURS = 3  # the version of the protocol
 LONGEST = 1 << 20  # bytes of a packet; servers send 256 KB at most
-READ_ONLY = b"\0\0\0\1\0\0\0\0"  # what stands behind the path of an OPEN: a flag, and no attributes
+READ_ONLY = b"\0\0\0\1\0\0\0\0"  # what stands after the path of an OPEN: a flag, and no attributes
 LARGEST_READ = 32 << 10  # bytes, which every server must serve
 
 _SIZE, _OWNERS, _PERMISSIONS, _TIMES, _EXTENDED = 1, 2, 4, 8, 0x80000000
@@ -60,7 +60,7 @@ def request(kind: int, number: int, text: bytes, tail: bytes = b"") -> bytes:
 
 
 def span(offset: int, length: int) -> bytes:
-    """Write the range that stands behind the handle of a READ."""
+    """Write the range that stands after the handle of a READ."""
     return struct.pack(">QL", offset, length)
 
 

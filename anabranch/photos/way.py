@@ -1,4 +1,4 @@
-"""The way of an extraction, whoever maps its parts: list, read what is not known, join."""
+"""The steps of an extraction, however its parts are mapped: list, read what is not known, join."""
 
 import time
 

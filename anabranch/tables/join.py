@@ -49,7 +49,7 @@ def _failed(job: Import, outcomes: Sequence[Outcome], failures: Sequence[Anabran
 
 
 def report(job: Import, outcomes: Sequence[Outcome], done: Imported) -> Report:
-    """Say what an import did."""
+    """Return what an import did."""
     total = Counts.total(done.counts)
     warnings = [*done.warnings, *(warning for outcome in outcomes for warning in outcome.manifest.warnings)]
     details = {"import": {"status": done.status, "id": done.identity, "table": str(job.target.table), **total.facts()}}

@@ -98,7 +98,7 @@ def _unusable(path: Path, reason: str) -> UsageError:
 
 
 def map_columns(file: File, target: Target, given: Mapping[str, Given], options: ImportOptions) -> Mapped:
-    """Say which columns of a file fill which of the table.
+    """Return which columns of a file fill which of the table.
 
     SourceError where the file does not fit the table, UsageError where the mapping does not.
     """

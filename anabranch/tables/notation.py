@@ -59,12 +59,12 @@ def as_mask(found: pa.Array) -> Mask:
 
 
 def matches(cells: pa.StringArray, pattern: str) -> Mask:
-    """Say which cells the whole pattern fits; RE2, so no cell takes long. Null fits none."""
+    """Return which cells the whole pattern fits; RE2, so no cell takes long. Null fits none."""
     return as_mask(pc.match_substring_regex(cells, pattern=f"^(?:{pattern})$"))
 
 
 def filled(cells: pa.StringArray) -> Mask:
-    """Say which cells are not null."""
+    """Return which cells are not null."""
     return np.asarray(cells.is_valid())
 
 

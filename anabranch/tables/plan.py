@@ -121,7 +121,7 @@ def _with_parts(
 
 
 def policy_of(options: ImportOptions) -> Policy:
-    """Say what becomes of duplicates and rejects."""
+    """Return what becomes of duplicates and rejects."""
     return Policy(
         key=tuple(options.key),
         on_duplicate=options.on_duplicate,

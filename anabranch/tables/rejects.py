@@ -1,4 +1,4 @@
-"""Records that are rejected: with their place in the file, as they stand there, and every fault of theirs."""
+"""Records that are rejected: with their place in the file, as they are written there, and every fault of theirs."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

@@ -67,7 +67,7 @@ class Store(ABC):
 
     @abstractmethod
     def compared_apart(self, target: Target, name: str) -> bool:
-        """Whether a key column's values cannot be compared as they stand in the table."""
+        """Whether a key column's values cannot be compared as they are written in the table."""
 
     # -- the transaction
 
