@@ -1,4 +1,4 @@
-"""Find the archives a user named, tell how each is compressed, and give it a fingerprint of its bytes."""
+"""Find the archives a user named, detect how each is compressed, and fingerprint its bytes."""
 
 import glob
 import hashlib
@@ -88,7 +88,7 @@ def look(source: Source) -> Archive:
 
 
 def codec_of(name: str, head: bytes) -> str:
-    """Tell how an archive is compressed: the suffix decides for bz2 and gz, the first bytes for all others."""
+    """Return how an archive is compressed: the suffix decides for bz2 and gz, the first bytes for all others."""
     return next((codec for suffix, codec in _SUFFIXES.items() if name.endswith(suffix)), "") or codecs.sniff(head)
 
 

@@ -42,7 +42,7 @@ class Catalogue(NamedTuple):
         return blocks(within(self.streams[piece.stream], piece.start, piece.size))
 
     def require_unchanged(self, pieces: Sequence[Piece]) -> None:
-        """Raise SourceError where an archive from which these were read is another than when they were planned."""
+        """Raise SourceError if an archive from which these were read has changed since they were planned."""
         for index in {piece.archive for piece in pieces}:
             if source := self.plain[index]:
                 require_unchanged(source)

@@ -18,7 +18,7 @@ _LARGEST_HEADER = 1 << 20  # bytes; tarfile reads extended headers at once, what
 
 
 class Member(NamedTuple):
-    """One log: where its bytes begin in the tar stream, and how many there are; none for what is not a regular file.
+    """One log: where its bytes begin in the tar stream, and how many there are; none for anything but a regular file.
 
     Of a sparse one, of which `size` bytes are stored, `sparse` has where each run of them belongs, and how many they
     are; in order, and at last the size of the whole.
@@ -53,7 +53,7 @@ class Listing(NamedTuple):
 
 
 def listing(spans: Sequence[Span]) -> Listing:
-    """List the logs in the tar stream that the spans hold, oldest first; a log in a folder is none."""
+    """List the logs in the tar stream that the spans hold, oldest first; files in folders do not count."""
     found: dict[str, Member] = {}
     fault = "it is not a tar archive"
     with SpanFile(spans) as raw, _Headers(raw, TAR_BLOCK) as file:

@@ -43,7 +43,7 @@ def merge(modems: Modems, later: Mapping[str, list[Figures]]) -> None:
 
 
 def summary(modems: Modems) -> Iterator[str]:
-    """Yield the report's lines; modems are sorted as text, so 10 stands before 2.
+    """Yield the report's lines; modems are sorted as text, so 10 comes before 2.
 
     A total above 2^53 is rounded before it is divided, as in the original.
     """

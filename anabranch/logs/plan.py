@@ -156,7 +156,7 @@ def _cut(log: Piece, spans: Sequence[Span]) -> Iterator[tuple[Piece, float]]:
 
 
 def _line_ends(spans: Sequence[Span], size: int) -> list[int]:
-    """Find an end of line behind every multiple of the size of a piece, where there is one before the next."""
+    """Find a line end after every multiple of the size of a piece, if there is one before the next."""
     ends = []
     with SpanFile(spans) as file:
         for nominal in range(_PIECE, size, _PIECE):

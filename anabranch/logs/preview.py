@@ -1,4 +1,4 @@
-"""What a run would do, told without doing anything."""
+"""What a run would do, without doing it."""
 
 from anabranch.core.parts import Job
 from anabranch.logs.options import LogOptions

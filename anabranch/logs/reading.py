@@ -10,7 +10,7 @@ from anabranch.sources.decoding import GZIP, INPUT, damage_noticed, inflate
 from anabranch.sources.spans import Span, SpanFile
 
 LONGEST_LINE = 8 << 20  # bytes; a longer one is passed over, since a line must fit into memory
-TOO_LONG = b"\xff"  # stands for such a line: it is counted as one that is no UTF-8
+TOO_LONG = b"\xff"  # takes the place of such a line: it counts as one that is not UTF-8
 _BREAK = re.compile(rb"[\r\n]")
 _NULS, _NULS_WITHIN = re.compile(rb"(^|[\r\n])\0+"), re.compile(rb"([\r\n])\0+")  # at the start of a line
 _OUTPUT = 1 << 20  # bytes read at a time
@@ -51,7 +51,7 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if not found:
                 continue
             chunk, passing = TOO_LONG + data[found.start() :], False
-        if b"\0" in chunk:  # which is told in no time
+        if b"\0" in chunk:  # which is quickly found
             chunk = (_NULS_WITHIN if size else _NULS).sub(rb"\1", chunk)
         found = _BREAK.search(chunk) if size else None
         if found and size + found.start() > LONGEST_LINE:

@@ -24,7 +24,7 @@ class Result:
     damaged: list[tuple[str, str]] = field(default_factory=list)  # member and reason
     counts: Counter[str] = field(default_factory=Counter)
     modems: Modems = field(default_factory=dict)
-    ranges: dict[str, list[list[int]]] = field(default_factory=dict)  # begin and end of its text in each stream's file
+    ranges: dict[str, list[list[int]]] = field(default_factory=dict)  # start and end of its text in each stream's file
 
     def fields(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
@@ -74,7 +74,7 @@ class ResultWriter:
             lines.clear()
 
     def ends(self) -> dict[str, int]:
-        """Say how long the text of each stream is."""
+        """Return how long the text of each stream is."""
         return {stream: file.tell() for stream, file in self._files.items()}
 
     def finish(self, results: Sequence[Result]) -> None:
@@ -83,7 +83,7 @@ class ResultWriter:
             file.write(json.dumps([result.fields() for result in results]).encode())
 
     def files(self) -> tuple[WorkFile, ...]:
-        """Note the finished files, the index first."""
+        """Return the finished files, the index first."""
         return tuple(work_file(path) for path in (self._index, *self._paths.values()))
 
 

@@ -18,7 +18,7 @@ _LINE = 160  # bytes, on average
 _SIGNAL, _STATE = 0.06, 0.002  # share of lines that measure something, and that change the unit's state
 _POOL = 4000  # different texts of each sort; more would only cost time
 
-# # stands for a number below 10, ## below 100, and so on; @ for a place in the process.
+# # means a number below 10, ## one below 100, and so on; @ a place in the process.
 _NOISE = """\
 corecard kernel: [##.######] usb 1-1.#: new high-speed USB device number ## using ci_hdrc
 corecard eaglenest @:INFO: USB port #: signal: rssi -##dBm, rsrp -###dBm, rsrq -##dB, sinr #, cell ######## (qmi.py:###)

@@ -1,4 +1,4 @@
-"""Say where each report goes, and refuse what cannot be before anything runs."""
+"""Decide where each report goes, and refuse what is not possible before anything runs."""
 
 import os
 from collections.abc import Sequence

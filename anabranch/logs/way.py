@@ -1,4 +1,4 @@
-"""The way of log archives, whoever maps its parts: find and cut them, unpack, list their logs, parse, join."""
+"""The steps for log archives, however parts are mapped: find and split them, unpack, list their logs, parse, join."""
 
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Report

@@ -1,4 +1,4 @@
-"""The way of an import, whoever maps its parts: find, unpack, look, plan, coerce, and join in one transaction."""
+"""The steps of an import, however parts are mapped: find, unpack, look, plan, coerce, and join in one transaction."""
 
 from collections.abc import Callable
 from dataclasses import replace

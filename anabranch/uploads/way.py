@@ -1,4 +1,4 @@
-"""The way of an upload, whoever maps its parts: choose files; in rounds begin, send, complete and check them."""
+"""The steps of an upload, however parts are mapped: choose files; in rounds begin, send, complete and check them."""
 
 import time
 from collections import deque

@@ -1,4 +1,4 @@
-"""The way of a record pipeline: know the files, agree on types, try the function, call it for all, settle the types."""
+"""The steps of a record pipeline: examine files, agree on types, try the function, call it for all, settle types."""
 
 from dataclasses import replace
 from typing import Any
