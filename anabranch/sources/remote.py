@@ -10,9 +10,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import fsspec
-from fsspec.registry import known_implementations
-
 from anabranch.core.config import RunOptions, work_dir
 from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError
 from anabranch.core.storage import fingerprint
@@ -148,6 +145,8 @@ class _Remote(io.RawIOBase):
 
 
 def _system(url: str) -> tuple[Any, str]:
+    import fsspec  # noqa: PLC0415  which takes 0.1 s, and is of no use to local files
+
     try:
         system, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
@@ -165,6 +164,8 @@ def _links(url: str) -> tuple[str, str, str]:
 
 
 def _missing(url: str, why: str) -> UsageError:
+    from fsspec.registry import known_implementations  # noqa: PLC0415  as above
+
     protocol = (_URL.match(url) or [""])[0].rstrip(":/").lower()
     package = str(known_implementations.get(protocol, {}).get("class", "fsspec")).split(".")[0]
     if package == "fsspec":
