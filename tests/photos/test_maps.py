@@ -4,12 +4,17 @@ import base64
 import re
 from xml.etree import ElementTree as ET
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch.core.here import map_here
+from anabranch.core.parts import Job
 from anabranch.photos import sample
+from anabranch.photos.hosts import no_blocks
 from anabranch.photos.maps import MOST_POINTS, flight_path
+from anabranch.photos.options import PhotoOptions
+from anabranch.photos.plan import plan
+from anabranch.photos.work import work
 from tests.photos.extracting import extract
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -99,8 +104,14 @@ def test_the_report_has_the_picture_for_the_page_and_not_for_programs(tmp_path):
     assert "pictures" not in report.model_dump(mode="json")
 
 
-@pytest.mark.parametrize("names", [("photos", "ok")])
-def test_progress_counts_photos_and_positions(names):
-    from anabranch.photos.plan import Extraction
+def test_progress_counts_photos_and_positions(tmp_path):
+    from anabranch.run.progress import Progress
 
-    assert tuple(Extraction.counted) == names
+    sample.write_photos(tmp_path / "in", 12, without=2)
+    job = Job([str(tmp_path / "in")], str(tmp_path / "p.csv"), PhotoOptions(), tmp_path / "work", 2)
+    extraction = plan(job, no_blocks)
+    progress = Progress("read", extraction)
+    for outcome in map_here(work, extraction):
+        progress.add(outcome)
+
+    assert str(progress) == "read: 2 of 2 parts, 12 photos, 10 positions, 100 %"
