@@ -128,9 +128,7 @@ def once(bench: Bench, way: str, rows: int, expected: int) -> tuple[Usage, dict[
 
 def measured(bench: Bench, ways: Sequence[str], rows: int, rounds: int) -> str:
     """Run all ways in turn; return the table."""
-    few, expected = prepare(bench, FEW), prepare(bench, rows)
-    for way in ways:
-        once(bench, way, FEW, few)
+    expected = prepare(bench, rows)
     found: dict[str, list[tuple[Usage, dict[str, float]]]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
@@ -171,8 +169,12 @@ def main() -> None:
         prefect_server(Path(folder) / "state"),
         running(SETTINGS) as database,
     ):
+        bench = Bench(database, Path(folder), arguments.chunks)
+        few = prepare(bench, FEW)
+        for way in ways:
+            once(bench, way, FEW, few)
         for rows in arguments.rows:
-            found = measured(Bench(database, Path(folder), arguments.chunks), ways, rows, arguments.rounds)
+            found = measured(bench, ways, rows, arguments.rounds)
             print(found, flush=True)
             text += found
     if arguments.write:
