@@ -9,7 +9,7 @@ from tests.tables.conftest import postgres, postgres_server  # noqa: F401  fixtu
 from tests.tables.importing import contents, made, target_of
 
 pytestmark = pytest.mark.server
-PASSWORD = "hunter-2-and-more"  # noqa: S105
+PASSWORD = "hunter-2-and-more"
 
 
 def holding(folder: Path, words: bytes) -> list[str]:
