@@ -58,6 +58,7 @@ bench: setup | $(UV)  ## Run the benchmarks beside their alternatives, which it 
 	.venv/bin/python -m benchmarks.logs $(ARGS)
 	.venv/bin/python -m benchmarks.photos $(ARGS)
 	$(UV) run --locked --group bench python -m benchmarks.files $(ARGS)
+	$(UV) run --locked --group bench python -m benchmarks.uploads $(ARGS)
 	.venv/bin/python -m benchmarks.tables $(ARGS)
 
 down:  ## Stop the background server and worker

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from anabranch.core.errors import SetupError
 from anabranch.uploads.context import Context
 from anabranch.uploads.ledger import Entry
 from anabranch.uploads.parts import ranges
@@ -68,7 +69,10 @@ def _candidates(context: Context, key: str, known: Upload | None) -> Iterator[Up
     """Yield the upload of our ledger, and then those of exactly this key that the store lists, newest first."""
     if known:
         yield known
-    listed = context.ask(lambda: [upload for upload, _ in context.parts.list_uploads(key)])
+    try:
+        listed = context.ask(lambda: [upload for upload, _ in context.parts.list_uploads(key)])
+    except SetupError:  # no right to list: then only the ledger resumes
+        return
     yield from (upload for upload in listed if upload.key == key and (not known or upload.id != known.id))
 
 

@@ -45,13 +45,23 @@ def work(part: SendPart, stop: Stop = lambda: False) -> SendManifest:
     if not store.in_order and len(part.pieces) == 1 and part.pieces[0].upload:
         return SendManifest((), sent=(_bounded(part, lambda: _send_part(store, part, part.pieces[0], stop)),))
 
+    absent = _absent(store, part, stop)
+
     def one(piece: Piece) -> Sent | AnabranchError:
-        return _failed_or(piece, lambda: _bounded(part, lambda: _put(store, part, piece, stop)))
+        known = piece.key in absent
+        return _failed_or(piece, lambda: _bounded(part, lambda: _put(store, part, piece, stop, known_absent=known)))
 
     with ThreadPoolExecutor(min(part.in_flight, len(part.pieces))) as pool:
         found = list(pool.map(one, part.pieces))
     sent = tuple(each for each in found if isinstance(each, Sent))
     return SendManifest((), sent=sent, errors=tuple(each for each in found if isinstance(each, AnabranchError)))
+
+
+def _absent(store: ParallelStore | SequentialStore, part: SendPart, stop: Stop) -> set[str]:
+    """Ask once which objects are not there, where it does no harm to replace one of the same bytes by mistake."""
+    if store.in_order or part.if_exists != "skip-same" or len(part.pieces) == 1:
+        return set()
+    return retried(lambda: store.absent([piece.key for piece in part.pieces]), health_of(part.run), stop)
 
 
 def _failed_or(piece: Piece, send: Callable[[], T]) -> T | AnabranchError:
@@ -85,10 +95,13 @@ def _send_part(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -
     return retried(send, health_of(part.run), stop)
 
 
-def _put(store: ParallelStore | SequentialStore, part: SendPart, piece: Piece, stop: Stop) -> Sent:
+def _put(
+    store: ParallelStore | SequentialStore, part: SendPart, piece: Piece, stop: Stop, *, known_absent: bool
+) -> Sent:
     """Send a small file whole, where `if_exists` wants it."""
     health = health_of(part.run)
-    head = None if part.if_exists == "overwrite" else retried(lambda: store.head(piece.key), health, stop)
+    asks = part.if_exists != "overwrite" and not known_absent
+    head = None if not asks else retried(lambda: store.head(piece.key), health, stop)
     if head and (how := existing(store, part.if_exists, piece, head, stop)):
         return Sent(piece.key, 1, piece.length, how, attempts=0, etag=head.etag)
     if store.in_order:

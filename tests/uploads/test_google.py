@@ -141,7 +141,7 @@ def test_the_plan_says_why_there_are_no_parts(source, tmp_path):
 
 
 def test_chunks_that_google_would_refuse_are_refused_before_anything_is_sent(source, tmp_path):
-    with Drive() as drive, pytest.raises(UsageError, match="no multiple of 262,144 bytes"):
+    with Drive() as drive, pytest.raises(UsageError, match="not a multiple of 262,144 bytes"):
         send(source, drive, tmp_path / "work", part_size="300000")
 
     assert drive.seen == {}

@@ -143,3 +143,14 @@ def test_small_objects_are_put_at_once_and_known_again(place, tmp_path, size):
     assert place.store.same("small", head, str(source), PART, bool)
     source.write_bytes(os.urandom(size + 1)[:-1] if size else b"x")
     assert size == 0 or not place.store.same("small", head, str(source), PART, bool)
+
+
+def test_a_listing_tells_which_objects_are_absent(place, tmp_path):
+    source = tmp_path / "small"
+    source.write_bytes(b"x")
+    for key in ("p/b", "p/d/e"):
+        with RangeFile(str(source), 0, 1) as body:
+            place.store.put(key, body, summed(body), new=False)
+
+    assert place.store.absent(["p/b", "p/c", "p/d/e", "p/z"]) == {"p/c", "p/z"}
+    assert place.store.absent(["a"]) == {"a"}

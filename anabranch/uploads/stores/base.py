@@ -138,6 +138,9 @@ class ParallelStore(Protocol):
     def same(self, key: str, head: Head, path: str, part_size: int, stop: Stop) -> bool:
         """Whether the object has exactly the bytes of a file, which was sent in parts of that size, or of others."""
 
+    def absent(self, keys: Sequence[str]) -> set[str]:
+        """Return those of some keys of which a cheap listing shows no object; a late listing may name too many."""
+
     def put(self, key: str, body: Body, total: Sum, *, new: bool) -> Head:
         """Store a small object at once; with `new`, ExistsError where there is one."""
 

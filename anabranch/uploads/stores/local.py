@@ -69,6 +69,10 @@ class FolderStore:
                     return True
         return False
 
+    def absent(self, keys: Sequence[str]) -> set[str]:
+        """Return the keys of which there is no file."""
+        return {key for key in keys if self.head(key) is None}
+
     def put(self, key: str, body: Body, total: Sum, *, new: bool) -> Head:
         """Write a small file aside, and rename it."""
         upload = self.create(key)

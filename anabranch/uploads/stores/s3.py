@@ -97,6 +97,17 @@ class S3Store:
         size = os.stat(path).st_size  # noqa: PTH116
         return size == head.size and has_tag(path, size, head.etag, [part_size, *likely_sizes(size)], stop)
 
+    def absent(self, keys: Sequence[str]) -> set[str]:
+        """List from the first key on, one page: what is not on it, and lies before its end, is absent."""
+        prefix = os.path.commonprefix(list(keys))  # noqa: RUF071  which is what S3 compares
+        try:
+            page = self._call("list_objects_v2", None, Prefix=prefix, StartAfter=min(keys)[:-1])
+        except SetupError:  # no right to list: each object is asked for
+            return set()
+        shown = [one["Key"] for one in page.get("Contents", [])]
+        end = shown[-1] if page.get("IsTruncated") and shown else None
+        return {key for key in keys if key not in shown and (end is None or key.encode() < end.encode())}
+
     def put(self, key: str, body: Body, total: Sum, *, new: bool) -> Head:
         """Put a small object."""
         answer = self._summed(

@@ -1,0 +1,137 @@
+"""One way to upload a folder into a bucket, in a process of its own: WAY ENDPOINT BUCKET FOLDER; prints the seconds."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+MIB = 1 << 20
+THREADS = 10  # files at the same time, where a tool leaves that to us
+
+
+def client(endpoint: str, **more: Any) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(s3={"addressing_style": "path"}, max_pool_connections=20, **more)
+    return boto3.client("s3", endpoint_url=endpoint, config=config)
+
+
+def sequential(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    s3 = client(endpoint)
+
+    def send(folder: Path) -> None:
+        for path in folder.iterdir():
+            if path.stat().st_size <= 5 * MIB:
+                s3.put_object(Bucket=bucket, Key=path.name, Body=path.read_bytes())
+                continue
+            name = {"Bucket": bucket, "Key": path.name}
+            begun, parts = s3.create_multipart_upload(**name), []
+            with path.open("rb") as file:
+                while block := file.read(5 * MIB):
+                    put = {"UploadId": begun["UploadId"], "PartNumber": len(parts) + 1, "Body": block}
+                    parts.append({"PartNumber": len(parts) + 1, "ETag": s3.upload_part(**name, **put)["ETag"]})
+            s3.complete_multipart_upload(**name, UploadId=begun["UploadId"], MultipartUpload={"Parts": parts})
+
+    return send
+
+
+def boto3(endpoint: str, bucket: str, preferred: str = "classic") -> Callable[[Path], None]:
+    from boto3.s3.transfer import TransferConfig
+
+    s3, config = client(endpoint), TransferConfig(preferred_transfer_client=preferred)
+
+    def send(folder: Path) -> None:
+        files = list(folder.iterdir())
+        with ThreadPoolExecutor(min(THREADS, len(files))) as pool:
+            list(pool.map(lambda path: s3.upload_file(str(path), bucket, path.name, Config=config), files))
+
+    return send
+
+
+def crt(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    return boto3(endpoint, bucket, "crt")
+
+
+def obstore(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    import obstore
+    from obstore.store import S3Store
+
+    store = S3Store(bucket, endpoint=endpoint, client_options={"allow_http": True})
+
+    def send(folder: Path) -> None:
+        files = list(folder.iterdir())
+        with ThreadPoolExecutor(min(THREADS, len(files))) as pool:
+            list(pool.map(lambda path: obstore.put(store, path.name, path), files))
+
+    return send
+
+
+def rclone(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    program = Path(sys.executable).with_name("rclone")
+    remote = f":s3,provider=Other,env_auth=true,endpoint='{endpoint}':{bucket}"
+    return lambda folder: subprocess.run([program, "copy", folder, remote], check=True, capture_output=True) and None
+
+
+def ours(endpoint: str, bucket: str, slots: Any = None) -> Callable[[Path], None]:
+    from anabranch.core.here import on_threads
+    from anabranch.core.parts import Job
+    from anabranch.uploads.options import UploadOptions
+    from anabranch.uploads.way import way
+
+    def send(folder: Path) -> None:
+        options = UploadOptions(endpoint=endpoint)
+        with tempfile.TemporaryDirectory() as work:
+            job = Job([str(folder)], f"s3://{bucket}/", options, Path(work), options.parts_in_flight)
+            report = way(job, on_threads(options.parts_in_flight), slots)
+        if report.errors:
+            raise RuntimeError(str(report.errors[0]))
+
+    return send
+
+
+def limited(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    from anabranch.run.server import ensure_server, prefect_environment
+
+    os.environ.update(prefect_environment(ensure_server()))
+    from anabranch.run.cancelling import CancelWatch
+    from anabranch.run.limits import Limit, SharedLimits
+
+    slots = SharedLimits([Limit("bench-user", 3), Limit("bench", 20)], CancelWatch())
+    slots.__enter__()
+    return ours(endpoint, bucket, slots)
+
+
+def command(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    words = [sys.executable, "-m", "anabranch.command.cli", "upload-files", "{}", f"s3://{bucket}/", "--quiet"]
+
+    def send(folder: Path) -> None:
+        named = [str(folder) if word == "{}" else word for word in words]
+        subprocess.run([*named, "--endpoint", endpoint], check=True)
+
+    return send
+
+
+WAYS = {each.__name__: each for each in (sequential, boto3, crt, obstore, rclone, ours, limited, command)}
+
+
+def main() -> None:
+    way, endpoint, bucket, folder = sys.argv[1:]
+    send = WAYS[way](endpoint, bucket)
+    if way != "command":
+        with tempfile.TemporaryDirectory() as warm:
+            (Path(warm) / "warm").write_bytes(b"warm")
+            send(Path(warm))
+    began = time.perf_counter()
+    send(Path(folder))
+    print(json.dumps({"seconds": time.perf_counter() - began}))
+
+
+if __name__ == "__main__":
+    main()
