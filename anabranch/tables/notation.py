@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 ISO = "%Y-%m-%d"
+ISO_CLOCK = f"{ISO} %H:%M:%S"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from anabranch.formats.cells import Cells
 from anabranch.sources.finding import require_unchanged
 from anabranch.tables.coerce import coerce
 from anabranch.tables.mapping import Filled, Mapped
-from anabranch.tables.notation import ISO, Notation
+from anabranch.tables.notation import ISO, ISO_CLOCK, Notation
 from anabranch.tables.options import ImportOptions
 from anabranch.tables.plan import TableCatalogue, TablePart
 from anabranch.tables.rejects import Reject, lines_before, part_files, table_of
@@ -114,8 +114,8 @@ def _require_known(cells: Cells, unknown: str) -> None:
         name = min(cells.unknown)
         raise SourceError(
             "unknown-column",
-            f"a record has a key {name!r}, which the table lacks",
-            "Name its target with --mapping, or leave such keys out with --unknown-columns ignore.",
+            f"a record has a key {name!r}, which no column takes: the table lacks it, or the first records do",
+            "Name it with --mapping or --paths, or leave such keys out with --unknown-columns ignore.",
         )
 
 
@@ -163,5 +163,6 @@ def _notation(one: Filled, options: ImportOptions, native: str, *, records: bool
     if records:  # whose numbers have a point, and no text tells them from others any more
         return Notation(date_formats=formats, zone=zone)
     if native == "sheet":
-        return Notation(date_formats=tuple(dict.fromkeys((ISO, *formats))) if formats else (), zone=zone)
+        iso = (ISO, ISO_CLOCK) if any("%H" in each for each in formats) else (ISO,)
+        return Notation(date_formats=(*iso, *formats) if formats else (), zone=zone)
     return Notation(options.decimal, options.thousands, formats, zone)

@@ -1,5 +1,8 @@
 """Imports of whole files by threads: blocks, mapping, headers, and what is refused before anything is written."""
 
+import datetime as dt
+
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -214,3 +217,37 @@ def test_each_part_is_told_with_its_counts(sqlite, tmp_path):
     way(job, on_threads(1), lambda: open_store(sqlite), said.append)
 
     assert said[0] == "a.csv: 2 records = 1 rows + 1 rejected"
+
+
+def test_dates_of_a_workbook_are_taken_beside_texts_in_the_format_declared(sqlite, tmp_path):
+    made(sqlite, target_of("id bigint not null, day date, at timestamp", "t"))
+    book = openpyxl.Workbook()
+    stamp = dt.datetime.fromisoformat("2024-02-01T10:30:00")
+    for row in (["id", "day", "at"], [1, stamp.date(), stamp], [2, "01.02.2024", "01.02.2024 10:30"]):
+        book.active.append(row)
+    book.save(tmp_path / "a.xlsx")
+    formats = ["%d.%m.%Y", "%d.%m.%Y %H:%M"]
+
+    report = run(tmp_path / "a.xlsx", tmp_path, into=sqlite, table="t", key="id", date_formats=formats)
+
+    assert report.status == "completed", rejects(tmp_path, "a.xlsx")
+    assert contents(sqlite, "t") == [(number, "2024-02-01", "2024-02-01 10:30:00") for number in (1, 2)]
+
+
+def test_options_survive_the_way_through_a_deployment():
+    options = ImportOptions(into="sqlite:///a.db", table="t", validate=True, paths="a=b.c", key="x,y", mapping="m.yaml")
+
+    plain = options.model_dump(mode="json", by_alias=True)
+
+    assert ImportOptions.model_validate(plain) == options
+    assert (plain["validate"], plain["paths"], plain["key"]) == (True, {"a": "b.c"}, ["x", "y"])
+
+
+def test_rejects_are_written_in_the_encoding_of_the_source(sqlite, tmp_path):
+    source = tmp_path / "a.csv"
+    source.write_bytes("id,name,qty\n1,Ы,1\nx,Ж,2\n".encode("cp1251"))
+
+    run(source, tmp_path, **people(sqlite), encoding="cp1251")
+
+    assert (tmp_path / "reports" / "a.csv.rejects.csv").read_bytes() == "id,name,qty\nx,Ж,2\n".encode("cp1251")
+    assert contents(sqlite, "people") == [(1, "Ы", 1)]
