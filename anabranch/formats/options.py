@@ -84,6 +84,12 @@ class ReadOptions(BaseModel):
     duplicate_columns: Annotated[
         Literal["fail", "rename"], Field(description="What to do if two columns have the same name.")
     ] = "fail"
+    paths: Annotated[
+        dict[str, str] | None,
+        Field(
+            description="Columns to take from JSON records, by the keys to each: id=user.id,email=user.contact.email."
+        ),
+    ] = None
     sheet: Annotated[str | None, Field(description="Sheet of a workbook. Default: the first that holds anything.")] = (
         None
     )
@@ -114,6 +120,16 @@ class ReadOptions(BaseModel):
     @classmethod
     def _absolute(cls, path: str | None) -> str | None:
         return path and str(Path(path).absolute())
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        if not all(name.strip() and path.strip() for name, _, path in pairs):
+            raise ValueError("write COLUMN=PATH, and a comma between several")
+        return {name.strip(): path.strip() for name, _, path in pairs}
 
     @field_validator("delimiter")
     @classmethod

@@ -21,6 +21,7 @@ from anabranch.formats.formats import TEXT, UNITS, WHOLE, format_of
 from anabranch.formats.json import array as json_array
 from anabranch.formats.json import cells as json_cells
 from anabranch.formats.json import lines as jsonlines
+from anabranch.formats.json import paths as json_paths
 from anabranch.formats.model import BLOCK, Look, without
 from anabranch.formats.options import DELIMITED, ReadOptions
 from anabranch.schema import tables
@@ -84,6 +85,10 @@ class TextChunk(Chunk):
         if self.look.format in DELIMITED:
             return delimited_cells.cells(self.block, self.look, self.options, self.offset)
         return json_cells.cells(self.block, self.look, self.options, self.offset, fields)
+
+    def projected(self, paths: Mapping[str, str]) -> Self:
+        """Reduce the records to the values that the paths lead to; they then have no place in the text."""
+        return replace(self, block=json_paths.projected(self.block, paths), offset=-1)
 
     @property
     def _parser(self) -> "Parser":
@@ -189,6 +194,16 @@ def with_types(look: Look, given: pa.Schema) -> Look:
 
 def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()) -> Iterator[Chunk]:
     """Yield the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
+    for chunk in _chunks(source, look, options, units, cuts):
+        if options.paths and isinstance(chunk, TextChunk) and not (look.dialect or look.keeps_records):
+            yield chunk.projected(options.paths)
+        else:
+            yield chunk
+
+
+def _chunks(
+    source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int]
+) -> Iterator["TextChunk | TableChunk"]:
     if look.format not in TEXT:
         for unit, table in _tables(source, look, options, units):
             native = "sheet" if look.format == "excel" else "typed"

@@ -34,10 +34,6 @@ class ImportOptions(ReadOptions):
         str | None,
         Field(alias="mapping", description="YAML or JSON file: which source column or path fills which table column."),
     ] = None
-    paths: Annotated[
-        dict[str, str] | None,
-        Field(description="Where JSON records have the table's columns: uid=user.id,email=user.contact.email."),
-    ] = None
     unknown_columns: Annotated[
         Literal["fail", "ignore"], Field(description="What to do with a column of the file that the table lacks.")
     ] = "fail"
@@ -98,16 +94,6 @@ class ImportOptions(ReadOptions):
         from anabranch.tables.secrets import check_address  # noqa: PLC0415  which imports pyarrow, and help need not
 
         return check_address(address) if address else address
-
-    @field_validator("paths", mode="before")
-    @classmethod
-    def _pairs(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
-        if not all(name.strip() and path.strip() for name, _, path in pairs):
-            raise ValueError("write COLUMN=PATH, and a comma between several")
-        return {name.strip(): path.strip() for name, _, path in pairs}
 
     @field_validator("mapping_file")
     @classmethod

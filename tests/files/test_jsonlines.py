@@ -6,6 +6,7 @@ from itertools import islice
 from unittest import mock
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from anabranch.formats.model import Look
 from anabranch.formats.options import ReadOptions
 from anabranch.schema.fit import RAW, MisfitError
 from anabranch.schema.schema import load_schema
+from tests.files.converting import convert
 
 BIG = pa.decimal128(38, 0)
 BAD_LINES = [
@@ -502,3 +504,17 @@ def test_the_first_records_have_the_types_that_they_get_one_by_one(lines, few, o
     slow = json_lines._fitted(islice(json_lines._records(lines_of(b"\n".join(lines))), options.head), options)
 
     assert pa.schema(type_of(quick)) == pa.schema(type_of(slow))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_paths_take_values_out_of_records_as_columns(name, tmp_path):
+    records = ['{"user": {"id": 1, "at": {"x": "a"}}, "n": 5}', '{"user": {"id": 2}}', '{"user": 7, "n": 1.5}']
+    text = "\n".join(records) if name == "a.jsonl" else f"[{','.join(records)}]"
+    (tmp_path / name).write_text(text)
+
+    report = convert(
+        tmp_path / name, tmp_path / "out", work_dir=tmp_path / "work", paths={"id": "user.id", "x": "user.at.x"}
+    )
+
+    rows = pq.read_table(report.outputs[0]).to_pylist()
+    assert rows == [{"id": 1, "x": "a"}, {"id": 2, "x": None}, {"id": None, "x": None}]

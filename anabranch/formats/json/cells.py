@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from anabranch.formats.cells import Cells, Fault, Field, Place, lines_before, sound
 from anabranch.formats.json.parsing import BLANK, parse
+from anabranch.formats.json.paths import ABSENT, value_at
 from anabranch.formats.json.values import MalformedError, decoded, encoded, text_of
 from anabranch.formats.model import Look
 from anabranch.formats.options import ReadOptions
@@ -71,9 +72,8 @@ def _one_by_one(block: bytes, fields: Sequence[Field], locate: Any, lines: int) 
 
 
 def _cell(record: dict[str, Any], field: Field) -> str | None:
-    value: Any = record
-    for key in field.path:
-        value = value.get(key) if isinstance(value, dict) else None
+    found = value_at(record, field.path)
+    value = None if found is ABSENT else found
     if field.as_json and value is not None:
         return encoded(value).decode()
     return text_of(value)

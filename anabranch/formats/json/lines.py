@@ -11,6 +11,7 @@ import pyarrow as pa
 from anabranch.formats.json.array import Flattener
 from anabranch.formats.json.examining import examine
 from anabranch.formats.json.parsing import BLANK, parse, takes_nested
+from anabranch.formats.json.paths import projected
 from anabranch.formats.json.types import Widening, type_of
 from anabranch.formats.json.values import MalformedError, decoded
 from anabranch.formats.model import Look
@@ -33,6 +34,8 @@ def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
     start = len(_BOM) if head.startswith(_BOM) else 0
     format_ = options.format if options.format in ("json", "jsonl") else _format(head[start:])
     lines = Flattener().feed(head) if format_ == "json" else head[start:]
+    if options.paths and not options.keeps_records:
+        lines = projected(lines, options.paths)
     tree = _least(lines, whole, options)
     return Look(format_, data_start=start, names=tuple(tree), schema=pa.schema(type_of(tree)))
 
