@@ -301,7 +301,7 @@ def test_a_changed_or_vanished_remote_file_is_noticed(memory):
     ("url", "code", "word"),
     [
         ("s3://user:p@pass@bucket/a.csv", "protocol-missing", "pip install 's3fs'"),
-        ("sftp://user:pass@host/a.csv", "protocol-missing", "pip install 'fsspec[sftp]'"),
+        ("smb://user:pass@host/a.csv", "protocol-missing", "pip install 'fsspec[smb]'"),
         ("nix://user:pass@host/a.csv", "protocol-unknown", "nix"),
         ("memory://user:pass@none/a.csv?pass=pass", "source-missing", "URL"),
     ],
