@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import cast
 
@@ -42,7 +42,7 @@ class Applying(Conversion):
 
 def probing(known: Conversion) -> Applying:
     """Plan one part that calls the function for the first records, where its cost must be known."""
-    plan = Applying(**{name: getattr(known, name) for name in known.__dataclass_fields__})
+    plan = Applying(**{one.name: getattr(known, one.name) for one in fields(known)})
     if plan.options.mode in ("process", "inline") or not plan.catalogue.files:
         return plan
     first = Span(0, 0, 1, limit=1 if plan.options.batch else 2)
