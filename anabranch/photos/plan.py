@@ -1,6 +1,7 @@
 """Plan the reading: list the photos, leave out what is known, and cut the rest into parts."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from types import MappingProxyType
 from anabranch.core.batches import MOST_PARTS
 from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_writable
-from anabranch.core.parts import Job, Part, Plan
+from anabranch.core.parts import Job, Part, Plan, WorkFile
 from anabranch.core.storage import fingerprint, published
 from anabranch.photos.addresses import Place, Server, place, place_label
 from anabranch.photos.connecting import Access
@@ -124,6 +125,7 @@ def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
         tuple(parts),
         str(folder),
         python_seconds=sum(part.photos for part in parts) * _PYTHON_SECONDS,
+        reads=_reads([photo for server, photo in photos if server is None]),
         places=places,
         photos=tuple(photos),
         known=tuple(known),
@@ -132,6 +134,14 @@ def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
         options=options,
         work_dir=job.work_dir,
         output=job.output or "",
+    )
+
+
+def _reads(photos: Sequence[Photo]) -> tuple[WorkFile, ...]:
+    """Return the first and the last photo of this machine: a cluster's workers must see them, or they would be gone."""
+    ends = dict.fromkeys((photos[0], photos[-1]) if photos else ())
+    return tuple(
+        WorkFile(os.fsdecode(photo.path), photo.size or 0, (photo.mtime or 0) * 1_000_000_000) for photo in ends
     )
 
 

@@ -114,6 +114,15 @@ def test_parts_hold_every_unknown_photo_once(tmp_path):
     assert max(part.photos for part in extraction.parts) <= 300
 
 
+def test_a_cluster_is_asked_for_photos_of_this_machine_and_not_for_those_of_a_server(sshd, album, tmp_path):
+    sample.write_photos(tmp_path / "in", 20)
+    here = planned(tmp_path / "in", tmp_path / "p.csv", tmp_path / "work")
+    there = planned(sshd.url(f"{album[0]}/homes/AnnaBerg"), tmp_path / "p.csv", tmp_path / "work", **access(sshd))
+
+    assert [Path(file.path).stat().st_size for file in here.reads] == [file.size for file in here.reads]
+    assert (len(here.reads), len(there.reads)) == (2, 0)
+
+
 def test_a_part_that_failed_leaves_the_table_that_stands_and_keeps_what_was_read(tmp_path):
     sample.write_photos(tmp_path / "in", 50)
     (tmp_path / "p.csv").write_text("a good table\n")
