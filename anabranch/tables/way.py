@@ -10,7 +10,8 @@ from anabranch.core.storage import fingerprint
 from anabranch.formats.survey import known, look, survey
 from anabranch.sources.finding import Found, find
 from anabranch.sources.unpack import slices, unpack, unpacked
-from anabranch.tables.join import join
+from anabranch.tables.history import Counts
+from anabranch.tables.join import FLOW, join
 from anabranch.tables.mapping import load_mapping
 from anabranch.tables.options import ImportOptions
 from anabranch.tables.plan import TablePlan, deciding, planned_import, policy_of, reads
@@ -54,6 +55,8 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
 def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = lambda _: None) -> Report:
     """Import the job's sources, all or none of their records; the report says what became of every one."""
     plan = planned(job, mapped, connect)
+    if plan.job and not (plan.job.files or plan.errors):
+        return _nothing(plan)
     done = mapped(work, plan) if plan.parts and not plan.errors else []
     for outcome in done:
         if outcome.done:
@@ -66,6 +69,12 @@ def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = la
     report = join(plan.job or empty, done, connect, errors=plan.errors, say=say)
     report.warnings[:0] = plan.warnings
     return report
+
+
+def _nothing(plan: TablePlan) -> Report:
+    """Report that all sources are empty; there is nothing to ask the database for."""
+    facts = {"status": "committed", **Counts().facts()}
+    return Report(flow=FLOW, status="nothing_to_do", details={"import": facts}, warnings=list(plan.warnings))
 
 
 def sources(job: Job[ImportOptions]) -> Found:

@@ -251,3 +251,10 @@ def test_rejects_are_written_in_the_encoding_of_the_source(sqlite, tmp_path):
 
     assert (tmp_path / "reports" / "a.csv.rejects.csv").read_bytes() == "id,name,qty\nx,Ж,2\n".encode("cp1251")
     assert contents(sqlite, "people") == [(1, "Ы", 1)]
+
+
+def test_sources_that_are_all_empty_are_nothing_to_do_where_such_are_left_out(sqlite, tmp_path):
+    report = run(written(tmp_path / "a.csv", ""), tmp_path, **people(sqlite), on_empty="skip")
+
+    assert (report.status, report.errors) == ("nothing_to_do", [])
+    assert report.warnings == ["a.csv is empty, and was left out"]
