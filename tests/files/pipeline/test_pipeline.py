@@ -172,7 +172,7 @@ def test_lines_that_are_no_records_are_bad_rows_with_their_number(lines, tmp_pat
     report = run(lines, tmp_path / "out", "score", threads=3)
     aside = run(lines, tmp_path / "aside", "score", threads=3, on_bad_row="quarantine")
 
-    assert "row 701: a record is an object" in report.errors[0].reason
+    assert "row 701: a record must be an object" in report.errors[0].reason
     assert aside.items["rows_set_aside"] == 2
     assert aside.items["records"] == ROWS
     assert [row["row"] for row in read_lines(tmp_path / "aside" / "r.jsonl.quarantine.jsonl")] == [701, 702]
