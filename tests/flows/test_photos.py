@@ -12,6 +12,8 @@ from anabranch.photos.options import PhotoOptions
 from tests.photos.conftest import album, own_home, sshd  # noqa: F401  fixtures
 from tests.photos.extracting import access, rows
 
+pytestmark = pytest.mark.timeout(600)  # two whole commands, beside a server that may only just start
+
 COMMAND = [sys.executable, "-m", "anabranch.command.cli", "extract-gps"]
 
 
