@@ -17,6 +17,7 @@ from httpx import HTTPError, HTTPStatusError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from anabranch.core.errors import SetupError
 from anabranch.run.cancelling import CancelWatch
@@ -24,6 +25,7 @@ from anabranch.run.cancelling import CancelWatch
 LEASE_SECONDS = 60.0  # after which the server takes back a slot whose holder died: its shortest
 RENEW_SECONDS = 20.0
 LOOK_SECONDS = (0.3, 1.2)  # between two tries for a slot; a server has no way to wake those that wait
+RELEASE_SECONDS = 10.0  # that the server may take to hear that a slot is free, each of two times
 _PAGE = 200  # limits that are listed at a time
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]+")  # in a limit's name
 
@@ -105,7 +107,11 @@ class SharedLimits:
     def _release(self, lease: UUID) -> None:
         with self._lock:
             self._leases.discard(lease)
-        with suppress(HTTPError), get_client(sync_client=True) as client:  # else it ends by itself
+        with (
+            suppress(HTTPError),  # a lease that is not given back ends by itself, so nobody waits for a server for long
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
+            get_client(httpx_settings={"timeout": RELEASE_SECONDS}, sync_client=True) as client,
+        ):
             client.release_concurrency_slots_with_lease(lease)
 
     def _renew(self) -> None:

@@ -19,6 +19,7 @@ DOCUMENTED = (
     "prefect.flows",
     "prefect.futures",
     "prefect.results",
+    "prefect.settings",
     "prefect.states",
     "prefect.task_runners",
     "prefect.tasks",
