@@ -145,11 +145,11 @@ class TestRun:
 
     def test_an_interrupted_run_stops_with_5_and_the_same_command_resumes(self, environment, sample, tmp_path):
         output = tmp_path / "report"
-        command = [*COMMAND, "parse-logs", str(sample), "--output", str(output), "--json"]
-        there = 0
         for number in (signal.SIGINT, signal.SIGTERM):
+            work = tmp_path / f"work-{int(number)}"  # each of its own, so that some parts are left to be done
+            command = [*COMMAND, "parse-logs", str(sample), "--output", str(output), "--json", "--work-dir", str(work)]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
-            while len(list((tmp_path / "work").glob("anabranch/results/*"))) <= there:
+            while not list(work.glob("anabranch/results/*")):
                 time.sleep(0.02)
             process.send_signal(number)
             stopped = Report.model_validate_json(process.communicate()[0])
@@ -157,7 +157,6 @@ class TestRun:
             assert process.returncode == 5
             assert stopped.status == "cancelled"
             assert not output.exists()
-            there = len(list((tmp_path / "work").glob("anabranch/results/*")))
 
         resumed = Report.model_validate_json(subprocess.run(command, capture_output=True, env=environment).stdout)  # noqa: PLW1510
 
@@ -219,7 +218,7 @@ def _read(descriptor):
     (["convert-files", BASIC, ""], b"a path is empty"),
     (["convert-files", BASIC, "x/", "--infer", "some"], b"all, sample:N (the first N), or none"),
     (["convert-files", BASIC, "x/", "--encoding", "rot13"], b"no text encoding 'rot13'"),
-    (["run-pipeline", BASIC, "x/"], b"--function: is needed. Function that gets each record"),
+    (["run-pipeline", BASIC, "x/"], b"--function: is needed. Function called with each record"),
     (["run-pipeline", BASIC, "x/", "--function", "score"], b"package.module:name"),
     (["parse-logs", "missing/*.tar"], b"there is no such file"),
     (["parse-logs", BASIC, "--nonsense"], b"--nonsense"),

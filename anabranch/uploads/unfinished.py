@@ -46,11 +46,12 @@ def _found(
     destination: str, older_than: str, endpoint: str | None, credentials: str | None
 ) -> tuple[ParallelStore, list[tuple[Upload, float]]]:
     place, prefix = destination_of(destination, UploadOptions(endpoint=endpoint, credentials=credentials))
-    store, latest = open_store(place), time.time() - seconds(older_than)
+    store, age = open_store(place), seconds(older_than)
     if store.in_order:
         raise UsageError("destination-scheme", f"{place} does not list what is unfinished", "It ends in about a week.")
     listed = retried(lambda: list(store.list_uploads(prefix)), Health())
-    return store, [(upload, begun) for upload, begun in listed if begun <= latest]
+    # without an age all count: a server rounds its times up, or its clock is ahead, and the newest seem to be to come
+    return store, [(upload, begun) for upload, begun in listed if not age or begun <= time.time() - age]
 
 
 def seconds(text: str) -> float:

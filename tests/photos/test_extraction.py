@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -295,15 +296,16 @@ def test_nobody_listening_is_an_error_that_may_pass(tmp_path, monkeypatch):
 def test_the_table_is_the_same_when_the_servers_process_is_killed_in_the_middle(kills, sshd, album, tmp_path):
     folder, _ = album
     extract(folder / "homes", tmp_path / "l.csv", tmp_path / "local")
-    extraction_source, killed = sshd.url(f"{folder}/homes"), []
+    extraction_source, killed, lock = sshd.url(f"{folder}/homes"), [], threading.Lock()
 
     def killing(step, todo):
         def one(part, stop):
             def watch():
-                if len(killed) < kills and (children := sshd.sessions()):
-                    killed.append(children[0])
-                    children[0].send_signal(signal.SIGKILL)
-                    time.sleep(0.05)
+                with lock:
+                    if len(killed) < kills and (children := sshd.sessions()):
+                        killed.append(children[0])
+                        children[0].send_signal(signal.SIGKILL)
+                        time.sleep(0.05)
                 return stop()
 
             return step(part, watch)

@@ -15,6 +15,7 @@ KEY, SECRET, REGION = "test:tester", "testing", "us-east-1"
 START_SECONDS = 60
 SMALLEST = 64 << 10  # bytes of a part that is not the last; 5 MiB with S3, which would take the tests minutes
 
+# A listing that is late would stay so, since no updater runs here: the object server waits for its entry.
 _STORAGE = """[DEFAULT]
 bind_ip = 127.0.0.1
 bind_port = {port}
@@ -28,6 +29,7 @@ log_level = ERROR
 pipeline = {kind}-server
 [app:{kind}-server]
 use = egg:swift#{kind}
+container_update_timeout = 60
 [{kind}-replicator]
 [{kind}-auditor]
 """
