@@ -114,9 +114,10 @@ with SharedLimits([Limit(sys.argv[1], 1)], CancelWatch()) as limits, limits.take
 
 
 @pytest.mark.soak
-def test_the_place_of_a_killed_run_is_free_after_its_lease_although_the_server_was_killed_too(tmp_path):
+def test_the_place_of_a_killed_run_is_free_after_its_lease_although_the_server_was_killed_too(tmp_path, monkeypatch):
     from anabranch.run.server import ensure_server, find_server, prefect_environment, stop_server
 
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)  # of the server of other tests, which is not to be killed
     home = tmp_path / "state"
 
     def environment():
