@@ -39,7 +39,7 @@ def import_table(
     check(source, output, options)
 
     def connect() -> Store:
-        return open_store(resolve(options.into, secret))
+        return open_store(resolve(options.into, secret), "empty" if options.check_only else "make")
 
     return way(job_of(source, output, options, run), by_tasks(TASKS, run), connect, get_run_logger().info)
 

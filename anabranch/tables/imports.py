@@ -21,7 +21,7 @@ def list_all(
     schema: Schema = None,
 ) -> Sequence[dict[str, Any]]:
     """List the imports into a database's tables, the latest last: one line for each file."""
-    with open_store(resolve(into)) as store:
+    with open_store(resolve(into), "refuse") as store:
         found = list_imports(store, schema, TableName.parse(table) if table else None)
     return [{name: row[name] for name in _LISTED} for row in found]
 
@@ -34,6 +34,6 @@ def show(
     schema: Schema = None,
 ) -> dict[str, Any] | Sequence[dict[str, Any]]:
     """Show everything that is known of one import."""
-    with open_store(resolve(into)) as store:
+    with open_store(resolve(into), "refuse") as store:
         found = show_import(store, identity, schema)
     return found[0] if len(found) == 1 else found

@@ -32,4 +32,4 @@ def check(source: Sequence[str], output: str | None, options: ImportOptions) -> 
 
 def preview(job: Job[ImportOptions]) -> TablePlan:
     """Look at the files and the table, and plan the import; reads only."""
-    return planned(job, only(look, workers=job.threads), lambda: open_store(resolve(job.options.into)))
+    return planned(job, only(look, workers=job.threads), lambda: open_store(resolve(job.options.into), "empty"))

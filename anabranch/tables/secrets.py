@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from anabranch.core.errors import SetupError, UsageError
@@ -57,12 +58,20 @@ def resolve(into: str, block: Callable[[str], str] | None = None) -> str:
     return found
 
 
-def open_store(address: str) -> Store:
-    """Connect to the database of a resolved address: sqlite:///FILE, or whatever libpq understands."""
+def open_store(address: str, missing: Literal["make", "empty", "refuse"] = "make") -> Store:
+    """Connect to the database of a resolved address: sqlite:///FILE, or whatever libpq understands.
+
+    A SQLite file that does not exist is made by the first write, or counts as an empty database and is not made, or is
+    a SetupError.
+    """
     if address.startswith("sqlite:"):
         from anabranch.tables.stores.sqlite import Sqlite  # noqa: PLC0415  each database's library only when it is used
 
-        return Sqlite(str(_file(address)))
+        path = _file(address)
+        absent = missing != "make" and not path.exists()
+        if absent and (missing == "refuse" or not path.parent.is_dir()):
+            raise SetupError("database-unreachable", f"{path}: there is no such file", "Correct --into.")
+        return Sqlite(":memory:" if absent else str(path))
     from anabranch.tables.stores.postgres import Postgres  # noqa: PLC0415
 
     return Postgres(address)

@@ -63,7 +63,7 @@ class _Run:
 
     def carry_out(self) -> Imported:
         job = self.job
-        self.store.check(job.target, job.columns, key_columns_names(job))
+        self.store.check(job.target, job.columns, compared(job))
         if self._remember() and len(self.known) == len(job.files):
             return self._already()
         if job.policy.history and self.writes:
@@ -114,7 +114,7 @@ class _Run:
             search.in_files()
         left_out = set(self.known)
         alone = self.writes and compares and job.target.exists
-        store.lock(job.target, key_columns_names(job), alone=alone, nulls=nulls_equal(job))
+        store.lock(job.target, compared(job), alone=alone, nulls=nulls_equal(job))
         self.say(f"table {job.target.table} locked")
         self._require_unchanged()
         if self._remember() and (len(self.known) == len(job.files) or job.policy.on_same_file == "fail"):
@@ -300,7 +300,7 @@ class _Run:
 _ABORTS = ("constraint-violated", "rows-swallowed")
 
 
-def key_columns_names(job: Import) -> tuple[str, ...]:
+def compared(job: Import) -> tuple[str, ...]:
     """Return the key's columns where records are compared at all."""
     return () if job.policy.on_duplicate == "allow" else job.policy.key or job.columns
 

@@ -18,7 +18,7 @@ from anabranch.tables.plan import TablePlan, deciding, planned_import, policy_of
 from anabranch.tables.proposal import target_for
 from anabranch.tables.stores.base import Store
 from anabranch.tables.target import Import, TableName, Target
-from anabranch.tables.transaction import Say
+from anabranch.tables.transaction import Say, compared
 from anabranch.tables.versions import code_key
 from anabranch.tables.work import work
 
@@ -42,7 +42,9 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
     with connect() as store:
         target = target_for(store, table, seen.files, given, options)
         create = "" if target.exists else store.create_sql(target)
-    plan = planned_import(job, seen, target, given, folder)
+        plan = planned_import(job, seen, target, given, folder)
+        if plan.job and plan.parts:  # before any record is coerced; the transaction looks at the table again
+            store.check(target, plan.job.columns, compared(plan.job))
     return replace(
         plan,
         looked=(*unpacking, *looked),

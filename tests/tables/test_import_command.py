@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -48,6 +50,32 @@ def test_a_dry_run_shows_columns_and_parts_and_writes_nothing(anabranch, people,
     assert done.returncode == 0, done.stderr
     assert "id → id bigint" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(("words", "code"), [
+    (("import-table", "a.csv", "--table", "t", "--create-table", "--dry-run"), 0),
+    (("import-table", "a.csv", "--table", "t", "--create-table", "--validate", "--on-duplicate", "skip"), 3),
+    (("imports", "list"), 1),
+    (("imports", "show", "0"), 1),
+])  # fmt: skip
+def test_what_writes_nothing_makes_no_database_file(anabranch, tmp_path, words, code, prefect_server):
+    (tmp_path / "a.csv").write_text("id,name\n1,b\n1,b\n")
+
+    done = anabranch(*words, "--into", "sqlite:///new.db")
+
+    assert done.returncode == code, done.stderr
+    assert not (tmp_path / "new.db").exists()
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(anabranch, tmp_path):
+    made(f"sqlite:///{tmp_path}/crm.db", target_of("id bigint", "other"))
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as base:
+        base.execute("CREATE TABLE priced (id INTEGER, price NUMERIC(8,2))")
+    (tmp_path / "a.csv").write_text("id,price\n1,1.5\n")
+
+    done = anabranch("import-table", "a.csv", "--into", "sqlite:///crm.db", "--table", "priced", "--dry-run")
+
+    assert (done.returncode, "[column-type]" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(("words", "said"), [
