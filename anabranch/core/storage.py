@@ -47,7 +47,7 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
                 os.fsync(raw.fileno())
         aside.rename(target)
         if durable:
-            _flush_folder(target.parent)
+            flush_folder(target.parent)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(target)  # the error of a full disk names no file
@@ -146,7 +146,8 @@ def touch(*paths: Path) -> None:
             os.utime(path)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to disk, so that a rename survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

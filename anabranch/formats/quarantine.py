@@ -26,12 +26,12 @@ def require_none(options: ReadOptions) -> None:
         )
 
 
-class Quarantine:
-    """Write a piece's bad rows, numbered within it: a context manager; there is no file where there is no such row."""
+class Lines:
+    """A file of lines that is made with the first of them, and published at the end: a context manager."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool) -> None:
         self.count = 0
-        self._path = path
+        self._path, self._durable = path, durable
         self._stack = ExitStack()
         self._file: IO[bytes] | None = None
 
@@ -43,17 +43,28 @@ class Quarantine:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
+    def write(self, line: bytes) -> None:
+        """Append one line, its end included."""
+        if self._file is None:
+            self._file = self._stack.enter_context(published(self._path, durable=self._durable))
+        self._file.write(line)
+        self.count += 1
+
+    def file(self) -> WorkFile | None:
+        """Note the finished file; None if there was no line."""
+        return work_file(self._path) if self.count else None
+
+
+class Quarantine(Lines):
+    """A piece's bad rows, numbered within it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, durable=False)
+
     def add(self, rows: Iterable[BadRow]) -> None:
         """Append rows."""
         for row in rows:
-            if self._file is None:
-                self._file = self._stack.enter_context(published(self._path, durable=False))
-            self._file.write(orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE))
-            self.count += 1
-
-    def file(self) -> WorkFile | None:
-        """Note the finished file."""
-        return work_file(self._path) if self.count else None
+            self.write(orjson.dumps(_plain(row), option=orjson.OPT_APPEND_NEWLINE))
 
 
 def join_quarantine(pieces: Iterable[tuple[int, WorkFile | None]], out: IO[bytes]) -> None:

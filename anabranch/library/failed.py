@@ -1,15 +1,14 @@
 """The records for which the function failed, in memory and in a file next to the destination."""
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import orjson
 
-from anabranch.core.storage import published
 from anabranch.files.pipeline.step import Failure, Record
+from anabranch.formats.quarantine import Lines
 from anabranch.library.origin import Origin
 
 MOST_FAILED = 10_000  # failed records that are kept in memory; all of them are in the file
@@ -21,19 +20,19 @@ class Failed:
     def __init__(self, destination: Any, origin: Origin) -> None:
         self.rows: list[dict[str, Any]] = []
         self._path = Path(f"{destination}.quarantine.jsonl") if isinstance(destination, str | Path) else None
+        self._file = Lines(self._path, durable=True) if self._path else None
         self._origin = origin
-        self._stack = ExitStack()
-        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         if kind is None and self._path and not self.rows and not self._origin.holds_nothing:
             self._path.unlink(missing_ok=True)  # of an earlier run
-        return self._stack.__exit__(kind, error, trace)
+        if self._file:
+            self._file.__exit__(kind, error, trace)
 
     def add(self, records: Callable[[], Sequence[Record]], failures: Sequence[Failure], before: int) -> None:
         """Keep the records of a chunk that failed."""
@@ -42,8 +41,7 @@ class Failed:
             row = self._told(one, chunk[one.index], before)
             if len(self.rows) < MOST_FAILED:
                 self.rows.append(row)
-            if self._path:
-                self._file = self._file or self._stack.enter_context(published(self._path))
+            if self._file:
                 self._file.write(_line(row))
 
     def _told(self, failure: Failure, record: Record, before: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from anabranch.core.errors import SetupError, TemporaryError, UsageError
-from anabranch.core.storage import fingerprint, refuse_special
+from anabranch.core.storage import fingerprint, flush_folder, refuse_special
 from anabranch.uploads.ranges import BLOCK
 from anabranch.uploads.stores.base import (
     Body,
@@ -155,7 +155,7 @@ class FolderStore:
                     ) from error
             else:
                 (folder / _DATA).rename(target)
-            _flush(target.parent)
+            flush_folder(target.parent)
         self.abort(upload)
         return Head(sum(part.size for part in parts), joined_tag([part.md5 for part in parts]))
 
@@ -208,14 +208,6 @@ def _reported(key: str) -> Iterator[None]:
         if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG):
             raise UsageError("output-not-writable", reason, "Name another destination.", key) from error
         raise BusyError(reason) from error
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _gone(upload: Upload) -> UploadGoneError:
