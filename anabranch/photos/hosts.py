@@ -168,7 +168,7 @@ class Host:
             connection.close()
 
     def close_idle(self, older: float = 0.0) -> int:
-        """Close the connections that nobody has used for that many seconds; return how many are left waiting."""
+        """Close the connections that have been idle for that many seconds; return how many are still idle."""
         oldest = time.monotonic() - older
         with self._changed:
             dropped = [connection for since, connection in self._idle if since <= oldest]
@@ -193,7 +193,7 @@ def host(server: Server, access: Access) -> Host:
 
 
 def close_idle(older: float = 0.0) -> int:
-    """Close the connections of this process that nobody uses; return how many are left."""
+    """Close the idle connections of this process; return how many are still idle."""
     with _lock:
         hosts = list(_hosts.values())
     return sum(one.close_idle(older) for one in hosts)

@@ -155,7 +155,7 @@ def _signed(text: str) -> float | None:
 
 
 def _altitude(found: Metadata) -> float | None:
-    """Take the height with its reference, from the Exif block or else from the XMP; without one it is as it stands."""
+    """Take the height with its reference, from the Exif block or else the XMP; without one, as it is."""
     known = [
         (_first(found.tags.gps.get(_ALTITUDE)), _reference(found.tags.gps.get(_ALTITUDE_REF))),
         (_fraction(found.xmp.get("GPSAltitude", "")), _number(found.xmp.get("GPSAltitudeRef", ""))),

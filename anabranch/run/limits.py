@@ -108,7 +108,7 @@ class SharedLimits:
         with self._lock:
             self._leases.discard(lease)
         with (
-            suppress(HTTPError),  # a lease that is not given back ends by itself, so nobody waits for a server for long
+            suppress(HTTPError),  # a lease that was not released expires, so the run need not wait long
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
             get_client(httpx_settings={"timeout": RELEASE_SECONDS}, sync_client=True) as client,
         ):

@@ -113,7 +113,7 @@ def uncut(slices: Slices, outcomes: Sequence[Outcome]) -> Slices:
         for source, of in _by_source(slices).items()
         if source in sound and not of[0].keeps and spans(of, outcomes) is None
     ]
-    anew = [
+    redone = [
         replace(
             of[0],
             target=str(Path(slices.folder) / f"{fingerprint('whole', *(Path(one.target).name for one in of))}.text"),
@@ -123,7 +123,7 @@ def uncut(slices: Slices, outcomes: Sequence[Outcome]) -> Slices:
         )
         for of in wrong
     ]
-    return replace(slices, parts=_slice_parts(anew, len(anew)))
+    return replace(slices, parts=_slice_parts(redone, len(redone)))
 
 
 def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifest:

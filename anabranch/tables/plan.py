@@ -53,7 +53,7 @@ class TableCatalogue(Catalogue[ImportOptions]):
 
 @dataclass(frozen=True, slots=True)
 class TablePlan(Plan[TablePart]):
-    """The parts, what is to be joined, and what stands against it."""
+    """The parts, what is to be joined, and what prevents it."""
 
     catalogue: TableCatalogue | None = None
     job: Import | None = None

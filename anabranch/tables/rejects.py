@@ -16,7 +16,7 @@ from anabranch.sources import codecs
 from anabranch.tables.target import REJECTS, ImportFile
 
 _PIECE = 4 << 20  # bytes read at once
-_FAR = 8 << 30  # bytes before a record, beyond which nobody counts its line
+_FAR = 8 << 30  # bytes before a record, beyond which its line is not counted
 _WIDE = ("utf-16", "utf-32")  # whose line ends are more than one byte
 
 

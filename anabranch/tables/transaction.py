@@ -162,7 +162,7 @@ class _Run:
             )
 
     def _require_unchanged(self) -> None:
-        """Look at the table again, now that nobody changes it; make it where it is still missing."""
+        """Look at the table again, now that it is locked; create it if it is still missing."""
         job = self.job
         now = self.store.describe(job.target.table)
         if not now.exists and not job.target.exists:

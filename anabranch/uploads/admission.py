@@ -13,7 +13,7 @@ class Slots(Protocol):
 
 
 class Unlimited:
-    """Grant every place: for runs that share a destination with nobody."""
+    """Grant every place: for runs without shared limits."""
 
     def take(self, *, wait: bool) -> AbstractContextManager[bool]:  # noqa: ARG002  as the others take it
         """Yield True."""

@@ -55,7 +55,7 @@ def health_of(run: str) -> Health:
 
 
 def retried(send: Callable[[], T], health: Health, stop: Stop = lambda: False) -> T:
-    """Call `send` until it succeeds or fails for good; each call begins anew.
+    """Call `send` until it succeeds or fails for good; each call starts again.
 
     Raises TemporaryError "destination-away" when nothing has succeeded for PATIENCE seconds, SetupError
     "clock-skew" where the clocks stay different, AnabranchError "upload-damaged" where a checksum is refused each time.
