@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.attached import attached
+
 KEY, SECRET, REGION = "test:tester", "testing", "us-east-1"
 START_SECONDS = 60
 SMALLEST = 64 << 10  # bytes of a part that is not the last; 5 MiB with S3, which would take the tests minutes
@@ -131,7 +133,7 @@ def _start(folder: Path, kind: str) -> subprocess.Popen[bytes]:
     program = Path(sys.executable).with_name(f"swift-{kind}-server")
     with (folder / f"{kind}.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, program, folder / f"{kind}.conf"],
+            attached([sys.executable, str(program), str(folder / f"{kind}.conf")]),
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
@@ -163,11 +165,12 @@ def start_juicefs(folder: Path) -> Server:
     (port,) = free_ports(1)
     folder.mkdir(parents=True, exist_ok=True)
     program, meta = Path(sys.executable).with_name("juicefs"), f"sqlite3://{folder}/meta.db"
+    options = ["--multi-buckets", "--keep-etag", "--no-usage-report"]
     form = [program, "format", "--storage", "file", "--bucket", f"{folder}/data/", meta, "anabranch"]
     subprocess.run(form, check=True, capture_output=True)
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(
-            [program, "gateway", meta, f"127.0.0.1:{port}", "--multi-buckets", "--keep-etag", "--no-usage-report"],
+            attached([str(program), "gateway", meta, f"127.0.0.1:{port}", *options]),
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
             env={**os.environ, "MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET + SECRET},
         )  # fmt: skip
