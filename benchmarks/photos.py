@@ -54,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, nargs="+", default=[600, 2400])
     parser.add_argument("--round-trips", type=int, nargs="+", default=[0, 20, 80], help="milliseconds")
+    parser.add_argument("--scale", type=int, nargs="+", default=[1_000, 100_000], help="photos of the last table")
     parser.add_argument("--without-command", action="store_true", help="leave out the rows that need a Prefect server")
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/performance.md")
     arguments = parser.parse_args()
@@ -74,6 +75,8 @@ def main() -> None:
                     print(parts[-1], flush=True)
                 parts.append(local(folder / str(count), shots))
                 print(parts[-1], flush=True)
+            parts.append(scale(folder, host, arguments.scale))
+            print(parts[-1], flush=True)
     if arguments.write:
         write_section("photos", page(parts, conditions))
 
@@ -357,6 +360,29 @@ def local(folder: Path, shots: dict[str, Shot]) -> str:
         right = right_rows(Path(work) / "p.csv", folder, shots)
         rows["ours, engine"] = Row(len(shots), right, seconds, report.bytes_in)
     return f"### {len(shots):,} photos in a folder of this machine\n\n{tabled(rows, 0)}"
+
+
+def scale(folder: Path, host: sshd.Server, counts: Sequence[int], delay: int = 20) -> str:
+    """Measure whether the rate holds for many photos: connecting, listing, reading and the table; then all again."""
+    lines = []
+    for count in counts:
+        root = folder / f"scale-{count}"
+        shots = sample.write_photos(root, count, kinds=mix(), without=count // 60, size=SIZE)
+        with tempfile.TemporaryDirectory() as work, delayed(host, delay, root) as wire:
+            options = PhotoOptions(**wire.access, connections=4)
+            for name in ("first run", "again, all from the cache"):
+                began = time.monotonic()
+                report = way(Job([wire.url()], f"{work}/p.csv", options, Path(work), 4), on_threads(4))
+                seconds = time.monotonic() - began
+                right = right_rows(Path(work) / "p.csv", root, shots)
+                lines.append([
+                    f"{count:,} photos, {name}", f"{seconds:,.1f}", f"{count / seconds:,.0f}",
+                    f"{report.bytes_in / count / 1000:.1f}", f"{right:,}",
+                ])  # fmt: skip
+        shutil.rmtree(root)
+    heads = ("run", "s", "photos/s", "KB a photo", "right")
+    title = f"Many photos, engine with 4 connections, {delay} ms round trip, from connecting to the table"
+    return f"### {title}\n\n{table(heads, lines)}"
 
 
 def page(parts: Sequence[str], conditions: str) -> str:

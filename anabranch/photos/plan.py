@@ -23,7 +23,7 @@ from anabranch.photos.listing import Listed, RemoteListing, Rules, list_here
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.positions import Facts
 
-_PART = 300  # photos, at most, while there are few enough parts
+_PART = 600  # photos, at most, while there are few enough parts; the window of requests runs empty after each part
 _FEW = 10  # photos for which a second connection would not pay
 _CONNECTIONS = 4
 _SECONDS = 1e-3  # of work that a photo costs, most of it waiting
@@ -162,7 +162,7 @@ def _connections(photos: int, threads: int, options: PhotoOptions) -> int:
 
 
 def _runs(photos: int, at_once: int) -> list[range]:
-    """Cut the photos into parts of equal size: for each connection one, and none above 300 photos, but 200 in all."""
+    """Cut the photos into parts of equal size: for each connection one, and none above 600 photos, but 200 in all."""
     if not photos:
         return []
     count = min(max(ceil(photos / _PART), min(at_once, ceil(photos / _FEW))), MOST_PARTS)

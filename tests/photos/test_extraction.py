@@ -112,7 +112,7 @@ def test_parts_hold_every_unknown_photo_once(tmp_path):
 
     assert [photo for part in extraction.todo for photo in part] == [photo for _, photo in extraction.photos]
     assert len(extraction.parts) == 4
-    assert max(part.photos for part in extraction.parts) <= 300
+    assert max(part.photos for part in extraction.parts) <= 600
 
 
 def test_a_cluster_is_asked_for_photos_of_this_machine_and_not_for_those_of_a_server(sshd, album, tmp_path):
