@@ -4,15 +4,19 @@ import os
 
 from prefect import flow
 
-from anabranch.core.config import RunOptions
+from anabranch.core.config import RunOptions, work_dir
 from anabranch.core.parts import Report
+from anabranch.core.tally import Tally
 from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import job_of
+from anabranch.run.following import follow
 from anabranch.run.limits import Limit, SharedLimits, limit_name
 from anabranch.run.mapping import by_tasks
 from anabranch.run.reporting import concluded
+from anabranch.uploads.counting import counting
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.preview import check
+from anabranch.uploads.standing import standing
 from anabranch.uploads.way import way
 from tasks.uploads import TASKS
 
@@ -40,9 +44,11 @@ def upload_files(
         Limit(limit_name(name, whose) if whose else name, int(os.environ.get(variable, number)), variable in os.environ)
         for name, whose, variable, number in options.places
     ]
+    tally = Tally()
+    follow(tally, work_dir(run), lambda: standing(options))
     with CancelWatch() as cancelled, SharedLimits(limits, cancelled) as slots:
-        mapped = by_tasks(TASKS, options.carried_out(run))
-        return way(job_of(source, output, options, run), mapped, slots, cancelled.requested)
+        mapped = by_tasks(TASKS, options.carried_out(run), counting(tally))
+        return way(job_of(source, output, options, run), mapped, slots, cancelled.requested, tally)
 
 
 if __name__ == "__main__":  # python -m flows.uploads …: the command

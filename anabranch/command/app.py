@@ -11,7 +11,7 @@ HELP = "Split archives, chunks and files into parts, run them on all cores or a 
 COMMANDS = {  # besides those of the workloads
     "up": ("operate", "Start the Prefect server, deploy the flows, start a worker."),
     "down": ("operate", "Stop the worker and the server that `up` started."),
-    "status": ("operate", "Show the server, the worker and the deployments."),
+    "status": ("status", "Show the server, the deployments and the uploads under way, or one run."),
     "doctor": ("operate", "Check versions, folders, the server and the cluster."),
     "demo": ("demo", "Make sample input and run a workload on it."),
 }

@@ -1,6 +1,5 @@
-"""The commands for operation: up, down, status, doctor."""
+"""The commands for operation: up, down, doctor."""
 
-import json as json_format
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +9,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from packaging.requirements import Requirement
 
+from anabranch.command.status import deployed_text
 from anabranch.command.terminal import Terminal
 from anabranch.core.config import RunOptions, cluster_address, cores, state_dir, work_dir
 from anabranch.core.errors import AnabranchError, SetupError
 from anabranch.core.outputs import require_usable
-from anabranch.run.deploying import Status
-
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 
 
 def up() -> int:
@@ -26,7 +23,7 @@ def up() -> int:
     """
     from anabranch.run import deploying
 
-    _print_status(deploying.up(say=Terminal().say))
+    print(deployed_text(deploying.up(say=Terminal().say)))
     return 0
 
 
@@ -36,18 +33,6 @@ def down() -> int:
 
     deploying.down(say=Terminal().say)
     return 0
-
-
-def status(*, json: Json = False) -> int:
-    """Show the server, the worker and the deployments; start nothing. Exit with code 1 if no server answers."""
-    from anabranch.run import deploying
-
-    found = deploying.status()
-    if json:
-        print(json_format.dumps(_plain(found)))
-    else:
-        _print_status(found)
-    return 0 if found.server and found.server.healthy else 1
 
 
 def doctor(
@@ -62,27 +47,6 @@ def doctor(
             failed += 1
             print(f"FAIL  {name}: {error}")
     return 1 if failed else 0
-
-
-def _print_status(found: Status) -> None:
-    server = found.server
-    health = "answers" if server and server.healthy else "does not answer"
-    print(f"server: {f'{server.ui_url} ({health})' if server else 'not running'}")
-    print(f"worker: {f'running, process {found.worker}' if found.worker else 'not running'}")
-    for deployment in found.deployments:
-        schedules = ", ".join(f"{slug} {'on' if on else 'off'}" for slug, on in deployment.schedules.items())
-        print(f"deployment: {deployment.name} (schedules: {schedules or 'none'})")
-    if not server:
-        print("Start everything with `anabranch up`.")
-
-
-def _plain(found: Status) -> dict[str, object]:
-    server = found.server
-    return {
-        "server": server and {"url": server.url, "ui_url": server.ui_url, "healthy": server.healthy, "pid": server.pid},
-        "worker": found.worker,
-        "deployments": {deployment.name: deployment.schedules for deployment in found.deployments},
-    }
 
 
 def _checks(run: RunOptions) -> Iterator[tuple[str, Callable[[], str]]]:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from anabranch.core.parts import Report
@@ -25,8 +25,8 @@ class Terminal:
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = quiet
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-                   MofNCompleteColumn(), TextColumn("parts{task.fields[note]}"), TimeElapsedColumn())  # fmt: skip
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(),
+                   TextColumn("{task.fields[note]}", markup=False), TimeElapsedColumn())  # fmt: skip
         self._bar = None if quiet or not self.console.is_terminal else Bar(*columns, console=self.console)
         self._tasks: dict[str, TaskID] = {}
         self._last_line = 0.0
@@ -56,12 +56,19 @@ class Terminal:
         elif time.monotonic() - self._last_line >= LINE_EVERY:
             self._last_line = time.monotonic()
             self.say(str(progress))
+            for file, text in progress.files:
+                self.say(f"  {file.name}: {text}")
 
     def _move(self, bar: Bar, progress: "Progress") -> None:
-        if progress.step not in self._tasks:
-            self._tasks[progress.step] = bar.add_task(progress.step, total=progress.total, note="")
-        note = f", {progress.failed} failed" if progress.failed else ""
-        bar.update(self._tasks[progress.step], completed=progress.done + progress.failed, note=note)
+        """Show a bar for the step, and one below it for each file under way."""
+        rows = {progress.step: (progress.fraction, str(progress).partition(": ")[2])}
+        rows |= {f"  {file.name}": (file.fraction, text) for file, text in progress.files}
+        for name in [name for name in self._tasks if name.startswith("  ") and name not in rows]:
+            bar.remove_task(self._tasks.pop(name))
+        for name, (fraction, note) in rows.items():
+            if name not in self._tasks:
+                self._tasks[name] = bar.add_task(name, total=1.0, note="")
+            bar.update(self._tasks[name], completed=fraction, note=note)
 
     def summarise(self, report: Report, *, own_server: bool) -> None:
         """Say what happened, item by item, and what to do next."""

@@ -26,7 +26,6 @@ LEASE_SECONDS = 60.0  # after which the server takes back a slot whose holder di
 RENEW_SECONDS = 20.0
 LOOK_SECONDS = (0.3, 1.2)  # between two tries for a slot; a server has no way to wake those that wait
 RELEASE_SECONDS = 10.0  # that the server may take to hear that a slot is free, each of two times
-_PAGE = 200  # limits that are listed at a time
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]+")  # in a limit's name
 
 log = logging.getLogger(__name__)
@@ -39,15 +38,6 @@ class Limit:
     name: str
     places: int
     chosen: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """How many places a limit has, and how many of them are taken."""
-
-    name: str
-    limit: int
-    taken: int
 
 
 def limit_name(*words: str) -> str:
@@ -150,24 +140,3 @@ def _acquired(name: str) -> UUID | None:
     if not answer["limits"]:
         raise SetupError("limit-missing", f"the server has no limit {name}", "Run the same command again.", name)
     return UUID(answer["lease_id"])
-
-
-def show(prefix: str) -> list[Slots]:
-    """List the limits whose names begin so."""
-    return [Slots(one.name, one.limit, one.active_slots) for one in _listed() if one.name.startswith(prefix)]
-
-
-def reset(prefix: str) -> list[Slots]:
-    """Free every place of the limits whose names begin so: for places that no run holds any more."""
-    with get_client(sync_client=True) as client:
-        for one in show(prefix):
-            client.update_global_concurrency_limit(one.name, GlobalConcurrencyLimitUpdate(active_slots=0))
-    return show(prefix)
-
-
-def _listed() -> Sequence[Any]:
-    found: list[Any] = []
-    with get_client(sync_client=True) as client:
-        while page := client.read_global_concurrency_limits(limit=_PAGE, offset=len(found)):
-            found += page
-    return found

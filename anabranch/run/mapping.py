@@ -19,7 +19,7 @@ from prefect.states import Cancelled
 
 from anabranch.core.config import RunOptions, cluster_address, work_dir
 from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours
-from anabranch.core.here import Mapped, Work
+from anabranch.core.here import Mapped, Seen, Work
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
 from anabranch.run.cancelling import CancelWatch
@@ -80,17 +80,17 @@ def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
     return isinstance(error, TemporaryError)
 
 
-def by_tasks(tasks: Tasks, run: RunOptions) -> Mapped:
+def by_tasks(tasks: Tasks, run: RunOptions, seen: Seen = lambda _: None) -> Mapped:
     """Map the parts of each step by its Prefect task in `tasks`, see `map_parts`."""
-    return lambda work, plan: map_parts(tasks[work], plan, run)
+    return lambda work, plan: map_parts(tasks[work], plan, run, seen)
 
 
-def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[Outcome]:
+def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions, seen: Seen = lambda _: None) -> list[Outcome]:
     """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
 
-    A part that fails becomes an outcome with its error and does not stop the others. Raises Stopped if the run is
-    cancelled from the UI or the API, TemporaryError "cluster-lost" if the scheduler is lost; then, as after any
-    exception here, parts in flight stop at their next item.
+    A part that fails becomes an outcome with its error and does not stop the others. `seen` is called in this thread
+    with each outcome as it arrives. Raises Stopped if the run is cancelled from the UI or the API, TemporaryError
+    "cluster-lost" if the scheduler is lost; then, as after any exception here, parts in flight stop at their next item.
     """
     if not plan.parts:
         return []
@@ -106,6 +106,7 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions) -> list[O
             runner.workers = fit_workers(runner.client, plan)
         for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):
             outcomes[part.index] = outcome = _outcome(future, part)
+            seen(outcome)
             progress.add(outcome)
     progress.close()
     return [outcomes[part.index] for part in plan.parts]

@@ -22,6 +22,15 @@ def in_bytes(number: int) -> str:
     return f"{number / 1000**power:,.1f} {_UNITS[power]}" if power else f"{number} B"
 
 
+def in_time(seconds: float) -> str:
+    """Write a duration for people, in its two largest units: 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004  seconds of a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+
+
 def bars(title: str, figures: Mapping[str, int], shown: Callable[[int], str] = plainly) -> str:
     """Draw a bar for each figure, the longest first, as the data URL of an SVG picture; one line sums up the rest."""
     ordered = sorted(figures.items(), key=lambda item: -item[1])

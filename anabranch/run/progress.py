@@ -12,9 +12,13 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 
 from anabranch.core.parts import Outcome, Part, Plan
+from anabranch.core.tally import ACTIVE, Tally, Thing
+from anabranch.run.following import followed
+from anabranch.run.pictures import in_bytes, in_time
 
 SHOW_EVERY = 1.0  # seconds: the run's page is never updated more often
 LOG_EVERY = 10.0  # seconds between lines in the run's log
+MOST_FILES = 10  # under way that are shown one by one
 
 
 class Progress:
@@ -28,18 +32,31 @@ class Progress:
         self._words = plan.counted
         self.started = self._shown = self._logged = time.monotonic()
         self._artifact: UUID | None = None
+        self.tally = followed()
         self._tell()
 
     @property
     def fraction(self) -> float:
-        """The share of the work that is done, by cost: 0 to 1."""
+        """The share of the work that is done, 0 to 1: the run's bytes where it counts them, else this map's cost."""
+        if self.tally:
+            return self.tally.all.fraction
         return min(self.done_cost / self.cost, 1.0) if self.cost else (self.done + self.failed) / self.total
 
     def __str__(self) -> str:
+        return f"{self._parts}, {_of_all(self.tally)}" if self.tally else f"{self._parts}, {100 * self.fraction:.0f} %"
+
+    @property
+    def _parts(self) -> str:
         failed = f", {self.failed} failed" if self.failed else ""
         cached = f", {self.cached} from the cache" if self.cached else ""
         counts = "".join(f", {number:,} {self._words[name]}" for name, number in self.counts.items())
-        return f"{self.step}: {self.done} of {self.total} parts{cached}{failed}{counts}, {100 * self.fraction:.0f} %"
+        return f"{self.step}: {self.done} of {self.total} parts{cached}{failed}{counts}"
+
+    @property
+    def files(self) -> list[tuple[Thing, str]]:
+        """The files under way, and what is to be told of each; none where the run does not count its files."""
+        active = [thing for thing in self.tally.things() if thing.state == ACTIVE] if self.tally else []
+        return [(thing, _of_one(thing)) for thing in sorted(active, key=lambda thing: -thing.parts)[:MOST_FILES]]
 
     def add(self, outcome: Outcome) -> None:
         """Count one part that is over."""
@@ -59,7 +76,7 @@ class Progress:
             self._tell()
         if now - self._logged >= LOG_EVERY:
             self._logged = now
-            get_run_logger().info("%s", self)
+            get_run_logger().info("%s", "\n".join((str(self), *self._lines())))
 
     def close(self) -> None:
         """Show the end."""
@@ -69,13 +86,16 @@ class Progress:
         get_run_logger().info("%s", self)
 
     def _update_page(self) -> None:
-        percent = 100 * self.fraction
+        percent, text = 100 * self.fraction, "\n".join((str(self), *(f"- {line}" for line in self._lines())))
         with page_of_the_run():
             if self._artifact is None:
-                created = create_progress_artifact(percent, key=artifact_key(self.step), description=str(self))
+                created = create_progress_artifact(percent, key=artifact_key(self.step), description=text)
                 self._artifact = created if isinstance(created, UUID) else None
             else:
-                update_progress_artifact(self._artifact, percent, description=str(self))
+                update_progress_artifact(self._artifact, percent, description=text)
+
+    def _lines(self) -> Iterator[str]:
+        yield from (f"{thing.name}: {text}" for thing, text in self.files)
 
     def _tell(self) -> None:
         if (listener := _listener.get()) is not None:
@@ -96,6 +116,22 @@ def artifact_key(name: str) -> str:
     context = FlowRunContext.get()
     flow = context.flow.name if context and context.flow else ""
     return re.sub("[^a-z0-9]+", "-", f"{flow} {name}".lower()).strip("-")
+
+
+def _of_all(tally: Tally) -> str:
+    every = tally.all
+    return f"{in_bytes(every.bytes_so_far)} of {in_bytes(every.size)}, {_pace(every)}"
+
+
+def _of_one(thing: Thing) -> str:
+    failed = f", {thing.failed} failed" if thing.failed else ""
+    amount = f"{in_bytes(thing.bytes_so_far)} of {in_bytes(thing.size)}"
+    return f"{thing.done} of {thing.parts} parts{failed}, {amount}, {_pace(thing)}"
+
+
+def _pace(thing: Thing) -> str:
+    left = "" if thing.seconds_left is None else f", {in_time(thing.seconds_left)} left"
+    return f"{100 * thing.fraction:.0f} %, {thing.bytes_per_second / 1e6:.1f} MB/s{left}"
 
 
 Listener = Callable[[Progress], None]

@@ -20,6 +20,7 @@ from anabranch.core.errors import PartlyFailed, Stopped
 from anabranch.core.once import one_run
 from anabranch.core.parts import Report
 from anabranch.run.cautions import collecting
+from anabranch.run.following import following
 from anabranch.run.progress import artifact_key, page_of_the_run
 from anabranch.run.summary import MOST_LINES, summary
 
@@ -40,12 +41,15 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
     def flow(*args: P.args, **kwargs: P.kwargs) -> Any:
         started = time.monotonic()
         try:
-            with one_run(), collecting() as cautions:
-                report = body(*args, **kwargs)
-            report.warnings = [*cautions, *report.warnings]
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            return _conclude(report, time.monotonic() - started, bound.arguments["run"])
+            with following() as ended:
+                with one_run(), collecting() as cautions:
+                    report = body(*args, **kwargs)
+                report.warnings = [*cautions, *report.warnings]
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                state = _conclude(report, time.monotonic() - started, bound.arguments["run"])
+                ended(report.status)
+                return state
         except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
             if isinstance(stop, TerminationSignal) and SUPERVISED in os.environ:
                 raise  # the Prefect worker that sent the signal knows whether the run was cancelled

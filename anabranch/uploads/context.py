@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from anabranch.core.parts import Job
+from anabranch.core.tally import Tally
 from anabranch.uploads.ledger import Ledger
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.retrying import health_of, retried
@@ -23,6 +24,7 @@ class Context:
     selection: Selection
     store: ParallelStore | SequentialStore
     stop: Stop = lambda: False
+    tally: Tally = field(default_factory=Tally)
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property

@@ -11,6 +11,7 @@ from anabranch.core.errors import AnabranchError, SetupError, Stopped, Temporary
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Outcome, Report
 from anabranch.core.storage import fingerprint
+from anabranch.core.tally import FAILED, Tally
 from anabranch.uploads.admission import Slots, Unlimited
 from anabranch.uploads.beginning import begin
 from anabranch.uploads.context import Context
@@ -30,15 +31,23 @@ MEMORY_SECONDS = 600  # to wait for memory
 _ENDS_THE_RUN = ("destination-away", "destination-full", "destination-missing", "credentials-missing", "clock-skew")
 
 
-def way(job: Job[UploadOptions], mapped: Mapped, slots: Slots | None = None, stop: Stop = lambda: False) -> Report:
-    """Send all files, and report what became of each.
+def way(
+    job: Job[UploadOptions],
+    mapped: Mapped,
+    slots: Slots | None = None,
+    stop: Stop = lambda: False,
+    tally: Tally | None = None,
+) -> Report:
+    """Send all files, and report what became of each; `tally` says meanwhile how far they are.
 
     Raises UsageError for what can be told before anything is sent, TemporaryError "destination-away" and
     "destination-full" and SetupError where nothing more can be sent; then, as after Stopped, the parts that were sent
     stay at the store, and the same run resumes.
     """
     selection = select(job.source, job.output or "", job.options)
-    context = Context(job, selection, open_store(selection.destination), stop)
+    context = Context(job, selection, open_store(selection.destination), stop, tally or Tally())
+    for file in selection.files:
+        context.tally.expect(file.key, file.label, file.stamp.size)
     waiting, rounds = deque(_units(context)), _Rounds(context, mapped, slots)
     while waiting:
         rounds.one(waiting)
@@ -126,8 +135,9 @@ class _Rounds:
             self._fail(file, error)
             return []
         if isinstance(begun, str):
-            self.files.append(File(file, begun))
+            self._ended(File(file, begun))
             return []
+        self._context.tally.begin(file.key, -(-file.stamp.size // begun.part_size))
         if begun.upload.checksum == "md5" and self._context.selection.destination.kind == "s3":
             self._note("The server does not know CRC64NVME: parts are verified by their MD5.")
         return [begun]
@@ -137,6 +147,8 @@ class _Rounds:
         if not (opened or groups):
             return []
         folder = self._context.job.work_dir / "plans" / fingerprint(self._context.run)
+        for file in (file for unit in groups for file in unit.files):
+            self._context.tally.begin(file.key, 1)
         outcomes = self._mapped(work, round_of(self._context, opened, groups, str(folder)))
         self.outcomes += outcomes
         for outcome in outcomes:
@@ -153,7 +165,7 @@ class _Rounds:
             return
         for sent in outcome.manifest.sent:
             size = sent.size if sent.how == "sent" else 0
-            self.files.append(File(self._by_key[sent.key], sent.how, sent.etag, size, attempts=sent.attempts))
+            self._ended(File(self._by_key[sent.key], sent.how, sent.etag, size, attempts=sent.attempts))
         keys = {piece.label: piece.key for piece in pieces}
         for error in outcome.manifest.errors:
             self._fail(self._by_key[keys[error.part]], error)
@@ -164,7 +176,7 @@ class _Rounds:
         for one in opened:
             own = [each for each in outcomes if cast("SendPart", each.part).pieces[0].upload == one.upload]
             try:
-                self.files.append(finish(self._context, one, own))
+                self._ended(finish(self._context, one, own))
             except UploadGoneError as error:
                 if last:
                     self._fail(one.file, error)
@@ -181,7 +193,11 @@ class _Rounds:
             raise error
         own = copy(error)  # of a group's files each has its own
         own.part = file.label
-        self.files.append(File(file, "failed", error=own))
+        self._ended(File(file, FAILED, error=own))
+
+    def _ended(self, one: File) -> None:
+        self.files.append(one)
+        self._context.tally.end(one.file.key, one.how)
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

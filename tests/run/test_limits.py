@@ -12,7 +12,8 @@ import pytest
 
 from anabranch.core.errors import SetupError, Stopped
 from anabranch.run.cancelling import CancelWatch
-from anabranch.run.limits import Limit, SharedLimits, limit_name, reset, show
+from anabranch.run.limits import Limit, SharedLimits, limit_name
+from anabranch.run.places import reset, show
 
 pytestmark = pytest.mark.server
 
@@ -28,8 +29,12 @@ def shared(names, *places):
     return SharedLimits(limits, CancelWatch())
 
 
+def listed(name):
+    return show(os.environ["PREFECT_API_URL"], name)
+
+
 def taken(name):
-    (found,) = show(name)
+    (found,) = listed(name)
     return found.taken
 
 
@@ -81,7 +86,10 @@ def test_a_chosen_number_replaces_the_one_that_the_server_knows_and_another_does
     with shared(names, 2, 3), SharedLimits([Limit(names[0], 5, chosen=True), Limit(names[1], 9)], CancelWatch()):
         pass
 
-    assert [(one.name, one.limit) for name in names for one in show(name)] == [(names[0], 5), (names[1], 3)]
+    assert [(one.name, one.limit) for name in names for one in listed(name)] == [
+        (names[0], 5),
+        (names[1], 3),
+    ]
 
 
 def test_a_limit_that_was_removed_is_an_error_and_no_freedom(names):
@@ -96,7 +104,7 @@ def test_a_limit_that_was_removed_is_an_error_and_no_freedom(names):
 
 def test_places_that_nobody_holds_are_freed_by_hand(names):
     with shared(names, 1, 1) as limits, limits.take(wait=True):
-        assert [one.taken for one in reset(names[0])] == [0]
+        assert [one.taken for one in reset(os.environ["PREFECT_API_URL"], names[0])] == [0]
 
 
 def test_a_name_holds_nothing_that_the_server_refuses():

@@ -1,0 +1,42 @@
+"""How many places the limits that all runs share have, and how many are taken; without Prefect, so that it is quick."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from anabranch.run.api import call
+
+_PAGE = 200  # limits that are listed at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The places of a limit."""
+
+    name: str
+    limit: int
+    taken: int
+
+    @property
+    def free(self) -> int:
+        """How many are not taken; none where the limit was lowered below those that are."""
+        return max(self.limit - self.taken, 0)
+
+
+def show(url: str, prefix: str) -> list[Places]:
+    """List the limits whose names begin so, on the server at this API address."""
+    return [Places(one["name"], one["limit"], one["active_slots"]) for one in _listed(url, prefix)]
+
+
+def reset(url: str, prefix: str) -> list[Places]:
+    """Free every place of the limits whose names begin so: for places that no run holds any more."""
+    for one in _listed(url, prefix):
+        call(f"{url}/v2/concurrency_limits/{one['id']}", {"active_slots": 0}, method="PATCH")
+    return show(url, prefix)
+
+
+def _listed(url: str, prefix: str) -> Iterator[dict[str, Any]]:
+    offset = 0
+    while page := call(f"{url}/v2/concurrency_limits/filter", {"limit": _PAGE, "offset": offset}):
+        offset += len(page)
+        yield from (one for one in page if one["name"].startswith(prefix))

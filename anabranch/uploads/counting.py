@@ -1,0 +1,23 @@
+"""Count in the run's tally what becomes of each part, as it arrives."""
+
+from typing import cast
+
+from anabranch.core.here import Seen
+from anabranch.core.parts import Outcome
+from anabranch.core.tally import Tally
+from anabranch.uploads.pieces import SendPart
+
+
+def counting(tally: Tally) -> Seen:
+    """Return what is to be called with each outcome."""
+
+    def seen(outcome: Outcome) -> None:
+        pieces = cast("SendPart", outcome.part).pieces
+        left = {(piece.key, piece.number) for piece in pieces}
+        for sent in outcome.manifest.sent if outcome.done else ():
+            left.remove((sent.key, sent.number))
+            tally.add(sent.key, sent.number, sent.size, sent.size if sent.how == "sent" else 0)
+        for key, number in left:
+            tally.fail(key, number)
+
+    return seen

@@ -1,0 +1,83 @@
+"""Which runs are under way: those whose process lives, here, or gave a sign of life lately, on another machine."""
+
+import json
+import os
+import time
+
+import pytest
+
+from anabranch.core.errors import UsageError
+from anabranch.core.tally import Tally
+from anabranch.run.background import Program
+from anabranch.run.status import FOLDER, KILLED, LOST_SECONDS, MOST_FILES, RUNNING, active, counted, one_run, runs
+
+
+@pytest.fixture
+def leave(tmp_path):
+    """Write the status of a run with one file under way."""
+
+    def write(run, *, name="brave-otter", state=RUNNING, age=0.0, **process):
+        tally = Tally()
+        tally.expect("a", "/in/a", 100)
+        tally.begin("a", 1)
+        found = {"run": run, "name": name, "started": f"2026-01-0{len(run)}", "state": state, **counted(tally)}
+        here = Program.this("")
+        found["process"] = {"pid": here.pid, "started": here.started, "host": os.uname().nodename, **process}
+        path = tmp_path / FOLDER / f"{run}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(found))
+        os.utime(path, (time.time() - age,) * 2)
+
+    return write
+
+
+@pytest.mark.parametrize(("process", "age", "state"), [
+    ({}, 0, RUNNING),
+    ({}, 10 * LOST_SECONDS, RUNNING),  # a stopped clock or disk is no death
+    ({"started": 1}, 0, KILLED),  # the number belongs to another process now
+    ({"host": "elsewhere", "pid": 0}, 0, RUNNING),
+    ({"host": "elsewhere"}, 2 * LOST_SECONDS, KILLED),
+])  # fmt: skip
+def test_a_run_is_under_way_while_its_process_lives(tmp_path, leave, process, age, state):
+    leave("r1", age=age, **process)
+
+    (found,) = runs(tmp_path)
+
+    assert found["state"] == state
+    assert active([found]) == ([found] if state == RUNNING else [])
+    assert found["files"]["active"] == (state == RUNNING)
+    assert found["uploads"][0]["state"] == ("active" if state == RUNNING else "stopped")
+
+
+def test_a_run_is_named_by_its_id_the_start_of_it_or_its_name(tmp_path, leave):
+    leave("abc1", name="one")
+    leave("abd22", name="two", state="completed")
+    (tmp_path / FOLDER / "damaged.json").write_text("{")
+
+    assert [run["run"] for run in runs(tmp_path)] == ["abd22", "abc1"]
+    assert [one_run(tmp_path, wanted)["name"] for wanted in ("abc", "one", "abd22", "two")] == [
+        "one",
+        "one",
+        "two",
+        "two",
+    ]
+    with pytest.raises(UsageError, match="2 runs are meant by ab "):
+        one_run(tmp_path, "ab")
+    with pytest.raises(UsageError, match="no run x has left its status"):
+        one_run(tmp_path, "x")
+    assert runs(tmp_path / "nothing") == []
+
+
+def test_of_many_files_those_under_way_are_listed_first():
+    tally = Tally()
+    for number in range(MOST_FILES + 10):
+        tally.expect(str(number), str(number), 1)
+    tally.begin("205", 1)
+    tally.begin("9", 1)
+    tally.end("9", "failed")
+
+    found = counted(tally)
+
+    assert [upload["file"] for upload in found["uploads"]][:2] == ["205", "9"]
+    assert found["files"] == {"total": 210, "active": 1, "waiting": 208, "failed": 1, "done": 0}
+    assert (len(found["uploads"]), found["not_listed"]) == (MOST_FILES, 10)
