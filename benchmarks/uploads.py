@@ -4,7 +4,9 @@
 
 The server is OpenStack Swift on this machine, and takes most of its time: ratios count, not megabytes. Each row is a
 process measured from its start to its end, but for the engine rows, which measure themselves after all was imported and
-one small file was sent. Every object is read back and compared.
+one small file was sent. Every object of the first round is read back and compared. A row whose program or package is
+missing is left out by name. At the end the command is killed at half of the big file and run again, and its memory is
+measured.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,9 +24,11 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from anabranch.run.server import ensure_server, stop_server
-from benchmarks.measure import machine, table, write_section
+from benchmarks import uploads_ways
+from benchmarks.measure import machine, run, table, write_section
 from tests.uploads import servers
 
 MIB = 1 << 20
@@ -34,6 +39,7 @@ ROWS = {
     "boto3 with CRT": "crt",
     "obstore": "obstore",
     "rclone": "rclone",
+    "s5cmd": "s5cmd",
     "ours, engine": "ours",
     "ours, engine with limits": "limited",
     "ours, whole command": "command",
@@ -51,6 +57,9 @@ def main() -> None:
         swift = servers.start_swift(root / "swift")
         try:
             text = "".join(_section(root, swift, case, arguments) for case in _cases(arguments))
+            text += _left_out(arguments)
+            if arguments.big and "command" in arguments.rows:
+                text += _resumed(root, swift, arguments.big) + _memory(root, swift, arguments.big)
         finally:
             swift.stop()
             stop_server(root / "state")
@@ -66,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--small", type=int, default=200, help="files of 2 MiB")
     parser.add_argument("--links", nargs="+", choices=("direct", "capped"), default=("direct", "capped"))
     parser.add_argument("--rows", nargs="+", choices=tuple(ROWS.values()), default=tuple(ROWS.values()))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/performance.md")
     return parser.parse_args()
 
@@ -76,8 +85,12 @@ def _cases(arguments: argparse.Namespace) -> list[tuple[str, int, int]]:
     return [(link, count, size) for link in arguments.links for count, size in sizes if count and size]
 
 
-def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], arguments: argparse.Namespace) -> str:
-    link, count, size = case
+def _left_out(arguments: argparse.Namespace) -> str:
+    missing = [row for row, way in ROWS.items() if way in arguments.rows and way in uploads_ways.missing()]
+    return f"Left out, since they are not installed: {', '.join(missing)}.\n\n" if missing else ""
+
+
+def _source(root: Path, count: int, size: int) -> Path:
     source = root / f"in-{count}-{size}"
     if not source.exists():
         source.mkdir()
@@ -85,11 +98,18 @@ def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], argu
             with (source / f"{number}.bin").open("wb") as file:
                 for _ in range(size // MIB):
                     file.write(os.urandom(MIB))
+    return source
+
+
+def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], arguments: argparse.Namespace) -> str:
+    link, count, size = case
+    source = _source(root, count, size)
     endpoint = swift.endpoint if link == "direct" else Capped(swift.port).endpoint
-    seconds: dict[str, list[float]] = {row: [] for row, way in ROWS.items() if way in arguments.rows}
-    for _ in range(arguments.rounds):
+    rows = {row: way for row, way in ROWS.items() if way in arguments.rows and way not in uploads_ways.missing()}
+    seconds: dict[str, list[float]] = {row: [] for row in rows}
+    for number in range(arguments.rounds):
         for row, times in seconds.items():
-            times.append(_measured(ROWS[row], swift, endpoint, source))
+            times.append(_measured(rows[row], swift, endpoint, source, compared=not number))
             print(f"{link} {count} x {size // MIB} MiB: {row}: {times[-1]:.2f} s", file=sys.stderr)
     middle = {row: median(times) for row, times in seconds.items()}
     slowest = max(middle.values())
@@ -98,26 +118,87 @@ def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], argu
     return f"{count} of {size // MIB} MiB, {name}:\n\n{table(('', 'seconds', 'times the slowest'), lines)}\n"
 
 
-def _measured(way: str, swift: servers.Server, endpoint: str, source: Path) -> float:
+def _measured(way: str, swift: servers.Server, endpoint: str, source: Path, *, compared: bool) -> float:
     """Upload the folder into a new bucket, compare, and return the seconds."""
-    client, bucket = swift.client(), f"bench-{uuid.uuid4().hex[:12]}"
-    client.create_bucket(Bucket=bucket)
-    environment = {
-        **os.environ, "AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": swift.secret,
-        "AWS_DEFAULT_REGION": servers.REGION,
-    }  # fmt: skip
+    client, bucket = swift.client(), _new_bucket(swift)
     began = time.perf_counter()
     words = [sys.executable, "-m", "benchmarks.uploads_ways", way, endpoint, bucket, str(source)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, env=_environment(swift), capture_output=True, text=True, check=False)
     whole = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{way}: {done.stderr[-2000:]}")
     for path in source.iterdir():
-        found = hashlib.sha256(client.get_object(Bucket=bucket, Key=path.name)["Body"].read())
-        if found.digest() != hashlib.sha256(path.read_bytes()).digest():
-            raise RuntimeError(f"{way}: {path.name} is not what was sent")
+        if compared:
+            _compare(client, bucket, path)
         client.delete_object(Bucket=bucket, Key=path.name)
     return float(json.loads(done.stdout)["seconds"]) if way != "command" else whole
+
+
+def _new_bucket(swift: servers.Server) -> str:
+    bucket = f"bench-{uuid.uuid4().hex[:12]}"
+    swift.client().create_bucket(Bucket=bucket)
+    return bucket
+
+
+def _environment(swift: servers.Server) -> dict[str, str]:
+    keys = {"AWS_ACCESS_KEY_ID": servers.KEY, "AWS_SECRET_ACCESS_KEY": swift.secret}
+    return {**os.environ, **keys, "AWS_DEFAULT_REGION": servers.REGION}
+
+
+def _compare(client: Any, bucket: str, path: Path) -> None:
+    sums = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as file:
+        for total, stream in zip(sums, (file, client.get_object(Bucket=bucket, Key=path.name)["Body"]), strict=True):
+            while block := stream.read(MIB):
+                total.update(block)
+    if sums[0].digest() != sums[1].digest():
+        raise RuntimeError(f"{path.name} is not what was sent")
+
+
+def _resumed(root: Path, swift: servers.Server, mib: int) -> str:
+    """Kill the command when half of the big file's parts are stored, run it again, and tell what that sent."""
+    source, client, bucket = _source(root, 1, mib * MIB), swift.client(), _new_bucket(swift)
+    capped = Capped(swift.port).endpoint
+    words = [*uploads_ways.COMMAND, str(source), f"s3://{bucket}/", "--endpoint", capped, "--json"]
+    first = subprocess.Popen(words, env=_environment(swift), stdout=subprocess.DEVNULL, start_new_session=True)
+    while _stored(client, bucket) * 2 < mib * MIB:
+        if first.poll() is not None:
+            raise RuntimeError("the command ended before half of the file was sent")
+        time.sleep(0.02)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    second = subprocess.run(words, env=_environment(swift), capture_output=True, check=True)
+    _compare(client, bucket, source / "0.bin")
+    share = json.loads(second.stdout)["bytes_out"] / (mib * MIB)
+    return (
+        f"Killed by SIGKILL when half of {mib} MiB were stored, on the capped link, the command sends {share:.0%} of "
+        "the bytes when it is run again.\n\n"
+    )
+
+
+def _stored(client: Any, bucket: str) -> int:
+    """Count the bytes of the one unfinished upload."""
+    for upload in client.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+        listed = client.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        return sum(part["Size"] for part in listed.get("Parts", []))
+    return 0
+
+
+def _memory(root: Path, swift: servers.Server, mib: int) -> str:
+    """Measure by how much the peak of the command with a big file is above that with a file of one byte."""
+    byte = root / "byte"
+    byte.write_bytes(b"x")
+    words = ["--endpoint", swift.endpoint, "--quiet"]
+    least, most = (
+        run(
+            [*uploads_ways.COMMAND, str(source), f"s3://{_new_bucket(swift)}/", *words], environment=_environment(swift)
+        )
+        for source in (byte, _source(root, 1, mib * MIB))
+    )
+    return (
+        f"The peak memory of the command with {mib} MiB is {most.peak / MIB:.0f} MiB, "
+        f"{(most.peak - least.peak) / MIB:.0f} MiB more than with one byte.\n\n"
+    )
 
 
 class Capped:

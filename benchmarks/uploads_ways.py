@@ -2,17 +2,20 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 MIB = 1 << 20
 THREADS = 10  # files at the same time, where a tool leaves that to us
+COMMAND = (sys.executable, "-m", "anabranch.command.cli", "upload-files")
 
 
 def client(endpoint: str, **more: Any) -> Any:
@@ -42,10 +45,10 @@ def sequential(endpoint: str, bucket: str) -> Callable[[Path], None]:
     return send
 
 
-def boto3(endpoint: str, bucket: str, preferred: str = "classic") -> Callable[[Path], None]:
+def boto3(endpoint: str, bucket: str) -> Callable[[Path], None]:
     from boto3.s3.transfer import TransferConfig
 
-    s3, config = client(endpoint), TransferConfig(preferred_transfer_client=preferred)
+    s3, config = client(endpoint), TransferConfig(preferred_transfer_client="classic")
 
     def send(folder: Path) -> None:
         files = list(folder.iterdir())
@@ -56,7 +59,25 @@ def boto3(endpoint: str, bucket: str, preferred: str = "classic") -> Callable[[P
 
 
 def crt(endpoint: str, bucket: str) -> Callable[[Path], None]:
-    return boto3(endpoint, bucket, "crt")
+    """The client in C of the AWS SDKs, set up as boto3 does, which itself knows no other server than Amazon's."""
+    from botocore.config import Config
+    from botocore.session import Session
+    from s3transfer import crt
+
+    session, config = Session(), Config(s3={"addressing_style": "path"})
+    region = session.get_config_variable("region")
+    asked = {"region_name": region, "endpoint_url": endpoint, "config": config}
+    signer = crt.BotocoreCRTCredentialsWrapper(session.get_credentials()).to_crt_credentials_provider()
+    core = crt.create_s3_crt_client(region, signer, use_ssl=False)
+    serializer = crt.BotocoreCRTRequestSerializer(session, asked)
+
+    def send(folder: Path) -> None:
+        with crt.CRTTransferManager(core, serializer) as manager:
+            futures = [manager.upload(str(path), bucket, path.name) for path in folder.iterdir()]
+            for future in futures:
+                future.result()
+
+    return send
 
 
 def obstore(endpoint: str, bucket: str) -> Callable[[Path], None]:
@@ -74,9 +95,33 @@ def obstore(endpoint: str, bucket: str) -> Callable[[Path], None]:
 
 
 def rclone(endpoint: str, bucket: str) -> Callable[[Path], None]:
-    program = Path(sys.executable).with_name("rclone")
     remote = f":s3,provider=Other,env_auth=true,endpoint='{endpoint}':{bucket}"
-    return lambda folder: subprocess.run([program, "copy", folder, remote], check=True, capture_output=True) and None
+    return _program("rclone", "copy", "{}", remote)
+
+
+def s5cmd(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    return _program("s5cmd", "--endpoint-url", endpoint, "--log", "error", "cp", "{}/", f"s3://{bucket}/")
+
+
+def _program(name: str, *words: str) -> Callable[[Path], None]:
+    program = _found(name)
+
+    def send(folder: Path) -> None:
+        named = [word.replace("{}", str(folder)) for word in words]
+        subprocess.run([str(program), *named], check=True, capture_output=True)
+
+    return send
+
+
+def _found(program: str) -> str | None:
+    """Return the path of a program beside the interpreter, or else of the system."""
+    return shutil.which(program, path=Path(sys.executable).parent) or shutil.which(program)
+
+
+def missing() -> set[str]:
+    """Return the ways whose program or package is not installed here."""
+    programs = {name for name in ("rclone", "s5cmd") if not _found(name)}
+    return programs | ({"obstore"} if find_spec("obstore") is None else set())
 
 
 def ours(endpoint: str, bucket: str, slots: Any = None) -> Callable[[Path], None]:
@@ -109,16 +154,13 @@ def limited(endpoint: str, bucket: str) -> Callable[[Path], None]:
 
 
 def command(endpoint: str, bucket: str) -> Callable[[Path], None]:
-    words = [sys.executable, "-m", "anabranch.command.cli", "upload-files", "{}", f"s3://{bucket}/", "--quiet"]
-
     def send(folder: Path) -> None:
-        named = [str(folder) if word == "{}" else word for word in words]
-        subprocess.run([*named, "--endpoint", endpoint], check=True)
+        subprocess.run([*COMMAND, str(folder), f"s3://{bucket}/", "--endpoint", endpoint, "--quiet"], check=True)
 
     return send
 
 
-WAYS = {each.__name__: each for each in (sequential, boto3, crt, obstore, rclone, ours, limited, command)}
+WAYS = {each.__name__: each for each in (sequential, boto3, crt, obstore, rclone, s5cmd, ours, limited, command)}
 
 
 def main() -> None:

@@ -154,3 +154,22 @@ def test_a_listing_tells_which_objects_are_absent(place, tmp_path):
 
     assert place.store.absent(["p/b", "p/c", "p/d/e", "p/z"]) == {"p/c", "p/z"}
     assert place.store.absent(["a"]) == {"a"}
+
+
+def test_what_is_sent_is_read_no_more_than_once_beside_its_sums(place, tmp_path):
+    source = tmp_path / "small"
+    source.write_bytes(os.urandom(100_000))
+    with Counted(str(source), 0, 100_000) as body:
+        total = summed(body)
+        place.store.put("small", body, total, new=False)
+
+    assert body.count == 2 * 100_000
+
+
+class Counted(RangeFile):
+    count = 0
+
+    def read(self, size=-1, /):
+        data = super().read(size)
+        self.count += len(data)
+        return data

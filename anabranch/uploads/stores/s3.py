@@ -190,12 +190,12 @@ class S3Store:
     def _summed(
         self, send: Callable[[dict[str, str]], Any], body: Body, total: Sum, *, crc: bool = True
     ) -> dict[str, Any]:
-        """Send a body with the best checksum that the server knows; CRC64NVME, or else MD5."""
+        """Send a body with its MD5, which the signature covers, and CRC64NVME where the server knows it."""
         md5 = {"ContentMD5": base64.b64encode(bytes.fromhex(total.md5)).decode()}
         if not (crc and self._crc):
             return send(md5)  # type: ignore[no-any-return]
         try:
-            return send({"ChecksumCRC64NVME": total.crc64})  # type: ignore[no-any-return]
+            return send({**md5, "ChecksumCRC64NVME": total.crc64})  # type: ignore[no-any-return]
         except _UnknownHeaderError:
             self._crc = False
             body.seek(0)
@@ -231,7 +231,8 @@ def _client(endpoint: str | None, credentials: str, process: int) -> Any:  # noq
             max_pool_connections=_CONNECTIONS,
             request_checksum_calculation="when_required",  # we name them ourselves
             response_checksum_validation="when_required",
-            s3={"addressing_style": style},
+            # the signature covers the MD5, and a hash of the body would read it once more, 4 KiB at a time
+            s3={"addressing_style": style, "payload_signing_enabled": False},
         ),
         **(_keys(name) if kind == "env" else {}),
     )
