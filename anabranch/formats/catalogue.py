@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic
 
@@ -50,12 +51,18 @@ class File:
         return chunks(self.source, self.look, options, units, self.cuts)
 
     def cells(self, units: range, options: ReadOptions, fields: Sequence[Field]) -> Iterator[tuple[Chunk, Cells]]:
-        """Yield the records of some units as text, chunk by chunk; of JSON, these fields of them."""
+        """Return the records of some units as text, chunk by chunk; of JSON, these fields of them.
+
+        One chunk at a time is held, as `map` keeps none: a loop would hold the last one while the next is read.
+        """
         look = self.look
         if look.format == "excel":  # whose cells have types of their own, which a column of numbers would round
             look = replace(look, schema=pa.schema([(name, pa.string()) for name in look.schema.names]))
-        for chunk in chunks(self.source, look, options, units, self.cuts):
-            yield chunk, chunk.cells(fields)
+        return map(partial(_with_cells, fields), chunks(self.source, look, options, units, self.cuts))
+
+
+def _with_cells(fields: Sequence[Field], chunk: Chunk) -> tuple[Chunk, Cells]:
+    return chunk, chunk.cells(fields)
 
 
 @dataclass(frozen=True, slots=True)

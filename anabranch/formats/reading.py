@@ -193,12 +193,18 @@ def with_types(look: Look, given: pa.Schema) -> Look:
 
 
 def chunks(source: Source, look: Look, options: ReadOptions, units: range, cuts: Sequence[int] = ()) -> Iterator[Chunk]:
-    """Yield the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it."""
-    for chunk in _chunks(source, look, options, units, cuts):
-        if options.paths and isinstance(chunk, TextChunk) and not (look.dialect or look.keeps_records):
-            yield chunk.projected(options.paths)
-        else:
-            yield chunk
+    """Return the chunks of some units of a file: row groups, stripes or batches, blocks between cuts, or all of it.
+
+    No chunk is held here while the next one is read.
+    """
+    found = _chunks(source, look, options, units, cuts)
+    if options.paths and not (look.dialect or look.keeps_records):
+        return map(partial(_projected, options.paths), found)
+    return found
+
+
+def _projected(paths: Mapping[str, str], chunk: "TextChunk | TableChunk") -> "TextChunk | TableChunk":
+    return chunk.projected(paths) if isinstance(chunk, TextChunk) else chunk
 
 
 def _chunks(
@@ -212,8 +218,10 @@ def _chunks(
         with codecs.open_source(source) as raw:
             for unit in units:
                 raw.seek(cuts[unit])
-                block = _exactly(raw, cuts[unit + 1] - cuts[unit], source)
-                yield TextChunk(block=block, offset=cuts[unit], unit=unit, look=look, options=options)
+                size = cuts[unit + 1] - cuts[unit]
+                yield TextChunk(
+                    block=_exactly(raw, size, source), offset=cuts[unit], unit=unit, look=look, options=options
+                )
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
             if look.format == "json":  # whose rows are written again, and so have no place in the text

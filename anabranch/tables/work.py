@@ -60,6 +60,7 @@ def _worked(catalogue: TableCatalogue, file: File, part: TablePart, stop: Stop) 
                 rejects.write_table(table_of(bad, cells, file.look.encoding, counted.before()))
             counted.rows += table.num_rows
             counted.rejected += len({reject.record for reject in bad})
+            del cells, good, bad, numbers, table  # before the next chunk is read: two would need twice the memory
     counts = {"records": counted.records, "rows": counted.rows, "rejected": counted.rejected}
     return TableManifest((work_file(paths[0]), work_file(paths[1])), counts)
 
@@ -92,10 +93,12 @@ class _Counted:
             if part.records:
                 start, end = (max(bound - seen, 0) for bound in part.records)
                 cells = all_cells.between(min(start, all_cells.records), min(end, all_cells.records))
-            seen += all_cells.records
+            seen, records, lines = seen + all_cells.records, cells.records, all_cells.lines
+            del chunk, all_cells
             yield cells
-            self.records += cells.records
-            self._lines += all_cells.lines
+            del cells
+            self.records += records
+            self._lines += lines
 
     def before(self) -> tuple[int, int | None]:
         """Return the records of the part and the lines of the file before the chunk at hand."""
