@@ -51,7 +51,9 @@ def _failed(job: Import, outcomes: Sequence[Outcome], failures: Sequence[Anabran
 def report(job: Import, outcomes: Sequence[Outcome], done: Imported) -> Report:
     """Return what an import did."""
     total = Counts.total(done.counts)
-    warnings = [*done.warnings, *(warning for outcome in outcomes for warning in outcome.manifest.warnings)]
+    foreseen = done.error if done.status == "reported" else None
+    refused = [f"the import would write nothing: {foreseen.reason}"] if foreseen else []
+    warnings = [*refused, *done.warnings, *(warning for outcome in outcomes for warning in outcome.manifest.warnings)]
     details = {"import": {"status": done.status, "id": done.identity, "table": str(job.target.table), **total.facts()}}
     if len(done.counts) == len(job.files) > 1:
         details |= {file.label: dict(counts.facts()) for file, counts in zip(job.files, done.counts, strict=True)}
@@ -66,7 +68,7 @@ def report(job: Import, outcomes: Sequence[Outcome], done: Imported) -> Report:
         items={"files": len(job.files), **total.facts()},
         bytes_in=sum(file.size for file in job.files),
         outputs=[shown(path) for path in done.outputs],
-        errors=[ErrorLine.of(done.error)] if done.error else [],
+        errors=[ErrorLine.of(done.error)] if done.error and not foreseen else [],
         warnings=list(dict.fromkeys(warnings)),
         notes=[sentence(job, done, total)],
         details=details,
@@ -74,7 +76,9 @@ def report(job: Import, outcomes: Sequence[Outcome], done: Imported) -> Report:
 
 
 def _status(done: Imported, total: Counts) -> Status:
-    found = total.rejected + (total.duplicates_in_file + total.duplicates_in_table if done.status == "reported" else 0)
+    found = total.rejected
+    if done.status == "reported":
+        found += total.duplicates_in_file + total.duplicates_in_table + bool(done.error)
     if done.status == "aborted":
         return "failed"
     if done.status == "already_imported" or not total.rows_in_file:

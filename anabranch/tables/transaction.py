@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anabranch.core.errors import AnabranchError, TemporaryError, UsageError
+from anabranch.core.errors import AnabranchError, TemporaryError
 from anabranch.tables.duplicates import Search, key_columns, nulls_equal, require_stored
 from anabranch.tables.history import Counts, History, same_file
 from anabranch.tables.normalise import canonical, normaliser
@@ -33,7 +33,7 @@ class Imported:
     identity: str
     counts: list[Counts]
     outputs: list[str] = field(default_factory=list)
-    error: AnabranchError | None = None  # why nothing was written
+    error: AnabranchError | None = None  # why nothing was written, or, of a report, would be written
     samples: Samples = field(default_factory=Samples)
     warnings: list[str] = field(default_factory=list)
 
@@ -128,11 +128,13 @@ class _Run:
         duplicates = self._find(search, keys) if compares else 0
         changed = self._changed(search)
         result.error = self._refusal()
+        if result.error is None and job.policy.on_duplicate != "report":
+            result.error = self._stored(search, duplicates, changed)
         if result.error or not self.writes:
             store.rollback()
-            result.status = "aborted" if result.error else "reported"
+            result.status = "aborted" if self.writes else "reported"
         else:
-            self._write(search, duplicates, changed)
+            self._commit()
         if result.status == "aborted":
             self._note_aborted()
         result.outputs = publish(job, self.folder)
@@ -256,29 +258,32 @@ class _Run:
         remedy = "Nothing was written. Choose what becomes of them: --on-duplicate skip or update."
         return AnabranchError("duplicates", ", ".join(reasons), remedy)
 
-    def _write(self, search: Search, duplicates: int, changed: int) -> None:
-        result = self.result
-        total = Counts.total(result.counts)
-        try:
+    def _stored(self, search: Search, duplicates: int, changed: int) -> AnabranchError | None:
+        """Write the rows, which are not committed yet; return the rule of the table that refuses them, if one does."""
+
+        def write() -> None:
             if changed:
                 search.update(changed)
-            require_stored(search.insert(duplicates), total.would_accept)
+            require_stored(search.insert(duplicates), Counts.total(self.result.counts).would_accept)
             self.store.settle()
-            for counts in result.counts:
-                counts.accepted = counts.would_accept
-            if self.job.policy.history:
-                self.history.write(self.identity, "committed", result.counts, self.started, list(self.known))
-            self.say(f"{total.would_accept:,} rows inserted, {total.updated:,} updated")
-            self.store.commit()
-            self.say("import committed")
-            result.status = "committed"
-        except AnabranchError as error:
-            if isinstance(error, TemporaryError | UsageError) or error.code not in _ABORTS:
-                raise
+
+        return _refused(write)
+
+    def _commit(self) -> None:
+        result, total = self.result, Counts.total(self.result.counts)
+        for counts in result.counts:
+            counts.accepted = counts.would_accept
+        if self.job.policy.history:
+            self.history.write(self.identity, "committed", result.counts, self.started, list(self.known))
+        self.say(f"{total.would_accept:,} rows inserted, {total.updated:,} updated")
+        result.error = _refused(self.store.commit)  # where rules are checked as late as that
+        if result.error:
             self.store.rollback()
-            result.status, result.error = "aborted", error
             for counts in result.counts:
                 counts.accepted = 0
+            return
+        self.say("import committed")
+        result.status = "committed"
 
     def _note_aborted(self) -> None:
         """Keep the counts of what was not written, where there is a history."""
@@ -297,7 +302,15 @@ class _Run:
         return record, self.job.files[number].label
 
 
-_ABORTS = ("constraint-violated", "rows-swallowed")
+def _refused(write: Callable[[], None]) -> AnabranchError | None:
+    """Return the error by which the table's own rules refuse what is written."""
+    try:
+        write()
+    except AnabranchError as error:
+        if error.code not in ("constraint-violated", "rows-swallowed"):
+            raise
+        return error
+    return None
 
 
 def compared(job: Import) -> tuple[str, ...]:

@@ -6,15 +6,21 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
+import distributed
 import psycopg
 import pytest
 
 from anabranch.core.parts import Report
+from anabranch.tables.history import History
+from anabranch.tables.secrets import open_store
 from tests.cases import cases, folder
 from tests.tables import test_cases as recorded
-from tests.tables.importing import contents, made, target_of
+from tests.tables.importing import contents, job_of, made, target_of
+from tests.tables.proxy import hold, hold_reply, through
+from tests.tables.test_faults import COMMIT, until_gone
 
 COMMAND = [sys.executable, "-m", "anabranch.command.cli"]
 PEOPLE = "id bigint not null, name text"
@@ -119,6 +125,7 @@ class TestWithAServer:
         (("--on-duplicate", "skip", "--on-reject", "fail"), (1, "aborted")),
         ((), (1, "aborted")),
         (("--on-duplicate", "skip", "--validate"), (3, "reported")),
+        (("--validate",), (3, "reported")),
     ])  # fmt: skip
     def test_the_table_is_as_before_where_nothing_may_be_written(self, anabranch, people, tmp_path, words, ends):
         done = anabranch(*people, *words, "--json")
@@ -204,7 +211,9 @@ class TestReplay:
         with psycopg.connect(postgres) as other:
             other.execute("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE")
             running = self.start(words, tmp_path)
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             while running.poll() is None and not next(iter(rows_of(postgres, waiting)))[0]:
                 time.sleep(0.05)
             running.kill()
@@ -218,12 +227,63 @@ class TestReplay:
         assert report.parts.cached >= 1
         self.require_end(postgres, tmp_path)
 
+    @pytest.mark.parametrize("moment", [(b"COPY", hold, 1), (COMMIT, hold, 1), (COMMIT, hold_reply, 882)])
+    def test_a_run_that_is_killed_in_its_transaction_is_made_good_by_the_same_command(
+        self, words, postgres, tmp_path, moment
+    ):
+        word, at, after = moment
+        with open_store(postgres) as store:
+            History(
+                store, job_of(tmp_path, target_of(PEOPLE), [[]])[0]
+            ).make()  # so that the next COMMIT is the import's
+        with through(postgres, word, at) as (wire, proxy):
+            running = self.start([wire if each == postgres else each for each in words], tmp_path)
+            assert proxy.seen.wait(60)
+            running.kill()
+            running.communicate()
+        until_gone(postgres)
+        assert len(contents(postgres, "people")) == after
+
+        again = self.start(words, tmp_path)
+        report = Report.model_validate_json(again.communicate()[0])
+
+        assert report.details["import"]["status"] == ("committed" if after == 1 else "already_imported")
+        self.require_end(postgres, tmp_path)
+
+    @pytest.mark.cluster
+    def test_a_worker_that_is_killed_while_it_parses_costs_no_record(self, words, postgres, cluster, tmp_path):
+        with (tmp_path / "a.csv").open("a") as file:
+            file.writelines(f"{number % 900},{'more' * 50}\n" for number in range(1000, 200_000) if number % 50)
+        with distributed.Client(cluster, set_as_default=False) as client:
+            workers = set(client.run(os.getpid).values())
+        running = self.start([*words, "--cluster", cluster], tmp_path)
+        killed = set()
+        while running.poll() is None and not killed:
+            killed = {worker for worker in workers if has_open(worker, tmp_path / "work" / "anabranch" / "tables")}
+        for worker in killed:
+            os.kill(worker, signal.SIGKILL)
+        report = Report.model_validate_json(running.communicate()[0])
+
+        assert killed
+        assert report.items["rows_in_file"] == 196_020
+        self.require_end(postgres, tmp_path)
+
     def test_two_runs_of_one_command_at_once_import_the_file_once(self, words, postgres, tmp_path):
         runs = [self.start(words, tmp_path) for _ in range(2)]
         reports = [Report.model_validate_json(run.communicate()[0]) for run in runs]
 
         assert sorted(report.details["import"]["status"] for report in reports) == ["already_imported", "committed"]
         self.require_end(postgres, tmp_path)
+
+
+def has_open(process, folder):
+    """Whether a process has a file of the folder open."""
+    opened = set()
+    with suppress(OSError):
+        for each in Path(f"/proc/{process}/fd").iterdir():
+            with suppress(OSError):
+                opened.update(each.readlink().parents)
+    return folder in opened
 
 
 def rows_of(url, sql):

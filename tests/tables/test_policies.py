@@ -59,6 +59,21 @@ def test_report_and_validate_write_nothing_and_leave_no_history(database, tmp_pa
         assert list_imports(store) == []
 
 
+@pytest.mark.parametrize("rule", ["CHECK (id < 3)", "UNIQUE (name)"])
+def test_validate_names_the_rule_of_the_table_that_would_end_the_run(database, tmp_path, rule):
+    with open_store(database) as store:
+        store.run(f"CREATE TABLE people (id bigint NOT NULL, name text, {rule})")
+        target = store.describe(target_of(PEOPLE).table)
+    part = [(2, "two"), (3, "two")]
+
+    foreseen = imported(database, tmp_path, target, part, key=("id",), validate=True)
+    done = imported(database, tmp_path, target, part, key=("id",))
+
+    assert (foreseen.status, done.status) == ("reported", "aborted")
+    assert (foreseen.error.code, foreseen.error.reason) == ("constraint-violated", done.error.reason)
+    assert contents(database, "people") == []
+
+
 def test_without_a_key_whole_records_are_compared(database, tmp_path):
     target = made(database, target_of(PEOPLE), [(1, None, None)])
 
