@@ -1,13 +1,13 @@
 """Draw the flight path by folder on a plain grid with a scale, and the heights along it, as one SVG picture."""
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from itertools import cycle
-from math import cos, floor, log10, radians
+from math import cos, radians
 from pathlib import PurePosixPath
 from statistics import quantiles
 from typing import Any, NamedTuple
+
+from anabranch.core.svg import line, picture, round_step, text
 
 MOST_POINTS = 1500  # that are drawn; of more, every so many-th
 MOST_FOLDERS = 10  # that the legend names
@@ -59,8 +59,7 @@ def flight_path(rows: Sequence[Mapping[str, Any]]) -> str:
     near = [point for point, is_near in zip(points, _near(points), strict=True) if is_near]
     step = -(-len(near) // MOST_POINTS)
     thinned = "" if step == 1 else f" (one of {step} drawn)"
-    picture = "".join(_picture(near[::step], len(points), len(points) - len(near), thinned))
-    return "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
+    return _drawn(near[::step], len(points), len(points) - len(near), thinned)
 
 
 def _projected(rows: Sequence[Mapping[str, Any]]) -> list[_Point]:
@@ -90,18 +89,17 @@ def _near(points: Sequence[_Point]) -> list[bool]:
     return [west <= point.x <= east and south <= point.y <= north for point in points]
 
 
-def _picture(points: Sequence[_Point], total: int, far: int, thinned: str) -> Iterator[str]:
+def _drawn(points: Sequence[_Point], total: int, far: int, thinned: str) -> str:
     folders = list(dict.fromkeys(point.folder for point in points))
-    colours = _colours(folders)
     legend = min(len(folders), MOST_FOLDERS) + (len(folders) > MOST_FOLDERS)
     height = _MARGIN + _MAP + _HEIGHTS + 2 * _MARGIN + legend * _LEGEND
-    frame = _frame(points, _MARGIN)
-    yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" '
-        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
-    )
     left_out = f"; {far:,} far from all others are not drawn" if far else ""
-    yield _text(8, 20, f"Flight path: {total:,} positions{thinned}{left_out}", 'font-weight="bold"')
+    title = f"Flight path: {total:,} positions{thinned}{left_out}"
+    return picture(_WIDTH, height, title, _elements(points, folders))
+
+
+def _elements(points: Sequence[_Point], folders: Sequence[str]) -> Iterator[str]:
+    colours, frame = _colours(folders), _frame(points, _MARGIN)
     yield from _grid(frame)
     for folder in folders:
         yield _path([frame.place(point) for point in points if point.folder == folder], colours[folder])
@@ -111,13 +109,12 @@ def _picture(points: Sequence[_Point], total: int, far: int, thinned: str) -> It
     yield from _heights(points, colours, _MARGIN + _MAP + _MARGIN)
     top = _MARGIN + _MAP + _MARGIN + _HEIGHTS + 30
     for index, folder in enumerate(folders[:MOST_FOLDERS]):
-        line = top + index * _LEGEND
-        yield f'<rect x="{_MARGIN}" y="{line}" width="12" height="12" fill="{colours[folder]}"/>'
-        yield _text(_MARGIN + 18, line + 10, _short(folder))
+        base = top + index * _LEGEND
+        yield f'<rect x="{_MARGIN}" y="{base}" width="12" height="12" fill="{colours[folder]}"/>'
+        yield text(_MARGIN + 18, base + 10, _short(folder))
     if len(folders) > MOST_FOLDERS:
         more = f"and {len(folders) - MOST_FOLDERS:,} more folders"
-        yield _text(_MARGIN + 18, top + MOST_FOLDERS * _LEGEND + 10, more)
-    yield "</svg>"
+        yield text(_MARGIN + 18, top + MOST_FOLDERS * _LEGEND + 10, more)
 
 
 def _colours(folders: Sequence[str]) -> dict[str, str]:
@@ -139,53 +136,43 @@ def _frame(points: Sequence[_Point], top: float) -> _Frame:
     return _Frame(west - spare_x / 2, south - spare_y / 2, pixels, top, _MAP)
 
 
-def _round_step(length: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, near a fifth of the length."""
-    power: float = 10.0 ** floor(log10(length / 5))
-    return next(power * factor for factor in (5, 2, 1) if power * factor <= length / 5)
-
-
 def _grid(frame: _Frame) -> Iterator[str]:
     """Draw lines at round distances, and say how far they are from each other."""
     width = _WIDTH - 2 * _MARGIN
-    step = _round_step(width / frame.pixels)
+    step = round_step(width / frame.pixels)
     pixels = step * frame.pixels
     for index in range(int(width / pixels) + 1):
         x = _MARGIN + index * pixels
-        yield _line(x, frame.top, x, frame.top + frame.height)
+        yield line(x, frame.top, x, frame.top + frame.height)
     for index in range(int(frame.height / pixels) + 1):
         y = frame.top + frame.height - index * pixels
-        yield _line(_MARGIN, y, _MARGIN + width, y)
+        yield line(_MARGIN, y, _MARGIN + width, y)
     base = frame.top + frame.height + 14
     yield f'<path d="M{_MARGIN} {base - 6}v6h{pixels:.1f}v-6" fill="none" stroke="#333"/>'
     name = f"{step / 1000:g} km" if step >= 1000 else f"{step:g} m"  # noqa: PLR2004
-    yield _text(_MARGIN + pixels + 6, base, f"{name}; north is up")
+    yield text(_MARGIN + pixels + 6, base, f"{name}; north is up")
 
 
 def _heights(points: Sequence[_Point], colours: Mapping[str, str], top: float) -> Iterator[str]:
     known = [(index, point) for index, point in enumerate(points) if point.height is not None]
     heights = [point.height for _, point in known if point.height is not None]
-    yield _text(8, top - 8, "Heights along it, in metres", 'font-weight="bold"')
+    yield text(8, top - 8, "Heights along it, in metres", 'font-weight="bold"')
     if not heights:
-        yield _text(_MARGIN, top + 20, "no photo says how high it was taken")
+        yield text(_MARGIN, top + 20, "no photo says how high it was taken")
         return
     low, high = min(heights), max(heights)
     room = max(high - low, 1.0)
     width = _WIDTH - 2 * _MARGIN
     for share in (0, 0.5, 1):
         y = top + _HEIGHTS * (1 - share)
-        yield _line(_MARGIN, y, _MARGIN + width, y)
-        yield _text(_MARGIN - 6, y + 4, f"{low + share * room:.0f}", 'text-anchor="end"')
+        yield line(_MARGIN, y, _MARGIN + width, y)
+        yield text(_MARGIN - 6, y + 4, f"{low + share * room:.0f}", 'text-anchor="end"')
     places: dict[str, list[tuple[float, float]]] = {}
     for index, point in known:
         x = _MARGIN + width * index / max(len(points) - 1, 1)
         places.setdefault(point.folder, []).append((x, top + _HEIGHTS * (1 - ((point.height or 0) - low) / room)))
-    for folder, line in places.items():
-        yield _path(line, colours[folder])
-
-
-def _line(x: float, y: float, right: float, bottom: float) -> str:
-    return f'<line x1="{x:.1f}" y1="{y:.1f}" x2="{right:.1f}" y2="{bottom:.1f}" stroke="#e4e4e4"/>'
+    for folder, path in places.items():
+        yield _path(path, colours[folder])
 
 
 def _path(places: Sequence[tuple[float, float]], colour: str) -> str:
@@ -197,8 +184,3 @@ def _short(folder: str) -> str:
     """Name a folder by its last parts."""
     parts = PurePosixPath(folder).parts
     return "/".join(parts[-4:])[-90:]
-
-
-def _text(left: float, base: float, text: str, style: str = "") -> str:
-    legal = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return f'<text x="{left:.1f}" y="{base:.1f}" {style}>{escape(legal)}</text>'

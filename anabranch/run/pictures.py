@@ -1,9 +1,9 @@
 """Bar charts of a run's figures as pictures that are embedded in the page: no file, no server."""
 
-import base64
 import math
 from collections.abc import Callable, Mapping
-from html import escape
+
+from anabranch.core.svg import picture, text
 
 MOST_BARS = 20
 LONGEST_NAME = 36  # characters; a longer one is shortened in the middle, since names differ at their ends
@@ -38,16 +38,9 @@ def bars(title: str, figures: Mapping[str, int], shown: Callable[[int], str] = p
     longest = max((number for _, number in drawn), default=0) or 1
     rows = [_row(index, name, number / longest, shown(number)) for index, (name, number) in enumerate(drawn)]
     if rest:
-        rows.append(_text(_LABELS, _top(len(drawn)) + 12, f"and {len(rest):,} more with {shown(sum(rest))} together"))
+        rows.append(text(_LABELS, _top(len(drawn)) + 12, f"and {len(rest):,} more with {shown(sum(rest))} together"))
     width, height = _LABELS + _WIDTH + _NUMBERS, _top(len(rows)) + 4
-    picture = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
-        + _text(8, 18, title, 'font-weight="bold"')
-        + "".join(rows)
-        + "</svg>"
-    )
-    return "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
+    return picture(width, height, title, rows)
 
 
 def _top(index: int) -> int:
@@ -59,12 +52,7 @@ def _row(index: int, name: str, share: float, number: str) -> str:
     half = LONGEST_NAME // 2
     label = name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
     return (
-        _text(_LABELS - 8, top + 12, label, 'text-anchor="end"')
+        text(_LABELS - 8, top + 12, label, 'text-anchor="end"')
         + f'<rect x="{_LABELS}" y="{top}" width="{length}" height="{_BAR}" fill="#2a6fdb"/>'
-        + _text(_LABELS + length + 6, top + 12, number)
+        + text(_LABELS + length + 6, top + 12, number)
     )
-
-
-def _text(left: int, base: int, text: str, style: str = "") -> str:
-    legal = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
-    return f'<text x="{left}" y="{base}" {style}>{escape(legal)}</text>'

@@ -20,8 +20,9 @@ from anabranch.core.errors import PartlyFailed, Stopped
 from anabranch.core.once import one_run
 from anabranch.core.parts import Report
 from anabranch.run.cautions import collecting
-from anabranch.run.following import following
+from anabranch.run.following import followed, following
 from anabranch.run.progress import artifact_key, page_of_the_run
+from anabranch.run.speed import speeds
 from anabranch.run.summary import MOST_LINES, summary
 
 SUPERVISED = "PREFECT__FLOW_RUN_ID"  # set for flow runs that a Prefect worker started
@@ -45,6 +46,8 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
                 with one_run(), collecting() as cautions:
                     report = body(*args, **kwargs)
                 report.warnings = [*cautions, *report.warnings]
+                if (tally := followed()) and (picture := speeds(*tally.speeds())):
+                    report.pictures["MB/s over the run"] = picture
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 state = _conclude(report, time.monotonic() - started, bound.arguments["run"])

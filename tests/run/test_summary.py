@@ -7,7 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from anabranch.core.parts import ErrorLine, Report
-from anabranch.run.pictures import LONGEST_NAME, MOST_BARS, bars, in_bytes
+from anabranch.run.pictures import LONGEST_NAME, MOST_BARS, bars, in_bytes, in_time
+from anabranch.run.speed import speeds
 from anabranch.run.summary import MOST_LINES, summary
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -71,6 +72,30 @@ def test_any_name_makes_a_picture_that_can_be_read():
 )
 def test_bytes_are_written_with_their_unit(number, text):
     assert in_bytes(number) == text
+
+
+def test_the_speed_has_a_bar_for_each_step_of_time():
+    picture = ET.fromstring(base64.b64decode(speeds(2.0, [0.0, 50e6, 100e6]).partition(",")[2]))
+
+    heights = [float(bar.get("height")) for bar in picture.findall(f"{SVG}rect")[1:]]
+    texts = [text.text for text in picture.findall(f"{SVG}text")]
+    assert heights == [0, 80, 160]
+    assert texts[0] == "MB/s over the run: 50.0 on average, 100.0 at most"
+    assert texts[1:7] == ["0", "20", "40", "60", "80", "100"]
+    assert texts[7:] == ["0.0 s", "1.5 s", "3.0 s", "4.5 s", "6.0 s"]
+
+
+@pytest.mark.parametrize("bytes_per_second", [[], [0.0]])
+def test_without_a_byte_no_speed_is_drawn(bytes_per_second):
+    assert speeds(1.0, bytes_per_second) == ""
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (3600, "1 h 0 min"),
+    (90_000, "25 h 0 min"),
+])  # fmt: skip
+def test_durations_are_written_in_their_two_largest_units(seconds, text):
+    assert in_time(seconds) == text
 
 
 def test_the_folder_that_all_have_in_common_is_said_once():
