@@ -13,7 +13,7 @@ from anabranch.run.following import follow
 from anabranch.run.limits import Limit, SharedLimits, limit_name
 from anabranch.run.mapping import by_tasks
 from anabranch.run.reporting import concluded
-from anabranch.uploads.counting import counting
+from anabranch.uploads.counting import counting, noting
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.preview import check
 from anabranch.uploads.standing import standing
@@ -47,7 +47,7 @@ def upload_files(
     tally = Tally()
     follow(tally, work_dir(run), lambda: standing(options))
     with CancelWatch() as cancelled, SharedLimits(limits, cancelled) as slots:
-        mapped = by_tasks(TASKS, options.carried_out(run), counting(tally))
+        mapped = by_tasks(TASKS, options.carried_out(run), counting(tally), noting(tally))
         return way(job_of(source, output, options, run), mapped, slots, cancelled.requested, tally)
 
 

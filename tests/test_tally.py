@@ -72,6 +72,19 @@ def test_a_file_of_no_bytes_is_done_when_it_has_ended():
     assert (before, tally.things()[0].fraction) == (0, 1)
 
 
+def test_what_is_said_of_a_part_after_its_end_does_not_count():
+    tally, _ = tally_of(a=1000)
+    tally.begin("a", 2)
+    tally.moving("a", 1, 100)
+    tally.add("a", 1, 500, 500)
+    tally.moving("a", 1, 400)
+    tally.moving("a", 2, 300)
+    tally.fail("a", 2)
+    tally.moving("a", 2, 300)
+
+    assert tally.all.bytes_so_far == 500
+
+
 EVENTS = st.lists(
     st.tuples(
         st.sampled_from("abc"), st.sampled_from(["begin", "moving", "add", "fail", "end"]),
@@ -84,12 +97,13 @@ EVENTS = st.lists(
 @given(EVENTS)
 def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost(events):
     tally, clock = tally_of(a=500, b=500, c=500)
-    noted, moved = {}, 0
+    noted, over, moved = {}, set(), 0
     for key, what, part, size, seconds in events:
         clock.now += seconds
         active = next(thing for thing in tally.things() if thing.name == f"/in/{key}").state == ACTIVE
         if what == "begin":
             tally.begin(key, 5)
+            over = {place for place in over if place[0] != key}
             noted = {place: known for place, known in noted.items() if place[0] != key}
         elif what == "end":
             tally.end(key, "sent")
@@ -97,12 +111,15 @@ def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost
         elif what == "fail":
             tally.fail(key, part)
             noted.pop((key, part), None)
-        elif what == "moving" and active:
-            moved += max(size - noted.get((key, part), 0), 0)
-            noted[key, part] = size
+            over.add((key, part))
+        elif what == "moving":
+            if active and (key, part) not in over:
+                moved += max(size - noted.get((key, part), 0), 0)
+                noted[key, part] = size
             tally.moving(key, part, size)
         elif what == "add":
             moved += max(size - noted.pop((key, part), 0), 0)
+            over.add((key, part))
             tally.add(key, part, size, size)
 
     every, things = tally.all, tally.things()

@@ -68,6 +68,7 @@ class Tally:
         self._things: dict[str, Thing] = {}
         self._all = Thing("all")
         self._moving: dict[str, dict[int, tuple[int, float]]] = {}  # bytes of parts in flight, and when they were noted
+        self._over: dict[str, set[int]] = {}  # the parts that are done or failed, by file
         self._start = clock()
         self._step, self._steps = _FIRST_STEP, [0.0]
 
@@ -83,13 +84,14 @@ class Tally:
             thing.state, thing.parts, thing.began = ACTIVE, parts, self._clock()
             thing.done = thing.failed = thing.bytes_done = thing.bytes_moved = thing.bytes_given_up = 0
             self._moving.pop(key, None)
+            self._over[key] = set()
             if self._all.began is None:
                 self._all.state, self._all.began = ACTIVE, thing.began
 
     def moving(self, key: str, part: int, size: int) -> None:
         """Note how many bytes of a part in flight this run has moved so far; about once a second."""
         with self._lock, self._changed(key) as thing:
-            if thing.state == ACTIVE:
+            if thing.state == ACTIVE and part not in self._over[key]:  # which a late note would count twice
                 self._moved(thing, key, part, size)
 
     def add(self, key: str, part: int, size: int, moved: int) -> None:
@@ -97,6 +99,7 @@ class Tally:
         with self._lock, self._changed(key) as thing:
             self._moved(thing, key, part, moved)
             del self._moving[key][part]
+            self._over.setdefault(key, set()).add(part)
             thing.done += 1
             thing.bytes_done += size
             thing.bytes_moved += moved
@@ -105,12 +108,14 @@ class Tally:
         """Count a part that failed."""
         with self._lock, self._changed(key) as thing:
             self._moving.get(key, {}).pop(part, None)
+            self._over.setdefault(key, set()).add(part)
             thing.failed += 1
 
     def end(self, key: str, state: str) -> None:
         """Note what became of a file: either all its bytes are done now, or the rest is given up."""
         with self._lock, self._changed(key) as thing:
             self._moving.pop(key, None)
+            self._over.pop(key, None)
             if thing.began is not None:
                 thing.seconds = self._clock() - thing.began
             thing.state = state

@@ -3,7 +3,7 @@
 import errno
 import queue
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,10 +20,12 @@ from prefect.states import Cancelled
 from anabranch.core.config import RunOptions, cluster_address, work_dir
 from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours
 from anabranch.core.here import Mapped, Seen, Work
+from anabranch.core.moving import listening
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
 from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import fit_workers
+from anabranch.run.moving import Moved, hearing, saying
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, using
 from anabranch.run.stopping import stop_requested
@@ -62,7 +64,8 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
     context = TaskRunContext.get()
     attempt = context.task_run.run_count if context else 1
     try:
-        return Done(work(part, stop_requested), attempt)
+        with listening(saying(part)):
+            return Done(work(part, stop_requested), attempt)
     except Stopped as stopped:
         # a state, which Prefect takes as the outcome: an exception would be retried
         return Cancelled(message=str(stopped))  # type: ignore[return-value]
@@ -80,17 +83,24 @@ def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:
     return isinstance(error, TemporaryError)
 
 
-def by_tasks(tasks: Tasks, run: RunOptions, seen: Seen = lambda _: None) -> Mapped:
+def by_tasks(tasks: Tasks, run: RunOptions, seen: Seen = lambda _: None, moved: Moved | None = None) -> Mapped:
     """Map the parts of each step by its Prefect task in `tasks`, see `map_parts`."""
-    return lambda work, plan: map_parts(tasks[work], plan, run, seen)
+    return lambda work, plan: map_parts(tasks[work], plan, run, seen, moved)
 
 
-def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions, seen: Seen = lambda _: None) -> list[Outcome]:
+def map_parts(
+    task: Task[..., Any],
+    plan: Plan[Part],
+    run: RunOptions,
+    seen: Seen = lambda _: None,
+    moved: Moved | None = None,
+) -> list[Outcome]:
     """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
 
     A part that fails becomes an outcome with its error and does not stop the others. `seen` is called in this thread
-    with each outcome as it arrives. Raises Stopped if the run is cancelled from the UI or the API, TemporaryError
-    "cluster-lost" if the scheduler is lost; then, as after any exception here, parts in flight stop at their next item.
+    with each outcome as it arrives, `moved` in another with what parts in flight say of how far they are. Raises
+    Stopped if the run is cancelled from the UI or the API, TemporaryError "cluster-lost" if the scheduler is lost;
+    then, as after any exception here, parts in flight stop at their next item.
     """
     if not plan.parts:
         return []
@@ -101,7 +111,9 @@ def map_parts(task: Task[..., Any], plan: Plan[Part], run: RunOptions, seen: See
     progress = Progress(task.name, plan)
     outcomes: dict[int, Outcome] = {}
     runner = runner_for(plan, run)
-    with using(runner), CancelWatch() as cancelled:
+    with using(runner), CancelWatch() as cancelled, ExitStack() as heard:
+        if moved:
+            heard.enter_context(hearing(runner.client, plan, moved))
         if cluster_address(run):
             runner.workers = fit_workers(runner.client, plan)
         for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):

@@ -31,6 +31,12 @@ def stop_requested() -> bool:
     return task is None or task.state == "cancelled"
 
 
+def current_worker() -> Worker | None:
+    """Return the worker that does the calling part; none outside any worker."""
+    part = _part.get()
+    return part[0] if part else None
+
+
 def mark_part() -> None:
     """Note, on a worker, which Dask task this context belongs to."""
     worker = get_worker()

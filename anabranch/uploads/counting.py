@@ -1,9 +1,10 @@
-"""Count in the run's tally what becomes of each part, as it arrives."""
+"""Count in the run's tally what becomes of each part, as it arrives, and how far those in flight are."""
 
+from collections.abc import Callable
 from typing import cast
 
 from anabranch.core.here import Seen
-from anabranch.core.parts import Outcome
+from anabranch.core.parts import Outcome, Part
 from anabranch.core.tally import Tally
 from anabranch.uploads.pieces import SendPart
 
@@ -21,3 +22,13 @@ def counting(tally: Tally) -> Seen:
             tally.fail(key, number)
 
     return seen
+
+
+def noting(tally: Tally) -> Callable[[Part, int], None]:
+    """Return what is to be called with what a part of one piece says."""
+
+    def moved(part: Part, size: int) -> None:
+        piece = cast("SendPart", part).pieces[0]
+        tally.moving(piece.key, piece.number, size)
+
+    return moved

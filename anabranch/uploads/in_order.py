@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anabranch.core.errors import AnabranchError
+from anabranch.core.moving import say_moved
 from anabranch.uploads.ledger import Entry, Ledger
 from anabranch.uploads.pieces import Piece, SendPart, Sent
 from anabranch.uploads.ranges import RangeFile, require_unchanged, summed
@@ -70,6 +71,8 @@ class _Sending:
                 self._offset = found
             length = min(self._part.chunk, self._size - self._offset)
             with RangeFile(self._piece.path, self._offset, length, stop) as body:
+                if say := say_moved():
+                    body.moved = lambda place, start=self._offset: say(start + place)
                 found = self._store.append(self._session, self._offset, body, self._size)
         except BusyError:
             self._unsure = True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from awscrt import checksums
 
 from anabranch.core.errors import SourceError, Stopped
+from anabranch.core.moving import Say
 from anabranch.uploads.stores.base import Body, Stop, Sum
 
 BLOCK = 1 << 20  # bytes that are held of a part, and between two looks at a request to stop
@@ -60,6 +61,7 @@ class RangeFile(io.RawIOBase):
         self._path, self._offset, self._length = path, offset, length
         self._stop = stop
         self._place = self._looked = 0
+        self.moved: Say | None = None  # called with how many bytes of the range have been read
         self.error: BaseException | None = None  # what a read raised: clients wrap it in errors of their own
 
     def __len__(self) -> int:
@@ -104,6 +106,8 @@ class RangeFile(io.RawIOBase):
         if not data:
             raise _changed(f"it ends within the range that starts at byte {self._offset:,}", self._path)
         self._place += len(data)
+        if self.moved:
+            self.moved(self._place)
         return data
 
     def readinto(self, buffer: object, /) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from anabranch.core.errors import AnabranchError, Stopped, as_ours
+from anabranch.core.moving import say_moved
 from anabranch.core.parts import Manifest
 from anabranch.uploads.in_order import send_in_order
 from anabranch.uploads.options import IfExists
@@ -51,8 +52,11 @@ def work(part: SendPart, stop: Stop = lambda: False) -> SendManifest:
         known = piece.key in absent
         return _failed_or(piece, lambda: _bounded(part, lambda: _put(store, part, piece, stop, known_absent=known)))
 
-    with ThreadPoolExecutor(min(part.in_flight, len(part.pieces))) as pool:
-        found = list(pool.map(one, part.pieces))
+    if len(part.pieces) == 1:
+        found = [one(part.pieces[0])]  # in this thread, which is listened to
+    else:
+        with ThreadPoolExecutor(min(part.in_flight, len(part.pieces))) as pool:
+            found = list(pool.map(one, part.pieces))
     sent = tuple(each for each in found if isinstance(each, Sent))
     return SendManifest((), sent=sent, errors=tuple(each for each in found if isinstance(each, AnabranchError)))
 
@@ -89,6 +93,7 @@ def _send_part(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -
             total = summed(body)
             if piece.held and attempts == 1 and total.matches(piece.held):
                 return Sent(piece.key, piece.number, total.size, "kept", total.md5, piece.held, 0)
+            body.moved = say_moved()
             stored = store.put_part(upload, piece.number, piece.offset, body, total)
         return Sent(piece.key, piece.number, total.size, "sent", total.md5, stored, attempts)
 

@@ -215,6 +215,17 @@ def test_progress_is_shown_once_a_second_at_most(run, monkeypatch):
 
 
 @pytest.mark.cluster
+@pytest.mark.parametrize("where", ["here", "on a cluster"])
+def test_the_flow_hears_how_far_a_part_in_flight_is(run, cluster, where):
+    from tests.run.toy import toy
+
+    state, _, _ = run({"a": ["ok"], "b": ["says"]}, cluster=cluster if where == "on a cluster" else None)
+
+    assert state.is_completed()
+    assert toy.moved == {("b", 8)}
+
+
+@pytest.mark.cluster
 def test_a_part_that_kills_its_worker_fails_and_the_others_are_done(run, cluster):
     _, outcomes, _ = run({"a": ["ok"], "b": ["die"], "c": ["ok"], "d": ["ok"]}, cluster=cluster)
 

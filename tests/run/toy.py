@@ -9,6 +9,7 @@ from prefect import flow, task
 
 from anabranch.core.config import RunOptions
 from anabranch.core.errors import SourceError, Stopped, TemporaryError
+from anabranch.core.moving import say_moved
 from anabranch.core.parts import ErrorLine, Manifest, Part, PartCounts, Plan, Report
 from anabranch.core.storage import published, work_file
 from anabranch.run.mapping import BY_PART, Done, carry_out, is_temporary, map_parts
@@ -59,12 +60,20 @@ def work(part, stop):
                     (Path(part.folder) / f"{part.label}.stopped").touch()
                     raise Stopped
                 time.sleep(0.05)
+        case "says":
+            _say_until_heard(part)
     target = Path(part.folder) / f"{part.label}.done"
     with published(target) as file:
         file.write(part.label.encode())
     bad = [SourceError("bad-item", "it is damaged", "Mend it.", part.label, "item 3")]
     errors = bad if part.attempts[min(attempt, len(part.attempts)) - 1] == "item" else []
     return Manifest((work_file(target),), {"items": 1}, errors=tuple(errors))
+
+
+def _say_until_heard(part):
+    while not (Path(part.folder) / "heard").exists():
+        say_moved()(part.index + 7)
+        time.sleep(0.05)
 
 
 @task(name="toy", task_run_name="toy {part.label}", cache_policy=BY_PART, retries=2, retry_delay_seconds=0.1,
@@ -76,7 +85,13 @@ def do_part(part: ToyPart) -> Done:
 @flow(name="toy")
 @concluded
 def toy(plan, run: RunOptions) -> Report:
-    outcomes = map_parts(do_part, plan, run)
+    toy.moved = set()
+
+    def moved(part, size):
+        toy.moved.add((part.label, size))
+        (Path(part.folder) / "heard").touch()
+
+    outcomes = map_parts(do_part, plan, run, moved=moved)
     toy.outcomes = outcomes
     errors = [error for outcome in outcomes for error in outcome.errors]
     outputs = [outcome.part.label for outcome in outcomes if outcome.done]
