@@ -36,6 +36,20 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize(("text", "kept"), [(b"same", True), (b"sama", False), (b"longer", False), (b"", False)])
+def test_a_file_of_the_same_bytes_keeps_its_time_where_that_is_asked_for(tmp_path, text, kept):
+    target = tmp_path / "report.txt"
+    target.write_bytes(b"same")
+    os.utime(target, ns=(7, 7))
+
+    with published(target, keep_equal=True) as file:
+        file.write(text)
+
+    assert target.read_bytes() == text
+    assert (target.stat().st_mtime_ns == 7) == kept
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_published_file_has_the_mode_that_the_user_asked_for(tmp_path):
     old = os.umask(0o027)
     try:

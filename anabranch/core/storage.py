@@ -1,6 +1,7 @@
 """Files that are either whole or not there: written aside, flushed to disk, renamed."""
 
 import errno
+import filecmp
 import hashlib
 import io
 import os
@@ -26,8 +27,11 @@ KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last we
 
 
 @contextmanager
-def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+def published(target: Path, *, durable: bool = True, keep_equal: bool = False) -> Iterator[IO[bytes]]:
     """Yield a file to write; rename it to `target` if the block ends without an error, otherwise remove it.
+
+    With `keep_equal` a target that holds these bytes already stays as it is, with its time: what is made from it by
+    others need not be made again.
 
     With `durable` the file and its folder are flushed to disk, so that the target is never half a file, even after a
     power cut. A target that exists and is not a regular file (a device, a pipe, a link) is a UsageError.
@@ -45,6 +49,9 @@ def published(target: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
             _check_size(raw, target)
             if durable:
                 os.fsync(raw.fileno())
+        if keep_equal and target.is_file() and filecmp.cmp(aside, target, shallow=False):
+            aside.unlink()
+            return
         aside.rename(target)
         if durable:
             flush_folder(target.parent)

@@ -52,7 +52,7 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
         for mode in () if index in left else plan.modes:
             path = paths[name_of(source.archive.source), mode]
             path.parent.mkdir(parents=True, exist_ok=True)
-            with published(path) as file:
+            with published(path, keep_equal=True) as file:
                 _write(file, mode, source, joined[index])
             written.append(path)
     return _report(plan, ordered, joined, written)

@@ -1,13 +1,13 @@
 """What a user may choose for the logs workload: the form, the command's options and the reference come from here."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from anabranch.core.config import Words
 from anabranch.logs.timestamps import Clock, parse_bound
+from anabranch.logs.zones import zone_of
 
 Mode = Literal["known", "sessions", "bw", "md", "grading", "memory"]
 
@@ -34,12 +34,7 @@ class LogOptions(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ValueError, OSError) as error:  # ZoneInfoNotFoundError is a KeyError, see below
-            raise ValueError(f"{name!r} is not a time zone; use a name such as UTC or US/Eastern") from error
-        except KeyError as error:
-            raise ValueError(f"there is no time zone {name!r}; use a name such as UTC or US/Eastern") from error
+        zone_of(name)
         return name
 
     @model_validator(mode="after")
@@ -51,11 +46,11 @@ class LogOptions(BaseModel):
 
     def clock(self) -> Clock:
         """Resolve zone and range."""
-        zone = ZoneInfo(self.timezone)
-        return Clock(zone, _bound("begin", self.begin, zone), _bound("end", self.end, zone))
+        zone = zone_of(self.timezone)
+        return Clock(self.timezone, _bound("begin", self.begin, zone), _bound("end", self.end, zone))
 
 
-def _bound(name: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+def _bound(name: str, text: str | None, zone: tzinfo) -> datetime | None:
     if text is None:
         return None
     try:

@@ -1,12 +1,9 @@
 """Plan the reading: list the logs of every archive, cut them into pieces, and group the pieces into parts."""
 
-import zoneinfo
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from anabranch.core.batches import contiguous, part_count
@@ -20,6 +17,7 @@ from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import is_compressed
 from anabranch.logs.timestamps import Clock
 from anabranch.logs.unpack import Survey, code_key
+from anabranch.logs.zones import rules_of
 from anabranch.sources.spans import Span, SpanFile
 from anabranch.sources.unpack import Preceding, preceding
 
@@ -182,7 +180,7 @@ def _parts(
     if not costs:
         return
     path = catalogue.path(slices.folder)
-    modes, clock, rules = tuple(sorted(options.mode)), options.clock(), _zone_rules(options.timezone)
+    modes, clock, rules = tuple(sorted(options.mode)), options.clock(), rules_of(options.timezone)
     for index, run in enumerate(contiguous(costs, part_count(sum(costs), threads))):
         pieces = catalogue.pieces[run.start : run.stop]
         used = [slices.archives[number] for number in sorted({piece.archive for piece in pieces})]
@@ -195,10 +193,3 @@ def _parts(
         )
         cost = sum(costs[run.start : run.stop])
         yield LogPart(index, label, cost, key, str(path), run.start, run.stop, slices.folder, modes, clock)
-
-
-def _zone_rules(name: str) -> bytes:
-    """Read the file that ZoneInfo takes, the system's before the package's: an update of it changes local times."""
-    system = (Path(folder) / name for folder in zoneinfo.TZPATH)
-    found = next((file for file in system if file.is_file()), None) or files("tzdata") / "zoneinfo" / name
-    return found.read_bytes()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from dateutil.parser import parse
+
+from anabranch.logs.zones import zone_of
 
 _USUAL = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d))(?:\s|$)", re.ASCII)
 _MISSING = datetime(1970, 1, 1)  # noqa: DTZ001  where a token leaves out month or day, so that no result depends on today
@@ -27,7 +28,7 @@ class Stamp(NamedTuple):
 class Clock:
     """Reads timestamps, and says which lie between `begin` and `end`, both included."""
 
-    zone: ZoneInfo
+    zone: str  # its name: what zone_of returns cannot be pickled
     begin: datetime | None = None
     end: datetime | None = None
 
@@ -37,7 +38,7 @@ class Clock:
         if instant is None:
             return None
         try:
-            local = instant.astimezone(self.zone)
+            local = instant.astimezone(zone_of(self.zone))
         except (OverflowError, ValueError):  # the first and the last day of the calendar
             return None
         time = str(local)
@@ -77,11 +78,12 @@ def _with_zone(text: str, default: datetime | None, zone: Callable[[datetime], t
     return found if found.tzinfo else found.replace(tzinfo=zone(found))
 
 
-def parse_bound(text: str, zone: ZoneInfo) -> datetime:
+def parse_bound(text: str, zone: tzinfo) -> datetime:
     """Read a --begin or --end: its own offset, else the time of `zone`; ValueError where it is not a time.
 
-    Missing fields come from today, a date alone means its midnight. An hour that the change of clocks makes ambiguous
-    or skips is taken as standard time.
+    Missing fields come from today, a date alone means its midnight. An hour that the change of clocks doubles is taken
+    with the offset that the zone does not call daylight saving time (which in Dublin is that of summer), one that it
+    skips with the offset before the change.
     """
     try:
         return _with_zone(text, None, lambda naive: _standard(naive, zone)).astimezone(UTC)
@@ -89,6 +91,8 @@ def parse_bound(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError(str(error)) from error
 
 
-def _standard(naive: datetime, zone: ZoneInfo) -> tzinfo:
-    offsets = [naive.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1)]
-    return timezone(min(offsets))
+def _standard(naive: datetime, zone: tzinfo) -> tzinfo:
+    first, second = (naive.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    earlier, later = (each.utcoffset() or timedelta() for each in (first, second))
+    is_doubled = earlier > later
+    return timezone(earlier if not is_doubled or (second.dst() and not first.dst()) else later)

@@ -45,7 +45,7 @@ def join(plan: Extraction, outcomes: Sequence[Outcome], seconds: float = 0.0) ->
     if plan.photos and not found.failed:
         target = Path(plan.output or Path(plan.folder) / f"{fingerprint(plan.output)}.csv")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with published(target) as file:
+        with published(target, keep_equal=True) as file:
             (outputs.write_csv if target.suffix.lower() == ".csv" else outputs.write_geojson)(file, rows)
         written.append(target)
     read = _read(ordered)

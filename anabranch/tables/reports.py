@@ -138,7 +138,7 @@ def publish(job: Import, folder: Path, *, again: bool = False) -> list[str]:
                 continue
             if not (again and target.exists()):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with source.open("rb") as stored, published(target) as out:
+                with source.open("rb") as stored, published(target, keep_equal=True) as out:
                     shutil.copyfileobj(stored, out, 1 << 20)
             outputs.append(str(target))
     return outputs

@@ -1,6 +1,5 @@
 import warnings
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import dateutil.parser
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.logs.timestamps import Clock, parse_bound
+from anabranch.logs.zones import zone_of
 
 ZONES = ["UTC", "US/Eastern", "Asia/Kolkata", "Australia/Sydney", "Australia/Lord_Howe", "Europe/London"]
 ZONE = st.sampled_from(ZONES)
@@ -18,7 +18,7 @@ FORM = st.sampled_from(["%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y%m%dT%H%
 
 
 def read(line, zone="UTC", **bounds):
-    stamp = Clock(ZoneInfo(zone), **bounds).read(line)
+    stamp = Clock(zone, **bounds).read(line)
     return stamp and stamp.time
 
 
@@ -85,9 +85,24 @@ def test_the_hour_that_comes_twice_keeps_its_own_offset():
 
 @given(TIME, ZONE)
 def test_bounds_without_a_zone_are_local_and_standard_time_where_in_doubt(time, zone):
-    found = parse_bound(time.isoformat(), ZoneInfo(zone))
+    found = parse_bound(time.isoformat(), zone_of(zone))
 
     assert found == pytz.timezone(zone).localize(time, is_dst=False)
+
+
+@pytest.mark.parametrize("zone", [
+    "Europe/Dublin", "Africa/Casablanca", "Africa/El_Aaiun", "Europe/Prague", "Africa/Windhoek", "Australia/Lord_Howe",
+    "US/Eastern", "Europe/London", "Asia/Pyongyang", "America/Caracas", "Europe/Istanbul",
+])  # fmt: skip
+def test_bounds_around_every_change_of_clocks_are_those_of_pytz(zone):
+    reference = pytz.timezone(zone)
+    changes = [moment for moment in reference._utc_transition_times if 1945 < moment.year < 2037]
+    assert changes
+    for moment in changes:
+        offset = moment.replace(tzinfo=UTC).astimezone(reference).utcoffset()
+        for minutes in range(-150, 151, 15):
+            local = moment + offset + minutes * timedelta(minutes=1)
+            assert parse_bound(local.isoformat(), zone_of(zone)) == reference.localize(local, is_dst=False), local
 
 
 @pytest.mark.parametrize(
@@ -100,19 +115,19 @@ def test_bounds_without_a_zone_are_local_and_standard_time_where_in_doubt(time, 
     ],
 )
 def test_bounds_in_new_york(bound, expected):
-    assert parse_bound(bound, ZoneInfo("US/Eastern")) == datetime.fromisoformat(expected)
+    assert parse_bound(bound, zone_of("US/Eastern")) == datetime.fromisoformat(expected)
 
 
 @pytest.mark.parametrize("text", ["garbage", "", "9" * 30])
 def test_a_bound_that_is_no_time_is_an_error(text):
     with pytest.raises(ValueError, match=r"."):
-        parse_bound(text, ZoneInfo("UTC"))
+        parse_bound(text, zone_of("UTC"))
 
 
 @given(st.integers(-2, 2), st.integers(-2, 2), ZONE)
 def test_both_ends_of_the_range_belong_to_it(before, after, zone):
     time = datetime(2025, 11, 2, 6, 0, 0, 5, tzinfo=UTC)
     microsecond = timedelta(microseconds=1)
-    clock = Clock(ZoneInfo(zone), time + before * microsecond, time + after * microsecond)
+    clock = Clock(zone, time + before * microsecond, time + after * microsecond)
 
     assert clock.covers(clock.read(time.isoformat())) == (before <= 0 <= after)
