@@ -83,10 +83,9 @@ def deployed_text(found: Status) -> str:
 
 def _run_text(run: Mapping[str, Any]) -> str:
     files, total = run["files"], run["total"]
-    counts = ", ".join(
-        f"{files[name]} {name}" for name in ("active", "waiting", "failed", "stopped") if files.get(name)
-    )
-    left = "" if total["seconds_left"] is None else f", {in_time(total['seconds_left'])} left"
+    states = ("active", "waiting", "failed", "stopped")
+    counts = "".join(f", {files[state]} {state}" for state in states if files.get(state))
+    left = f", {in_time(total['seconds_left'])} left" if total["seconds_left"] else ""
     amount, speed = f"{in_bytes(total['bytes_done'])} of {in_bytes(total['bytes'])}", total["bytes_per_second"] / 1e6
     lines = [
         f"run: {run['name']} ({run['run']}), {run['flow']} of {shown(run['user'])}: {run['state'].replace('_', ' ')}",

@@ -11,11 +11,13 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from anabranch.core.parts import Report
+from anabranch.run.pictures import shortened
 
 if TYPE_CHECKING:
     from anabranch.run.progress import Progress
 
 LINE_EVERY = 10.0  # seconds between plain lines
+BAR_WIDTH, NAME_WIDTH = 20, 24  # characters
 MOST_LINES = 20  # errors, warnings or outputs in the summary; the run's page and --json have them all
 
 
@@ -25,7 +27,7 @@ class Terminal:
     def __init__(self, *, quiet: bool = False) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.quiet = quiet
-        columns = (TextColumn("{task.description}", markup=False), BarColumn(),
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH),
                    TextColumn("{task.fields[note]}", markup=False), TimeElapsedColumn())  # fmt: skip
         self._bar = None if quiet or not self.console.is_terminal else Bar(*columns, console=self.console)
         self._tasks: dict[str, TaskID] = {}
@@ -61,13 +63,13 @@ class Terminal:
 
     def _move(self, bar: Bar, progress: "Progress") -> None:
         """Show a bar for the step, and one below it for each file under way."""
-        rows = {progress.step: (progress.fraction, str(progress).partition(": ")[2])}
-        rows |= {f"  {file.name}": (file.fraction, text) for file, text in progress.files}
-        for name in [name for name in self._tasks if name.startswith("  ") and name not in rows]:
+        files = {f"  {file.name}": (file.fraction, text) for file, text in progress.files}
+        for name in [name for name in self._tasks if name.startswith("  ") and name not in files]:
             bar.remove_task(self._tasks.pop(name))
+        rows = {progress.step: (progress.fraction, str(progress).partition(": ")[2]), **files}
         for name, (fraction, note) in rows.items():
             if name not in self._tasks:
-                self._tasks[name] = bar.add_task(name, total=1.0, note="")
+                self._tasks[name] = bar.add_task(shortened(name, NAME_WIDTH), total=1.0, note="")
             bar.update(self._tasks[name], completed=fraction, note=note)
 
     def summarise(self, report: Report, *, own_server: bool) -> None:

@@ -2,9 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
 WAITING, ACTIVE, FAILED = "waiting", "active", "failed"  # any other state is the one that a file ended in
 NOTED_EVERY = 1.0  # seconds between two notes of how far a part in flight is
@@ -66,6 +67,7 @@ class Tally:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._things: dict[str, Thing] = {}
+        self._by_state: dict[str, dict[str, Thing]] = {ACTIVE: {}, FAILED: {}, WAITING: {}}
         self._all = Thing("all")
         self._moving: dict[str, dict[int, tuple[int, float]]] = {}  # bytes of parts in flight, and when they were noted
         self._over: dict[str, set[int]] = {}  # the parts that are done or failed, by file
@@ -75,7 +77,7 @@ class Tally:
     def expect(self, key: str, name: str, size: int) -> None:
         """Note a file of that many bytes."""
         with self._lock:
-            self._things[key] = Thing(name, size)
+            self._things[key] = self._by_state[WAITING][key] = Thing(name, size)
             self._all.size += size
 
     def begin(self, key: str, parts: int) -> None:
@@ -130,6 +132,9 @@ class Tally:
         thing = self._things[key]
         before = replace(thing)
         yield thing
+        if thing.state != before.state:
+            del self._by_state[before.state][key]
+            self._by_state.setdefault(thing.state, {})[key] = thing
         thing.bytes_moving = sum(size for size, _ in self._moving.get(key, {}).values())
         for name in _SUMMED:
             setattr(self._all, name, getattr(self._all, name) + getattr(thing, name) - getattr(before, name))
@@ -163,10 +168,16 @@ class Tally:
         with self._lock:
             return self._now(self._all)
 
-    def things(self) -> list[Thing]:
-        """Return every file as it is now, in the order in which they were noted."""
+    def things(self, most: int, states: Collection[str] = ()) -> list[Thing]:
+        """Return some files as they are now: under way, failed, waiting, ended; or only those in these states."""
         with self._lock:
-            return [self._now(thing) for thing in self._things.values()]
+            wanted = (files.values() for state, files in self._by_state.items() if not states or state in states)
+            return [self._now(thing) for thing in islice(chain.from_iterable(wanted), most)]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many files are in each state."""
+        with self._lock:
+            return {state: len(files) for state, files in self._by_state.items()}
 
     def speeds(self) -> tuple[float, list[float]]:
         """Return the seconds of one step of time, and the bytes per second in each step since the run began."""

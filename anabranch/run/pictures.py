@@ -31,6 +31,11 @@ def in_time(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
 
 
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
+    """Return a name without its middle where it is too long."""
+    return name if len(name) <= longest else f"{name[: (longest - 1) // 2]}…{name[-(longest // 2) :]}"
+
+
 def bars(title: str, figures: Mapping[str, int], shown: Callable[[int], str] = plainly) -> str:
     """Draw a bar for each figure, the longest first, as the data URL of an SVG picture; one line sums up the rest."""
     ordered = sorted(figures.items(), key=lambda item: -item[1])
@@ -49,10 +54,8 @@ def _top(index: int) -> int:
 
 def _row(index: int, name: str, share: float, number: str) -> str:
     top, length = _top(index), math.ceil(_WIDTH * share)  # at least one pixel
-    half = LONGEST_NAME // 2
-    label = name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"
     return (
-        text(_LABELS - 8, top + 12, label, 'text-anchor="end"')
+        text(_LABELS - 8, top + 12, shortened(name), 'text-anchor="end"')
         + f'<rect x="{_LABELS}" y="{top}" width="{length}" height="{_BAR}" fill="#2a6fdb"/>'
         + text(_LABELS + length + 6, top + 12, number)
     )

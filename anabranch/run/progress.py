@@ -12,7 +12,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 
 from anabranch.core.parts import Outcome, Part, Plan
-from anabranch.core.tally import ACTIVE, Tally, Thing
+from anabranch.core.tally import ACTIVE, WAITING, Tally, Thing
 from anabranch.run.following import followed
 from anabranch.run.pictures import in_bytes, in_time
 
@@ -55,8 +55,8 @@ class Progress:
     @property
     def files(self) -> list[tuple[Thing, str]]:
         """The files under way, and what is to be told of each; none where the run does not count its files."""
-        active = [thing for thing in self.tally.things() if thing.state == ACTIVE] if self.tally else []
-        return [(thing, _of_one(thing)) for thing in sorted(active, key=lambda thing: -thing.parts)[:MOST_FILES]]
+        active = self.tally.things(MOST_FILES, (ACTIVE,)) if self.tally else []
+        return [(thing, _of_one(thing)) for thing in active]
 
     def add(self, outcome: Outcome) -> None:
         """Count one part that is over."""
@@ -119,8 +119,10 @@ def artifact_key(name: str) -> str:
 
 
 def _of_all(tally: Tally) -> str:
-    every = tally.all
-    return f"{in_bytes(every.bytes_so_far)} of {in_bytes(every.size)}, {_pace(every)}"
+    every, counts = tally.all, tally.counts()
+    ended = sum(number for state, number in counts.items() if state not in (ACTIVE, WAITING))
+    amount = f"{in_bytes(every.bytes_so_far)} of {in_bytes(every.size)}"
+    return f"{ended} of {sum(counts.values())} files, {amount}, {_pace(every)}"
 
 
 def _of_one(thing: Thing) -> str:
@@ -130,7 +132,7 @@ def _of_one(thing: Thing) -> str:
 
 
 def _pace(thing: Thing) -> str:
-    left = "" if thing.seconds_left is None else f", {in_time(thing.seconds_left)} left"
+    left = f", {in_time(thing.seconds_left)} left" if thing.seconds_left else ""
     return f"{100 * thing.fraction:.0f} %, {thing.bytes_per_second / 1e6:.1f} MB/s{left}"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.core.errors import UsageError
-from anabranch.core.tally import ACTIVE, WAITING, Tally, Thing
+from anabranch.core.tally import ACTIVE, FAILED, WAITING, Tally, Thing
 from anabranch.run.background import Program, alive
 
 FOLDER = "status"  # below the work folder, where what nobody used for a week is removed
@@ -25,19 +25,14 @@ LOST_SECONDS = 60.0  # without one, after which a run of another machine counts 
 
 
 def counted(tally: Tally) -> dict[str, Any]:
-    """Return how far all files are, and each of the first MOST_FILES of them: under way, failed, done, waiting."""
-    things = tally.things()
-    states = [thing.state for thing in things]
-    waiting, active, failed = states.count(WAITING), states.count(ACTIVE), states.count("failed")
-    order = {ACTIVE: 0, "failed": 1, WAITING: 3}
-    listed = sorted(things, key=lambda thing: order.get(thing.state, 2))[:MOST_FILES]
-    files = {"total": len(things), "active": active, "waiting": waiting, "failed": failed}
-    files["done"] = len(things) - waiting - active - failed
+    """Return how far all files are, and each of the first MOST_FILES of them: under way, failed, waiting, done."""
+    counts, listed = tally.counts(), tally.things(MOST_FILES)
+    total, open_or_failed = sum(counts.values()), {state: counts[state] for state in (ACTIVE, WAITING, FAILED)}
     return {
-        "files": files,
+        "files": {"total": total, "done": total - sum(open_or_failed.values()), **open_or_failed},
         "total": _figures(tally.all),
         "uploads": [{"file": thing.name, "state": thing.state, **_figures(thing)} for thing in listed],
-        "not_listed": len(things) - len(listed),
+        "not_listed": total - len(listed),
     }
 
 
