@@ -31,9 +31,9 @@ def main() -> None:
         os.environ["PREFECT_HOME"] = home
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "ERROR"
         os.environ.pop("PREFECT_API_URL", None)
-        from anabranch.run.server import ensure_server, stop_server
+        from anabranch.run.server import ensure_server, prefect_environment, stop_server
 
-        os.environ["PREFECT_API_URL"] = ensure_server(Path(home))
+        os.environ.update(prefect_environment(ensure_server(Path(home)), Path(home)))
         try:
             text = report(measure(arguments.tasks, arguments.rounds), arguments.tasks)
         finally:

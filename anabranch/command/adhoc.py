@@ -16,7 +16,7 @@ from anabranch.core.errors import PartlyFailed, as_ours
 from anabranch.core.outputs import require_usable
 from anabranch.core.parts import ErrorLine, Report
 from anabranch.run.orphans import end_orphans
-from anabranch.run.server import ensure_server, prefect_environment
+from anabranch.run.server import ensure_server, link_to, prefect_environment
 
 EXIT_CODES = {"completed": 0, "failed": 1, "partly_failed": 3, "nothing_to_do": 0, "cancelled": 5}
 NOTHING_TO_DO = 4
@@ -39,7 +39,8 @@ def run_flow(request: Request) -> int:
             print(report.model_dump_json(indent=2))
     elif request.output is None and request.workload.without_output == "stdout" and report.outputs:
         _copy_to_stdout(Path(report.outputs[0]))
-    terminal.summarise(report, own_server=own_server)
+    page = link_to(report.run_url) if terminal.seen else report.run_url
+    terminal.summarise(report, page, own_server=own_server)
     if error is not None and "debug" in request.flags:
         raise error
     if "error_on_empty" in request.flags and _found_nothing(report):

@@ -4,6 +4,7 @@ import glob
 import inspect
 import json
 import os
+import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,7 @@ def _require_output(request: Request) -> None:
 
 def _hand_over(request: Request) -> int:
     from anabranch.run.handover import hand_over
-    from anabranch.run.server import ensure_server
+    from anabranch.run.server import ensure_server, link_to
 
     plain = {
         name: value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
@@ -102,7 +103,7 @@ def _hand_over(request: Request) -> int:
     if "json" in request.flags:
         print(json.dumps({"flow": request.workload.name, "run_id": run.id, "run_url": run.url}))
     else:
-        print(f"{run.id}\n{run.url}")
+        print(f"{run.id}\n{link_to(run.url) if sys.stdout.isatty() else run.url}")
     return 0
 
 

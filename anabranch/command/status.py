@@ -1,6 +1,7 @@
 """The command `status`: the server and what is deployed on it, the runs under way, or one run and each of its files."""
 
 import json as json_format
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from anabranch.core.storage import shown
 from anabranch.run import status as kept
 from anabranch.run.deploying import Status
 from anabranch.run.pictures import in_bytes, in_time
-from anabranch.run.server import Server, find_server
+from anabranch.run.server import OPEN, Server, find_server, for_stock_prefect, link_to
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object.")]
 Run = Annotated[str | None, Parameter(help="A run of upload-files, by its id or name. Default: the runs under way.")]
@@ -69,13 +70,19 @@ def deployed_text(found: Status) -> str:
     """Return what is running and what is deployed, as people read it."""
     server = found.server
     health = "answers" if server and server.healthy else "does not answer"
+    # a link that needs no password is for the person at this terminal, not for a file or a pipe
+    page = server and (link_to(server.ui_url) if server.pid and sys.stdout.isatty() else server.ui_url)
     lines = [
-        f"server: {f'{server.ui_url} ({health})' if server else 'not running'}",
+        f"server: {f'{page} ({health})' if server else 'not running'}",
         f"worker: {f'running, process {found.worker}' if found.worker else 'not running'}",
     ]
     for deployment in found.deployments:
         schedules = ", ".join(f"{slug} {'on' if on else 'off'}" for slug, on in deployment.schedules.items())
         lines.append(f"deployment: {deployment.name} (schedules: {schedules or 'none'})")
+    if server and server.open:
+        lines.append(OPEN)
+    if server and server.healthy:
+        lines.append(f"for the command prefect: {for_stock_prefect(server.url)}")
     if not server:
         lines.append("Start everything with `anabranch up`.")
     return "\n".join(lines)

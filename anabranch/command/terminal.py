@@ -72,8 +72,13 @@ class Terminal:
                 self._tasks[name] = bar.add_task(shortened(name, NAME_WIDTH), total=1.0, note="")
             bar.update(self._tasks[name], completed=fraction, note=note)
 
-    def summarise(self, report: Report, *, own_server: bool) -> None:
-        """Say what happened, item by item, and what to do next."""
+    @property
+    def seen(self) -> bool:
+        """Whether what is said here goes to a person's terminal, and not to a file or a pipe."""
+        return sys.stderr.isatty()  # rich believes FORCE_COLOR, which is set where logs are kept
+
+    def summarise(self, report: Report, page: str = "", *, own_server: bool) -> None:
+        """Say what happened, item by item, and what to do next; `page` is the address of the run's page."""
         for title, lines in (("warning", report.warnings), ("error", report.errors)):
             if title == "error" or not self.quiet:
                 for line in lines[:MOST_LINES]:
@@ -91,8 +96,8 @@ class Terminal:
         for output in report.outputs[:MOST_LINES]:
             self.say(f"wrote {output}")
         self._say_rest(len(report.outputs), "outputs")
-        if report.run_url:
-            self.say(f"run: {report.run_url}")
+        if page:
+            self.say(f"run: {page}")
         if own_server:
             self.say("The Prefect server stays up for the next run; `anabranch down` stops it.")
 

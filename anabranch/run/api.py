@@ -1,6 +1,5 @@
 """Prefect's HTTP API without importing Prefect, which would cost every command a second."""
 
-import base64
 import http.client
 import json
 import os
@@ -12,12 +11,21 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from anabranch.core.errors import SetupError
+from anabranch.run.secret import authorization
 
 NOT_FOUND = 404
+DENIED = (401, 403)  # the login is missing or wrong
 BUSY = (429, 503)  # 503 is what the server says when its SQLite database is locked
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 TRUE = ("1", "t", "true", "y", "yes", "on")  # what pydantic, and so Prefect, accepts as true
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before another attempt at a busy server
+
+LOGIN = (
+    "Set PREFECT_API_AUTH_STRING to that server's login, or unset PREFECT_API_URL; "
+    "`anabranch status` says how for Anabranch's own server."
+)
+
+_logins: dict[str, str] = {}  # of servers of our own, by host and port
 
 
 class RefusedError(SetupError):
@@ -35,7 +43,7 @@ def call(url: str, body: object = None, *, method: str | None = None, timeout: f
     if not url.startswith(("http://", "https://")):
         raise unreachable(url, "it is not an http address")
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, _headers(), method=method)  # noqa: S310  the scheme was checked
+    request = urllib.request.Request(url, data, _headers(url), method=method)  # noqa: S310  the scheme was checked
     for pause in PAUSES:
         try:
             return _send(request, timeout)
@@ -95,7 +103,8 @@ def ui_url(url: str) -> str:
 def _refused(url: str, error: HTTPError) -> RefusedError:
     status, detail = error.code, _detail(error)
     reason = f"the Prefect server refused {url}: {detail} ({status})"
-    refused = RefusedError("server-refused", reason, "See that server's log.")
+    remedy = LOGIN if status in DENIED else "See that server's log."
+    refused = RefusedError("server-refused", reason, remedy)
     refused.status, refused.detail = status, detail
     return refused
 
@@ -110,10 +119,31 @@ def _detail(error: HTTPError) -> str:
         return str(error)
 
 
-def _headers() -> dict[str, str]:
+def log_in(url: str, login: str) -> None:
+    """Let later calls of the server of this API address carry this login, and none if it is empty."""
+    _logins[_server(url)] = login
+
+
+def login_of(url: str) -> str:
+    """Return the login that was given for the server of this address, its pages included."""
+    return _logins.get(_server(url), "")
+
+
+def _server(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:  # it is no address, which the request itself will find
+        return ""
+
+
+def _headers(url: str) -> dict[str, str]:
+    """Send the login that belongs to the server; those of the environment are for the server that the user named."""
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get("PREFECT_API_KEY"):
+    key, login = os.environ.get("PREFECT_API_KEY"), os.environ.get("PREFECT_API_AUTH_STRING")
+    if _server(url) in _logins:
+        key, login = None, _logins[_server(url)]
+    if key:
         headers["Authorization"] = f"Bearer {key}"
-    elif login := os.environ.get("PREFECT_API_AUTH_STRING"):
-        headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
+    elif login:
+        headers["Authorization"] = authorization(login)
     return headers

@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import quote
 
 from anabranch.core.errors import SetupError
-from anabranch.run.api import NOT_FOUND, RefusedError, call
+from anabranch.run.api import NOT_FOUND, RefusedError, call, log_in
 from anabranch.run.background import Say, alive, last_line, launch, locked, patiently, running, stop
+from anabranch.run.secret import read_secret
 from anabranch.run.server import Server, ensure_server, find_server, prefect_environment, state_folder, stop_server
 
 POOL = "anabranch"
@@ -68,6 +69,8 @@ def down(home: Path | None = None, *, say: Say | None = None) -> None:
     home = state_folder(home)
     with locked(home / "up.lock", WORKER_SECONDS, say):
         worker = running(home / "worker.json")
+        if server := running(home / "server.json"):
+            log_in(server.url, read_secret(home))
         if worker:
             with suppress(SetupError):  # a server that has ended cannot cancel anything
                 _cancel_runs(worker.url, say)
@@ -156,12 +159,13 @@ def _slug(schedule: dict[str, Any]) -> str:
 def _ensure_worker(url: str, home: Path, say: Say) -> None:
     """Start the one Prefect worker of this folder, unless it already serves this server; await its first report."""
     note, name = home / "worker.json", f"anabranch-{platform.node()}"
-    worker = running(note)
-    if not worker or worker.url != url:
+    worker, used = running(note), prefect_environment(url, home)
+    login = f"PREFECT_API_AUTH_STRING={used.get('PREFECT_API_AUTH_STRING', '')}"
+    if not worker or worker.url != url or not _has_variable(worker.pid, login):
         stop(note)
         _forget_worker(url, name)
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
-        environment = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS, **os.environ, **prefect_environment(url, home)}
+        environment = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS, **os.environ, **used}
         environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
         worker = launch([*command, "--install-policy", "never"], note, home / "worker.log", url, environment)
     for _ in patiently(WORKER_SECONDS, "the Prefect worker to start", say):
@@ -192,8 +196,14 @@ def _live_runs(url: str) -> list[dict[str, Any]]:
 
 
 def _is_process_of(run: dict[str, Any]) -> bool:
-    try:  # Prefect sets PREFECT__FLOW_RUN_ID in the process; the pid may be that of another machine
-        return run["id"].encode() in Path(f"/proc/{run['infrastructure_pid']}/environ").read_bytes()
+    # Prefect sets PREFECT__FLOW_RUN_ID in the process; the pid may be that of another machine
+    return _has_variable(run["infrastructure_pid"], run["id"])
+
+
+def _has_variable(pid: object, text: str) -> bool:
+    """Whether the text is in the environment that the process was started with."""
+    try:
+        return text.encode() in Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
 

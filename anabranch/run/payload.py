@@ -14,6 +14,15 @@ from prefect.client.schemas.objects import State
 from prefect.utilities.annotations import BaseAnnotation
 
 
+class Unseen(bytes):
+    """Bytes that hold secrets: Dask logs the arguments of a call that fails, and shows only how many these are."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+    __str__ = __repr__
+
+
 def pack_call(call: object, future_type: type[Any]) -> tuple[bytes, list[Any]]:
     """Pickle a call; return it with the `dependency()` of each future in it, at any depth.
 

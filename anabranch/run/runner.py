@@ -26,7 +26,7 @@ from anabranch.core.parts import Plan
 from anabranch.run.cluster import require_scheduler
 from anabranch.run.crashes import Origin
 from anabranch.run.futures import Collector, WarmFuture
-from anabranch.run.payload import pack_call
+from anabranch.run.payload import Unseen, pack_call
 from anabranch.run.stopping import wait_until_stopped
 from anabranch.run.warm import run_task
 
@@ -123,7 +123,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
     def _start(self) -> Collector:
         with self._starting:
             if self._collector is None:
-                self._flow_run = cloudpickle.dumps(_shared_context())
+                self._flow_run = Unseen(cloudpickle.dumps(_shared_context()))  # with the login of the server
                 self._collector = Collector(self.client)
             return self._collector
 

@@ -1,7 +1,8 @@
 """Find, start and stop Anabranch's own background Prefect server, or use the one that PREFECT_API_URL names.
 
-It keeps everything in one folder (`anabranch.core.config.state_dir()`); the user's ~/.prefect is never touched. This
-module does not import Prefect, so that a command can set `prefect_environment` first.
+It keeps everything in one folder (`anabranch.core.config.state_dir()`); the user's ~/.prefect is never touched. It
+serves only requests that carry its secret, see `door`. This module does not import Prefect, so that a command can set
+`prefect_environment` first.
 """
 
 import os
@@ -9,18 +10,25 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import certifi
 
 from anabranch.core.config import state_dir
 from anabranch.core.errors import SetupError
 from anabranch.core.storage import published
-from anabranch.run.api import RefusedError, call, ui_url, unreachable
+from anabranch.run.api import DENIED, RefusedError, call, log_in, login_of, ui_url, unreachable
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
+from anabranch.run.secret import FILE, forget_secret, link, make_secret, read_secret
 
 PORT_SECONDS = 3.0  # to wait for the previous port
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
 
+OPEN = (
+    "The Prefect server that runs was started by an older version and lets in every user of this machine. "
+    "`anabranch down` stops it; the next run starts one that asks for a secret."
+)
+_SERVE = ("-m", "uvicorn", "anabranch.run.serve:app", "--factory", "--no-access-log", "--log-level", "warning")
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 _SERVER_SETTINGS = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
@@ -35,11 +43,15 @@ _SERVER_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A Prefect server: `pid` is None if it is not ours to stop, `healthy` says whether it answered just now."""
+    """A Prefect server: `pid` is None if it is not ours to stop, `healthy` says whether it answered just now.
+
+    `open` says that it is ours and asks for no secret, as those of older versions.
+    """
 
     url: str
     healthy: bool
     pid: int | None = None
+    open: bool = False
 
     @property
     def ui_url(self) -> str:
@@ -59,27 +71,49 @@ def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeo
     home = state_folder(home)
     with locked(home / "server.lock", timeout, waiting):
         program = running(home / "server.json")
-        if not program or not _await_answer(program, home, timeout, waiting):  # which may just have been ending
-            program = _start(home)
-            if not _await_answer(program, home, timeout, waiting):
-                raise _not_started("it ended", home)
-    return program.url
+        server = program and _await_answer(program, home, timeout, waiting)  # which may just have been ending
+        if not server:
+            server = _await_answer(_start(home), home, timeout, waiting)
+    if not server:
+        raise _not_started("it ended", home)
+    if server.open and waiting:
+        waiting(OPEN)
+    return server.url
 
 
 def find_server(home: Path | None = None) -> Server | None:
     """Return the server that `ensure_server` would use, without starting one."""
     if url := _named_server():
-        return Server(url, _answers(url, None))
+        return Server(url, _answers(url))
     home = state_folder(home)
     program = running(home / "server.json")
-    return Server(program.url, _answers(program.url, home), program.pid) if program else None
+    return _look(program, home) if program else None
 
 
 def stop_server(home: Path | None = None) -> bool:
     """Stop our own server, never another; return whether there was one."""
     home = state_folder(home)
     with locked(home / "server.lock", START_SECONDS):
-        return stop(home / "server.json")
+        stopped = stop(home / "server.json")
+        forget_secret(home)
+        return stopped
+
+
+def link_to(page: str) -> str:
+    """Return a link that opens a page of our server once, without typing; for a person's terminal only.
+
+    The address itself is returned where no secret is needed or known, such as for a server that the user named.
+    """
+    secret = login_of(page)
+    return link(page, secret) if secret else page
+
+
+def for_stock_prefect(url: str, home: Path | None = None) -> str:
+    """Return the shell command after which `prefect` uses this server; it names the file of the secret, not that."""
+    secret = (
+        "" if url == _named_server() else f' PREFECT_API_AUTH_STRING="$(cat {quote(str(state_folder(home) / FILE))})"'
+    )
+    return f"export PREFECT_API_URL={url}{secret}"
 
 
 def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
@@ -98,6 +132,7 @@ def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
     }
     if url != _named_server():
         folder = state_folder(home)
+        environment["PREFECT_API_AUTH_STRING"] = read_secret(folder)
         environment["PREFECT_HOME"] = str(_prefect_home(folder))
         environment["PREFECT_API_SSL_CERT_FILE"] = str(_one_authority(folder / "authority.pem"))
     return environment
@@ -134,15 +169,16 @@ def _one_authority(path: Path) -> Path:
 
 
 def _start(home: Path) -> Program:
-    port = _choose_port(home / "server.port")
+    secret, port = _choose(home)
     # the user's settings for another server (its database, its password) would break this one
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     own = {
         "PREFECT_HOME": str(_prefect_home(home)),
+        "PREFECT_SERVER_API_AUTH_STRING": secret,  # other users see the words of a command, and not its environment
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # otherwise any site could read it
     }
     return launch(
-        ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        [*_SERVE, "--host", "127.0.0.1", "--port", str(port)],
         home / "server.json",
         home / "server.log",
         f"http://127.0.0.1:{port}/api",
@@ -150,17 +186,22 @@ def _start(home: Path) -> Program:
     )
 
 
-def _choose_port(memory: Path) -> int:
-    """Take the previous port, so that links to runs stay valid, or any free one, and remember it."""
-    port = 0
+def _choose(home: Path) -> tuple[str, int]:
+    """Choose secret and port, and remember them.
+
+    Those of a server that was killed are kept, so that links, cookies and the worker that we started stay valid. On
+    another port the secret is new, since the program that has the old port may have been sent the old one.
+    """
+    memory, before = home / "server.port", 0
     with suppress(OSError, ValueError):
-        port = int(memory.read_text())
+        before = int(memory.read_text())
     # a server that has just been killed may still hold its port
-    free = port and any(_free_port(port) for _ in patiently(PORT_SECONDS))
-    port = port if free else _free_port(0)
+    free = before and any(_free_port(before) for _ in patiently(PORT_SECONDS))
+    port = before if free else _free_port(0)
     with published(memory) as file:
         file.write(str(port).encode())
-    return port
+    secret = read_secret(home) if free else ""
+    return secret or make_secret(home), port
 
 
 def _free_port(port: int) -> int:
@@ -174,37 +215,57 @@ def _free_port(port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> bool:
-    """Wait until our server answers; return False if it ended instead."""
+def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> Server | None:
+    """Wait until our server answers; return None if it ended instead, or had to, since our secret is not its own."""
     for _ in patiently(timeout, "the Prefect server to start", waiting):
         if not alive(program):
-            return False
-        if _answers(program.url, home):
-            return True
+            return None
+        server = _look(program, home)
+        if server.healthy:
+            return server
+        if _denies(program.url):
+            stop(home / "server.json")
+            return None
     raise _not_started(f"it does not answer after {timeout:.0f} s", home)
 
 
-def _answers(url: str, home: Path | None) -> bool:
-    """Whether a healthy server answers and, with `home`, is our own: it reports its folder."""
+def _look(program: Program, home: Path) -> Server:
+    """Ask our server how it is; it must also be our own, and so report its folder."""
+    log_in(program.url, read_secret(home))
+    try:
+        settings = call(f"{program.url}/admin/settings", timeout=10)
+        healthy = settings["home"] == str(_prefect_home(home))
+        guarded = settings["server"]["api"]["auth_string"]
+    except (SetupError, KeyError, TypeError):
+        return Server(program.url, healthy=False, pid=program.pid)
+    return Server(program.url, healthy, program.pid, open=not guarded)
+
+
+def _answers(url: str) -> bool:
     try:
         _require_healthy(url)
     except SetupError:
         return False
-    return home is None or _folder_of(url) == str(_prefect_home(home))
+    return True
+
+
+def _denies(url: str) -> bool:
+    try:
+        call(f"{url}/health", timeout=10)
+    except RefusedError as error:
+        return error.status in DENIED
+    except SetupError:
+        return False
+    return False
 
 
 def _require_healthy(url: str) -> None:
     try:
         call(f"{url}/health", timeout=10)
     except RefusedError as error:
+        if error.status in DENIED:
+            raise
         raise unreachable(url, error.detail) from error
-
-
-def _folder_of(url: str) -> str:
-    try:
-        return str(call(f"{url}/admin/settings", timeout=10)["home"])
-    except (SetupError, KeyError, TypeError):
-        return ""
 
 
 def _not_started(why: str, home: Path) -> SetupError:

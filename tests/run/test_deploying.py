@@ -14,6 +14,7 @@ from anabranch.run.api import call
 from anabranch.run.background import patiently
 from anabranch.run.deploying import down, status, up
 from anabranch.run.handover import hand_over
+from anabranch.run.secret import FILE, read_secret
 from anabranch.run.server import find_server
 from tests.logs.archives import flow, tar_of
 
@@ -124,11 +125,13 @@ def test_an_active_schedule_makes_its_runs(url):
     assert any(call(f"{url}/flow_runs/filter", wish) for _ in patiently(120))
 
 
-def test_a_run_handed_over_is_carried_out_in_the_projects_folder(url, project, tmp_path):
+def test_a_run_handed_over_is_carried_out_in_the_projects_folder(url, project, state, tmp_path):
     run = hand_over(url, "small-work", "default", {"output": str(tmp_path / "out.json")})
 
     assert awaited(url, run.id, "COMPLETED")["type"] == "COMPLETED"
     assert json.loads((tmp_path / "out.json").read_text()) == {"folder": str(project), "number": 7}
+    secret = read_secret(state).partition(":")[2].encode()
+    assert [file for file in state.rglob("*") if file.is_file() and secret in file.read_bytes()] == [state / FILE]
     assert run.url == f"{url.removesuffix('/api')}/runs/flow-run/{run.id}"
 
 

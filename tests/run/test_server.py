@@ -19,6 +19,7 @@ from anabranch.core.errors import SetupError
 from anabranch.run import api
 from anabranch.run.api import call, ui_url
 from anabranch.run.background import patiently
+from anabranch.run.secret import authorization, make_secret, read_secret
 from anabranch.run.server import _free_port, ensure_server, find_server, prefect_environment, stop_server
 
 ENSURE = "import sys, pathlib; from anabranch.run.server import *; print(ensure_server(pathlib.Path(sys.argv[1])))"
@@ -152,10 +153,10 @@ def test_the_pages_ask_the_server_that_they_come_from_and_nobody_else(home):
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 def test_only_the_servers_own_pages_may_read_its_answers(home, method):
     server = find_server(home)
-    own = server.ui_url
+    own, secret = server.ui_url, {"Authorization": authorization(read_secret(home))}
 
     def allowed(origin):
-        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST", **secret}
         request = urllib.request.Request(f"{server.url}/admin/version", headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -265,12 +266,15 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_our_processes_use_our_folder_with_our_server_and_the_users_with_theirs(tmp_path, monkeypatch):
+    secret = make_secret(tmp_path)
     ours = prefect_environment("http://127.0.0.1:1/api", tmp_path)
     monkeypatch.setenv("PREFECT_API_URL", "http://theirs/api")
     theirs = prefect_environment("http://theirs/api", tmp_path)
 
     assert ours["PREFECT_HOME"] == str(tmp_path / "prefect")
     assert "PREFECT_HOME" not in theirs
+    assert ours["PREFECT_API_AUTH_STRING"] == secret
+    assert "PREFECT_API_AUTH_STRING" not in theirs
     assert ours["PREFECT_API_URL"] != theirs["PREFECT_API_URL"]
     assert ours["DO_NOT_TRACK"] == theirs["DO_NOT_TRACK"] == "1"
     assert len(ssl.create_default_context(cafile=ours["PREFECT_API_SSL_CERT_FILE"]).get_ca_certs()) == 1
