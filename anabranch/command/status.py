@@ -98,8 +98,9 @@ def _run_text(run: Mapping[str, Any]) -> str:
         f"run: {run['name']} ({run['run']}), {run['flow']} of {shown(run['user'])}: {run['state'].replace('_', ' ')}",
         f"files: {files['done']} of {files['total']} done{counts}",
         f"bytes: {amount}, {total['percent']:.0f} %, {speed:.1f} MB/s, {in_time(total['seconds'])}{left}",
-        as_text([_row(upload) for upload in run["uploads"]]),
     ]
+    if run["uploads"]:
+        lines.append(as_text([_row(upload) for upload in run["uploads"]]))
     if run["not_listed"]:
         lines.append(f"and {run['not_listed']:,} more files")
     if "slots" in run:

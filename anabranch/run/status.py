@@ -57,9 +57,14 @@ def runs(work_dir: Path) -> list[dict[str, Any]]:
     return sorted(_read(work_dir), key=lambda run: str(run["started"]), reverse=True)
 
 
-def active(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the runs that are under way."""
-    return [run for run in found if run["state"] == RUNNING]
+def active(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs that are under way, and of each the files that are."""
+    runs = []
+    for run in found:
+        if run["state"] == RUNNING:
+            listed = [upload for upload in run["uploads"] if upload["state"] == ACTIVE]
+            runs.append({**run, "uploads": listed, "not_listed": run["files"][ACTIVE] - len(listed)})
+    return runs
 
 
 def one_run(work_dir: Path, wanted: str) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import json
 import os
 import time
+from contextlib import suppress
 
 import pytest
 
-from anabranch.core.errors import UsageError
+from anabranch.core.errors import Stopped, UsageError
 from anabranch.core.tally import Tally
 from anabranch.run.background import Program
+from anabranch.run.following import follow, followed, following
 from anabranch.run.status import FOLDER, KILLED, LOST_SECONDS, MOST_FILES, RUNNING, active, counted, one_run, runs
 
 
@@ -16,8 +18,11 @@ from anabranch.run.status import FOLDER, KILLED, LOST_SECONDS, MOST_FILES, RUNNI
 def leave(tmp_path):
     """Write the status of a run with one file under way."""
 
-    def write(run, *, name="brave-otter", state=RUNNING, age=0.0, **process):
+    def write(run, *, name="brave-otter", state=RUNNING, age=0.0, done=0, **process):
         tally = Tally()
+        for number in range(done):
+            tally.expect(str(number), f"/in/{number}", 0)
+            tally.end(str(number), "sent")
         tally.expect("a", "/in/a", 100)
         tally.begin("a", 1)
         found = {"run": run, "name": name, "started": f"2026-01-0{len(run)}", "state": state, **counted(tally)}
@@ -44,7 +49,7 @@ def test_a_run_is_under_way_while_its_process_lives(tmp_path, leave, process, ag
     (found,) = runs(tmp_path)
 
     assert found["state"] == state
-    assert active([found]) == ([found] if state == RUNNING else [])
+    assert [run["run"] for run in active([found])] == (["r1"] if state == RUNNING else [])
     assert found["files"]["active"] == (state == RUNNING)
     assert found["uploads"][0]["state"] == ("active" if state == RUNNING else "stopped")
 
@@ -68,6 +73,15 @@ def test_a_run_is_named_by_its_id_the_start_of_it_or_its_name(tmp_path, leave):
     assert runs(tmp_path / "nothing") == []
 
 
+def test_of_the_runs_under_way_only_the_files_under_way_are_shown(tmp_path, leave):
+    leave("r1", done=3)
+
+    (run,) = active(runs(tmp_path))
+
+    assert [upload["file"] for upload in run["uploads"]] == ["/in/a"]
+    assert (run["not_listed"], len(runs(tmp_path)[0]["uploads"])) == (0, 4)
+
+
 def test_of_many_files_those_under_way_are_listed_first():
     tally = Tally()
     for number in range(MOST_FILES + 10):
@@ -81,3 +95,55 @@ def test_of_many_files_those_under_way_are_listed_first():
     assert [upload["file"] for upload in found["uploads"]][:2] == ["205", "9"]
     assert found["files"] == {"total": 210, "active": 1, "waiting": 208, "failed": 1, "done": 0}
     assert (len(found["uploads"]), found["not_listed"]) == (MOST_FILES, 10)
+
+
+def left(folder):
+    (path,) = (folder / FOLDER).glob("*.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(("error", "state"), [
+    (None, "partly_failed"),
+    (Stopped(), "cancelled"),
+    (KeyboardInterrupt(), "cancelled"),
+    (OSError("no disk"), "failed"),
+])  # fmt: skip
+def test_a_run_leaves_how_it_ended(tmp_path, error, state):
+    tally = Tally()
+    tally.expect("a", "/in/a", 100)
+    with suppress(Stopped, KeyboardInterrupt, OSError), following() as ended:
+        follow(tally, tmp_path, lambda: {"user": "ann"})
+        tally.begin("a", 1)
+        assert (left(tmp_path)["state"], followed()) == (RUNNING, tally)
+        if error:
+            raise error
+        tally.end("a", "failed")
+        ended("partly_failed")
+
+    found = left(tmp_path)
+    assert (found["state"], found["user"], found["files"]["active"], followed()) == (state, "ann", 0, None)
+    assert found["uploads"][0]["state"] == ("stopped" if error else "failed")
+
+
+def test_a_run_whose_status_cannot_be_written_goes_on(tmp_path):
+    (tmp_path / FOLDER).write_text("in the way")
+
+    with following() as ended:
+        follow(Tally(), tmp_path)
+        ended("completed")
+
+    assert (tmp_path / FOLDER).read_text() == "in the way"
+
+
+def test_the_status_follows_the_run_while_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("anabranch.run.following.WRITE_EVERY", 0.01)
+    tally = Tally()
+    tally.expect("a", "/in/a", 100)
+    with following():
+        follow(tally, tmp_path)
+        tally.begin("a", 2)
+        tally.add("a", 1, 50, 50)
+        while left(tmp_path)["total"]["parts_done"] == 0:
+            time.sleep(0.01)
+
+        assert left(tmp_path)["uploads"][0]["percent"] == 50

@@ -37,9 +37,13 @@ def words(bucket, big, endpoint):
             "--parts-in-flight", "2", "--user", "ann", "--json"]  # fmt: skip
 
 
-def status(environment, *run):
-    done = subprocess.run([*COMMAND, "status", *run, "--json"], capture_output=True, env=environment, check=True)
+def told(environment, *words):
+    done = subprocess.run([*COMMAND, *words, "--json"], capture_output=True, env=environment, check=True)
     return json.loads(done.stdout)
+
+
+def status(environment, *run):
+    return told(environment, "status", *run)
 
 
 def started(words, environment):
@@ -55,7 +59,7 @@ def test_status_tells_how_far_a_run_is_and_how_it_ended(bucket, big, environment
             assert process.poll() is None
             found = status(environment)
         (run,) = found["runs"]
-        one = status(environment, run["name"])
+        one, limits = status(environment, run["name"]), told(environment, "limits", "show")
         text = subprocess.run([*COMMAND, "status", run["run"]], capture_output=True, env=environment, check=True).stdout
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -68,11 +72,13 @@ def test_status_tells_how_far_a_run_is_and_how_it_ended(bucket, big, environment
     assert (upload["parts_failed"], upload["seconds_left"] > 0, upload["parts_per_second"] > 0) == (0, True, True)
     slots = {slot["limit"]: slot["free"] for slot in found["slots"]}
     assert (slots["uploads"], slots["uploads-user-ann"]) == (19, 2)
+    assert limits == found["slots"] == one["slots"]
     assert 0 < found["memory"]["used_percent"] <= 100
     assert found["memory"]["limit_percent"] == run["memory"]["limit_percent"] == 80
     assert f"{big}  active  4 of 12".encode() in text
 
     assert status(environment)["runs"] == []
+    assert {limit["taken"] for limit in told(environment, "limits", "reset")} == {0}
     killed = status(environment, run["run"])
     assert (killed["state"], killed["files"]["active"], killed["uploads"][0]["state"]) == ("killed", 0, "stopped")
 
