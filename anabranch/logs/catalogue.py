@@ -22,6 +22,7 @@ class Piece(NamedTuple):
     start: int
     size: int
     readable: bool  # False for links, folders and devices, which are never followed
+    codec: str = ""  # that has to be undone, beside those that gzip knows
 
 
 class Catalogue(NamedTuple):
@@ -39,7 +40,7 @@ class Catalogue(NamedTuple):
         """Return the piece's text in blocks of whole lines; raises DamageError where it cannot be read."""
         if not piece.readable:
             raise DamageError("it is not a regular file")
-        return blocks(within(self.streams[piece.stream], piece.start, piece.size))
+        return blocks(within(self.streams[piece.stream], piece.start, piece.size), piece.codec)
 
     def require_unchanged(self, pieces: Sequence[Piece]) -> None:
         """Raise SourceError if an archive from which these were read has changed since they were planned."""

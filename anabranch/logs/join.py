@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import IO
 
@@ -32,6 +32,7 @@ class _Joined:
     text: dict[str, list[Span]] = field(default_factory=dict)
     modems: Modems = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    times: list[tuple[str, str, str]] = field(default_factory=list)  # of members, or parts of one, in their order
     read: int = 0
     damaged: int = 0
 
@@ -93,6 +94,7 @@ def _add(joined: _Joined, result: Result, paths: Mapping[str, str]) -> None:
         joined.text.setdefault(stream, []).extend(Span(paths[stream], begin, end - begin) for begin, end in ranges)
     modems.merge(joined.modems, result.modems)
     joined.counts.update(result.counts)
+    joined.times += result.times
     joined.read += result.pieces
     joined.damaged += len(result.damaged)
 
@@ -144,6 +146,9 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
     counts.total += len(unsliced)
     counts.failed += len(unsliced)
     warnings = [warning for source in plan.sources for warning in source.warnings]
+    warnings += [
+        warning for source, one in zip(plan.sources, joined, strict=True) for warning in _backwards(source, one)
+    ]
     warnings += [warning for outcome in outcomes if outcome.done for warning in outcome.manifest.warnings]
     return Report(
         flow="parse-logs",
@@ -160,6 +165,16 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
             for source, one in zip(plan.sources, joined, strict=True)
         },
     )
+
+
+def _backwards(source: Listed, joined: _Joined) -> Iterator[str]:
+    """Tell where the log that is read next begins before the last time of the one before it."""
+    for (before, _, last), (after, first, _) in pairwise(joined.times):
+        if after != before and first < last:
+            yield (
+                f"{source.archive.label}: {shown(after)} is read after {shown(before)} but begins at {first}, "
+                f"before that ends at {last}; the report is in the order of the names"
+            )
 
 
 def _figures(plan: LogPlan, counts: Mapping[str, int]) -> dict[str, int]:

@@ -2,17 +2,19 @@
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from anabranch.core.storage import shown
 from anabranch.sources.spans import Span, SpanFile, within
 
 _NAME = "messages.log"
 _ZEROS = "/dev/zero"
 _LARGEST_SPARSE = 64 << 30  # bytes; a header may declare any size, and holes take time, too
 _MOST_LINKS = 40  # one after the other, as the system follows them
+_FEW = 5  # names in a remark
 TAR_BLOCK = 512  # bytes
 _LARGEST_HEADER = 1 << 20  # bytes; tarfile reads extended headers at once, whatever size they declare
 
@@ -49,22 +51,26 @@ class Listing(NamedTuple):
 
     members: list[Member]
     fault: str = ""
-    odd: tuple[str, ...] = ()  # names without a rotation number, read before the numbered ones
+    remarks: tuple[str, ...] = ()  # on what was read in a doubtful order, or not at all
 
 
 def listing(spans: Sequence[Span]) -> Listing:
     """List the logs in the tar stream that the spans hold, oldest first; files in folders do not count."""
     found: dict[str, Member] = {}
-    fault = "it is not a tar archive"
+    fault, outside, ends = "it is not a tar archive", list[str](), list[str]()
     with SpanFile(spans) as raw, _Headers(raw, TAR_BLOCK) as file:
         try:
-            for member in _members(file, raw.size, found):
+            for member in _members(file, raw.size, found, outside):
                 found[member.name] = member  # the last of two equal names is the one that tar leaves on the disk
-            fault = ""
+            fault, ends = "", list(_end(file))
         except (tarfile.TarError, ValueError, OverflowError) as error:
             fault = str(error)
     members, odd = _oldest_first([_followed(member, found) for name, member in found.items() if _is_log(name)])
-    return Listing(members, fault, odd)
+    remarks = [f"{shown(name)} has no rotation number, and is read first" for name in odd]
+    remarks += _near(found, any_log=bool(members or fault))
+    if outside:
+        remarks.append(f"names that lead out of the archive are left out: {_some(outside)}")
+    return Listing(members, fault, (*remarks, *ends))
 
 
 class _Headers(io.BufferedReader):
@@ -74,10 +80,11 @@ class _Headers(io.BufferedReader):
         return super().read(size)
 
 
-def _members(file: io.BufferedReader, size: int, before: Mapping[str, Member]) -> Iterator[Member]:
-    """Yield all members, then raise ReadError unless the archive ends as it should.
+def _members(file: io.BufferedReader, size: int, before: Mapping[str, Member], outside: list[str]) -> Iterator[Member]:
+    """Yield all members, then raise ReadError unless the archive ends as it should; leave the file at its end.
 
-    A hard link is what the member of that name was, which came `before` it.
+    A hard link is what the member of that name was, which came `before` it. Names that lead out of the archive are
+    added to `outside`.
     """
     with tarfile.open(fileobj=file, mode="r:") as tar:
         stop = 0
@@ -87,6 +94,8 @@ def _members(file: io.BufferedReader, size: int, before: Mapping[str, Member]) -
                 raise tarfile.ReadError("a header points backwards")
             stop = info.offset_data
             name, runs = _extracted(info.name), _runs(info)
+            if not name and ".." in info.name:
+                outside.append(info.name)
             stored = sum(length for _, length in runs) if info.issparse() else info.size
             available = max(min(stored, size - info.offset_data), 0)
             if info.islnk():
@@ -100,14 +109,21 @@ def _members(file: io.BufferedReader, size: int, before: Mapping[str, Member]) -
             else:
                 link = _target(name, info.linkname) if info.issym() else ""
                 yield Member(name, info.offset_data, 0, regular=False, link=link)
-        _check_end(file, tar.offset)
+        file.seek(tar.offset)
+        block = file.read(TAR_BLOCK)
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("a header is damaged" if len(block) == TAR_BLOCK else "it ends within a header")
+        file.seek(tar.offset)
 
 
-def _check_end(file: io.BufferedReader, offset: int) -> None:
-    file.seek(offset)
-    block = file.read(TAR_BLOCK)
-    if block.strip(b"\0"):
-        raise tarfile.ReadError("a header is damaged" if len(block) == TAR_BLOCK else "it ends within a header")
+def _end(file: io.BufferedReader) -> Iterator[str]:
+    """Tell what is odd about the end of the archive, at which the file stands: zeros to the end of the file are not."""
+    if not file.read(1):
+        yield "it has no end mark, so it may have been cut between two members"
+    while data := file.read(_LARGEST_HEADER):
+        if left := data.lstrip(b"\0"):
+            yield f"what follows its end, from byte {file.tell() - len(left):,} on, is not read"
+            return
 
 
 def _runs(info: tarfile.TarInfo) -> tuple[tuple[int, int], ...]:
@@ -136,6 +152,21 @@ def _followed(member: Member, found: Mapping[str, Member]) -> Member:
             break
         last = found[last.link]
     return last._replace(name=member.name) if last.regular else member
+
+
+def _near(names: Iterable[str], *, any_log: bool) -> list[str]:
+    """Tell which members look like logs but are named otherwise; where there is no log, what there is instead."""
+    near = [name for name in names if PurePosixPath(name).name.startswith("messages") and not _is_log(name)]
+    if near:
+        return [f"not read, since their names are not {_NAME} or {_NAME}.N: {_some(near)}"]
+    has = _some(filter(None, names)) or "no files"
+    return [] if any_log else [f"no member is named {_NAME} or {_NAME}.N; it has {has}"]
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - _FEW:,} more" if len(listed) > _FEW else ""
+    return ", ".join(map(shown, listed[:_FEW])) + more
 
 
 def _is_log(name: str) -> bool:

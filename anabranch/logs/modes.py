@@ -18,11 +18,13 @@ EVENTS = "sessions.events"  # the stream of what opens and closes sessions, for 
 
 @dataclass(slots=True)
 class Findings:
-    """What was found in a run of lines: report text by stream, the modems' figures, and counts of lines."""
+    """What was found in a run of lines: report text by stream, the modems' figures, counts of lines, and times."""
 
     text: dict[str, list[str]]
     modems: Modems = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    first: Stamp | None = None  # of the first candidate line that has a time, whether or not it was asked for
+    last: Stamp | None = None
 
 
 Record = Callable[[Findings, str, Rule, Stamp, re.Match[str]], None]

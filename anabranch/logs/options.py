@@ -31,6 +31,14 @@ class LogOptions(BaseModel):
         Field(description="Leave out lines after this time; a date alone means the midnight at which it starts."),
     ] = None
 
+    codecs: Annotated[
+        Literal["gzip", "all"],
+        Field(
+            description="Which compressed logs are read: those that gzip knows, as the one-core parser does, or all: "
+            "bz2, xz, zst and lz4, too."
+        ),
+    ] = "gzip"
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:

@@ -14,7 +14,7 @@ from anabranch.logs.archive import Archive
 from anabranch.logs.catalogue import Catalogue, Piece
 from anabranch.logs.members import TAR_BLOCK, Listing, listing
 from anabranch.logs.options import LogOptions
-from anabranch.logs.reading import is_compressed
+from anabranch.logs.reading import OF_GZIP, codec_of
 from anabranch.logs.timestamps import Clock
 from anabranch.logs.unpack import Survey, code_key
 from anabranch.logs.zones import rules_of
@@ -75,6 +75,9 @@ class _Stream(NamedTuple):
     listed: Listing
     error: AnabranchError | None = None
 
+    def with_remarks(self, remarks: Sequence[str]) -> "_Stream":
+        return self._replace(listed=self.listed._replace(remarks=(*self.listed.remarks, *remarks)))
+
 
 def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threads: int) -> LogPlan:
     """Plan the reading of all logs that the unpacked slices hold.
@@ -85,13 +88,20 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     streams, cut, sparse = [], list[tuple[Piece, float]](), list[list[Span]]()
     for index, archive in enumerate(slices.archives):
         try:
-            stream = _stream(archive, unpacked.get(archive.source, Preceding([])))
+            stream, unread = _stream(archive, unpacked.get(archive.source, Preceding([]))), list[str]()
             for member in stream.listed.members:
                 spans, place = member.spans(stream.spans), (index, member.start)
                 if member.sparse:
                     place = (len(slices.archives) + len(sparse), 0)
                     sparse.append(spans)
-                cut += _cut(Piece(index, member.name, *place, 0, member.regular), spans)
+                codec = codec_of(spans)
+                own = "" if codec in OF_GZIP else codec
+                if own and options.codecs == "gzip":
+                    unread.append(f"{shown(member.name)} is {own}, which gzip does not undo; --codecs all reads it")
+                    own = codec = ""
+                log = Piece(index, member.name, *place, 0, member.regular, own)
+                cut += _cut(log, spans, compressed=bool(codec))
+            stream = stream.with_remarks(unread)
         except (OSError, TemporaryError) as error:  # the other archives can be read
             stream = _Stream([], Listing([]), as_ours(error, archive.label))
         streams.append(stream)
@@ -137,16 +147,16 @@ def _source(archive: Archive, stream: _Stream, pieces: int) -> Listed:
         )
     # tar says nothing of less than a block that comes from a decompressor
     quiet = bool(archive.codec) and not stream.error and sum(span.size for span in stream.spans) < TAR_BLOCK
-    odd = [f"{archive.label}: {shown(name)} has no rotation number, and is read first" for name in stream.listed.odd]
-    return Listed(archive, pieces, error is not None and not quiet, error, tuple(odd))
+    remarks = tuple(f"{archive.label}: {remark}" for remark in stream.listed.remarks)
+    return Listed(archive, pieces, error is not None and not quiet, error, remarks)
 
 
-def _cut(log: Piece, spans: Sequence[Span]) -> Iterator[tuple[Piece, float]]:
+def _cut(log: Piece, spans: Sequence[Span], *, compressed: bool) -> Iterator[tuple[Piece, float]]:
     """Cut a log, of which these are the bytes, into pieces of whole lines where it is plain text; yield their seconds.
 
     `log` is a piece without a size, which begins where the log does.
     """
-    compressed, size = is_compressed(spans), sum(span.size for span in spans)
+    size = sum(span.size for span in spans)
     ends = [] if compressed else _line_ends(spans, size)
     for begin, end in pairwise([0, *ends, size]):
         piece = log._replace(start=log.start + begin, size=end - begin)

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
-from anabranch.sources.decoding import GZIP, INPUT, damage_noticed, inflate
+from anabranch.sources.decoding import GZIP, INPUT, NAMES, damage_noticed, frames, inflate, sniff
 from anabranch.sources.spans import Span, SpanFile
 
 LONGEST_LINE = 8 << 20  # bytes; a longer one is passed over, since a line must fit into memory
@@ -15,30 +15,34 @@ _BREAK = re.compile(rb"[\r\n]")
 _NULS, _NULS_WITHIN = re.compile(rb"(^|[\r\n])\0+"), re.compile(rb"([\r\n])\0+")  # at the start of a line
 _OUTPUT = 1 << 20  # bytes read at a time
 _ZIP = b"PK\x03\x04"
+OF_GZIP = ("gz", "zip")  # which `gzip -cdf` undoes
+_HEAD = 16  # bytes by which a codec is detected
 
 
-def blocks(spans: Sequence[Span]) -> Iterator[bytes]:
+def blocks(spans: Sequence[Span], codec: str = "") -> Iterator[bytes]:
     """Yield the text of a log in blocks of whole lines; the last line may lack its break.
 
     Text is passed on as it is, gzip is inflated (one stream or several), and so is the first file of a zip, as `gzip`
-    does it; what follows the last gzip stream is text again. `.Z` files, which gzip would unpack too, pass as text.
+    does it; what follows the last stream is text again. `.Z` files, which gzip would unpack too, pass as text, and so
+    do bz2, xz, zst and lz4, which gzip does not know, unless they are named as the `codec`.
     NULs at the start of a line, which logrotate's copytruncate leaves, are passed over, and a line that is too long is
     replaced by one that no rule fits. Raises DamageError where the data end too early or fail their check.
     """
     with damage_noticed(), SpanFile(spans) as raw, io.BufferedReader(raw, INPUT) as file:
-        magic = file.read(len(_ZIP))
+        is_zip = file.read(len(_ZIP)) == _ZIP
         file.seek(0)
-        if magic == _ZIP:
-            yield from _whole_lines(_unzipped(file))
-        else:
-            yield from _whole_lines(inflate(file))
+        yield from _whole_lines(_unzipped(file) if is_zip else _decoded(file, codec))
 
 
-def is_compressed(spans: Sequence[Span]) -> bool:
-    """Whether the log can only be read from its start to its end."""
-    with SpanFile(spans) as raw, io.BufferedReader(raw, len(_ZIP)) as file:
-        begin = file.read(len(_ZIP))
-    return begin.startswith((GZIP, _ZIP))
+def _decoded(file: IO[bytes], codec: str) -> Iterator[bytes]:
+    return frames(file, codec) if codec in NAMES else inflate(file, codec or "gz")
+
+
+def codec_of(spans: Sequence[Span]) -> str:
+    """Name how a log is compressed: gz, zip, bz2, xz, zst or lz4; such a log is read from its start to its end."""
+    with SpanFile(spans) as raw, io.BufferedReader(raw, _HEAD) as file:
+        head = file.read(_HEAD)
+    return "zip" if head.startswith(_ZIP) else "gz" if head.startswith(GZIP) else sniff(head)
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields
+from datetime import UTC
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -24,14 +25,20 @@ class Result:
     damaged: list[tuple[str, str]] = field(default_factory=list)  # member and reason
     counts: Counter[str] = field(default_factory=Counter)
     modems: Modems = field(default_factory=dict)
+    times: list[tuple[str, str, str]] = field(default_factory=list)  # of each member read: first and last, in UTC
     ranges: dict[str, list[list[int]]] = field(default_factory=dict)  # start and end of its text in each stream's file
 
     def fields(self) -> dict[str, Any]:
         """Return the fields by name, for JSON."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
-    def add(self, found: Findings) -> None:
-        """Add what a piece that was read to its end holds."""
+    def add(self, member: str, found: Findings) -> None:
+        """Add what a piece of a member that was read to its end holds."""
+        if found.first and found.last:
+            first, last = (stamp.instant.astimezone(UTC).isoformat() for stamp in (found.first, found.last))
+            if self.times and self.times[-1][0] == member:
+                first = self.times.pop()[1]
+            self.times.append((member, first, last))
         merge(self.modems, found.modems)
         self.counts.update(found.counts)
         self.pieces += 1

@@ -71,7 +71,9 @@ class Scanner:
         stamp = self._clock.read(text)
         if stamp is None:
             found.counts["untimed"] += 1
-        elif not self._clock.covers(stamp):
+            return
+        found.first, found.last = found.first or stamp, stamp
+        if not self._clock.covers(stamp):
             found.counts["out_of_range"] += 1
         else:
             for mode, listed in self._choices.get(literals) or self._choose(literals):

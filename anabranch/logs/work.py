@@ -40,7 +40,7 @@ def work(part: LogPart, stop: Stop = lambda: False) -> Manifest:
                 writer.write({mode: [_failed_to_read(catalogue, piece)] for mode in part.modes})
                 results[-1].damaged.append((piece.member, f"{error} (after {found.counts['lines']} lines)"))
             else:
-                results[-1].add(found)
+                results[-1].add(piece.member, found)
             results[-1].keep(before, writer.ends())
         catalogue.require_unchanged(pieces)
     writer.finish(results)

@@ -94,9 +94,9 @@ def streams(file: IO[bytes], codec: str) -> Iterator[bytes]:
     file.seek(-len(data), 1)
 
 
-def inflate(file: IO[bytes]) -> Iterator[bytes]:
-    """Inflate gzip streams, one after the other; bytes that do not start a stream are yielded unchanged, to the end."""
-    yield from streams(file, "gz")
+def inflate(file: IO[bytes], codec: str = "gz") -> Iterator[bytes]:
+    """Decode gz, bz2 or xz streams, one after the other; bytes that start no stream are yielded as they are."""
+    yield from streams(file, codec)
     while data := file.read(_OUTPUT):
         yield data
 

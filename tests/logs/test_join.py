@@ -206,6 +206,35 @@ def test_members_and_archives_may_bear_any_name(tmp_path_factory, stem, rotation
     assert all(text.isprintable() for text in [*report.warnings, *report.outputs, *report.details])
 
 
+@pytest.mark.parametrize(("codecs", "rows", "told"), [("gzip", [], True), ("all", [row(7)], False)])
+def test_a_log_that_gzip_does_not_know_is_told_or_read(tmp_path, codecs, rows, told):
+    source = write(tmp_path / "unit.tar", {"messages.log.1.bz2": bz2.compress(flow(7)), "messages.log": b""})
+
+    report = parse_logs([source], tmp_path / "out", LogOptions(mode="bw", codecs=codecs), tmp_path / "work")
+
+    assert (tmp_path / "out").read_text() == "".join([HEADER, *rows])
+    assert ["messages.log.1.bz2 is bz2" in warning for warning in report.warnings] == [True] * told
+
+
+@pytest.mark.parametrize(("times", "told"), [
+    (("2025-09-25", "2025-09-26", "2025-09-27"), []),
+    (("2025-09-26", "2025-09-26", "2025-09-26"), []),
+    (("2025-09-26", "2025-09-27", "2025-09-25"), [("messages.log", "messages.log.1.gz")]),
+    (("2025-09-27", "2025-09-25", "2025-09-26"), [("messages.log.1.gz", "messages.log.2")]),
+])  # fmt: skip
+def test_times_that_run_backwards_between_logs_are_told(tmp_path, times, told):
+    names = ("messages.log.2", "messages.log.1.gz", "messages.log")
+    texts = [2 * flow(1, f"{day}T10:00:00Z") for day in times]
+    files = dict(zip(names, (texts[0], gzip.compress(texts[1]), texts[2]), strict=True))
+    source = write(tmp_path / "unit.tar", files)
+
+    report = parse_logs([source], tmp_path / "out", BW, tmp_path / "work")
+
+    found = [warning for warning in report.warnings if "is read after" in warning]
+    assert len(found) == len(told)
+    assert all(f"{after} is read after {before} but" in found[0] for after, before in told)
+
+
 def test_the_report_counts_lines_by_what_became_of_them(tmp_path):
     text = (
         flow(1)

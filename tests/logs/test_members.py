@@ -1,5 +1,6 @@
 import os
 import random
+import re
 import subprocess
 import tarfile
 
@@ -43,14 +44,43 @@ def test_names_without_a_number_come_first_and_are_told(tmp_path):
     )
 
     assert [member.name for member in found.members] == ["messages.log.", "messages.log.old", "messages.log.1"]
-    assert found.odd == ("messages.log.", "messages.log.old")
+    assert [remark.split()[0] for remark in found.remarks] == ["messages.log.", "messages.log.old"]
 
 
 def test_a_single_rotation_needs_no_number(tmp_path):
     found = listed(tmp_path / "tar", tar_of({"messages.log.gz": b"x", "messages.log": b"y"}))
 
     assert [member.name for member in found.members] == ["messages.log.gz", "messages.log"]
-    assert not found.odd
+    assert not found.remarks
+
+
+@pytest.mark.parametrize(("files", "remarks"), [
+    ({"messages.log": b"x", "messages.log.1.bz2": b"x", "other.txt": b"x"}, []),
+    ({"messages.log": b"x", "messages.log-20250926.gz": b"x"}, ["names are not messages.log .* messages.log-20250926"]),
+    ({"messages.log": b"x", "var/log/messages.log": b"x"}, ["names are not messages.log .*: var/log/messages.log"]),
+    ({"messages": b"x", "syslog": b"x"}, ["names are not messages.log or messages.log.N: messages"]),
+    ({"a.txt": b"x", "b.txt": b"x"}, ["no member is named messages.log or messages.log.N; it has a.txt, b.txt"]),
+    (dict.fromkeys("abcdefgh", b"x"), ["it has a, b, c, d, e and 3 more"]),
+    ({}, ["it has no files"]),
+    ({"messages.log": b"x", "../messages.log.1": b"x"}, [r"lead out of the archive are left out: \.\./messages.log.1"]),
+])  # fmt: skip
+def test_what_is_not_read_is_told_by_name(tmp_path, files, remarks):
+    found = listed(tmp_path / "tar", tar_of(files)).remarks
+
+    assert len(found) == len(remarks)
+    assert all(re.search(expected, remark) for expected, remark in zip(remarks, found, strict=True)), found
+
+
+@pytest.mark.parametrize(("change", "remark"), [
+    (lambda data: data.rstrip(b"\0") + bytes(509), "no end mark"),
+    (lambda data: data + bytes(100_000), ""),
+    (lambda data: data + data, "what follows its end, from byte 10,240 on, is not read"),
+])  # fmt: skip
+def test_an_odd_end_of_an_archive_is_told(tmp_path, change, remark):
+    found = listed(tmp_path / "tar", change(tar_of({"messages.log": b"log"})))
+
+    assert [member.name for member in found.members] == ["messages.log"]
+    assert [remark in each for each in found.remarks] == [True] * bool(remark), found.remarks
 
 
 def test_of_two_equal_names_the_last_wins(tmp_path):

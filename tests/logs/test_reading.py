@@ -1,15 +1,18 @@
+import bz2
 import gzip
 import io
+import lzma
 import random
 import tracemalloc
 import zipfile
 import zlib
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.logs.reading import LONGEST_LINE, TOO_LONG, blocks, is_compressed
+from anabranch.logs.reading import LONGEST_LINE, TOO_LONG, blocks, codec_of
 from anabranch.sources.decoding import DamageError
 from anabranch.sources.spans import Span
 
@@ -28,6 +31,13 @@ def zipped(text, method=zipfile.ZIP_DEFLATED):
     with zipfile.ZipFile(packed, "w", method) as archive:
         archive.writestr("messages.log", text)
     return packed.getvalue()
+
+
+def packed_by_arrow(text, codec):
+    packed = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(packed, codec) as out:
+        out.write(text)
+    return packed.getvalue().to_pybytes()
 
 
 TEXT = b"".join(b"line %d\n" % number for number in range(100_000))
@@ -54,6 +64,19 @@ GZIPPED = gzip.compress(TEXT)
 )
 def test_reads_as_gzip_would(data, expected, tmp_path):
     assert text_of(tmp_path / "log", data) == expected
+
+
+@pytest.mark.parametrize("pack", [
+    bz2.compress, lzma.compress, lambda text: packed_by_arrow(text, "zstd"), lambda text: packed_by_arrow(text, "lz4"),
+], ids=["bz2", "xz", "zst", "lz4"])  # fmt: skip
+def test_codecs_that_gzip_does_not_know_are_decoded_up_to_their_damage(pack, tmp_path):
+    packed = spans(tmp_path / "log", pack(TEXT))
+    codec = codec_of(packed)
+
+    assert b"".join(blocks(packed, codec)) == TEXT
+    assert b"line 1\n" not in b"".join(blocks(packed))
+    with pytest.raises(DamageError):
+        list(blocks(spans(tmp_path / "cut", pack(TEXT)[:-20]), codec))
 
 
 @pytest.mark.parametrize(
@@ -135,10 +158,10 @@ def test_a_line_without_end_is_never_held_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "compressed"), [(GZIPPED, True), (zipped(b"x"), True), (b"text\n", False), (b"", False)]
+    ("data", "codec"), [(GZIPPED, "gz"), (zipped(b"x"), "zip"), (bz2.compress(b"x"), "bz2"), (b"text\n", ""), (b"", "")]
 )
-def test_only_plain_text_can_be_cut(data, compressed, tmp_path):
+def test_the_codec_is_known_by_the_first_bytes(data, codec, tmp_path):
     whole = spans(tmp_path / "log", data)
     bytewise = [Span(whole[0].path, place, 1) for place in range(len(data))]  # as where slices meet within a header
 
-    assert is_compressed(whole) == is_compressed(bytewise) == compressed
+    assert codec_of(whole) == codec_of(bytewise) == codec
