@@ -145,10 +145,9 @@ def limited(endpoint: str, bucket: str) -> Callable[[Path], None]:
     from anabranch.run.server import ensure_server, prefect_environment
 
     os.environ.update(prefect_environment(ensure_server()))
-    from anabranch.run.cancelling import CancelWatch
     from anabranch.run.limits import Limit, SharedLimits
 
-    slots = SharedLimits([Limit("bench-user", 3), Limit("bench", 20)], CancelWatch())
+    slots = SharedLimits([Limit("bench-user", 3), Limit("bench", 20)])
     slots.__enter__()
     return ours(endpoint, bucket, slots)
 

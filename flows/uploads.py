@@ -46,7 +46,7 @@ def upload_files(
     ]
     tally = Tally()
     follow(tally, work_dir(run), lambda: standing(options))
-    with CancelWatch() as cancelled, SharedLimits(limits, cancelled) as slots:
+    with CancelWatch() as cancelled, SharedLimits(limits) as slots:
         mapped = by_tasks(TASKS, options.carried_out(run), counting(tally), noting(tally))
         return way(job_of(source, output, options, run), mapped, slots, cancelled.requested, tally)
 

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -51,3 +52,25 @@ def test_an_exception_from_outside_stops_the_parts_in_flight():
         map_here(work, plan_of(2), 2, interrupt)
 
     assert stopped == [1]
+
+
+@dataclass(frozen=True)
+class Growing(Plan):
+    """Brings one part more when each of the first ends, and the last one while none is in flight."""
+
+    left: list = field(default_factory=list)
+
+    def further(self, ended):
+        if not self.left:
+            return None
+        return [self.left.pop(0)] if (ended is None) == (len(self.left) == 1) else ()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_plan_that_grows_is_mapped_until_it_says_that_there_is_no_more(workers):
+    parts = plan_of(7).parts
+    plan = Growing(parts[:3], "", left=list(parts[3:]))
+
+    outcomes = map_here(lambda part, stop: Manifest(()), plan, workers)
+
+    assert [outcome.part.index for outcome in outcomes] == list(range(7))

@@ -1,12 +1,15 @@
 """Do the parts of a plan in this process, with threads, as `map_parts` does with tasks on a cluster."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Event
 from typing import Any, Protocol, TypeVar
 
 from anabranch.core.errors import Stopped, as_ours
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
+
+TICK = 0.05  # seconds after which a plan is asked for further parts though none has ended
 
 P = TypeVar("P", bound=Part)
 Work = Callable[[P, Callable[[], bool]], Manifest]
@@ -17,7 +20,7 @@ class Mapped(Protocol):
     """How the parts of a plan are mapped: by tasks on a cluster, or by threads of this process."""
 
     def __call__(self, work: Work[P], plan: Plan[P], /) -> list[Outcome]:
-        """Do every part; return one outcome for each, in the plan's order."""
+        """Do every part, those that the plan brings meanwhile too; return their outcomes in the order of the parts."""
 
 
 def on_threads(workers: int) -> Mapped:
@@ -38,24 +41,43 @@ def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda
     with each outcome as it arrives; an exception from it, or Ctrl-C, stops the parts in flight at their next item.
     """
     plan.save()
-    heaviest = sorted(plan.parts, key=lambda part: -part.cost)
-    if workers <= 1:
-        outcomes = [_shown(_outcome(work, part, lambda: False), seen) for part in heaviest]
-    else:
-        outcomes = _on_threads(work, heaviest, workers, seen)
+    outcomes = _one_by_one(work, plan, seen) if workers <= 1 else _on_threads(work, plan, workers, seen)
     return sorted(outcomes, key=lambda outcome: outcome.part.index)
 
 
-def _on_threads(work: Work[P], parts: Sequence[P], workers: int, seen: Seen) -> list[Outcome]:
-    stop = Event()
-    with ThreadPoolExecutor(max(1, min(workers, len(parts)))) as pool:
-        futures = {pool.submit(_outcome, work, part, stop.is_set): part for part in parts}
+def _heaviest_first(parts: Sequence[P]) -> list[P]:
+    return sorted(parts, key=lambda part: -part.cost)
+
+
+def _one_by_one(work: Work[P], plan: Plan[P], seen: Seen) -> list[Outcome]:
+    outcomes, waiting, ended = list[Outcome](), deque(_heaviest_first(plan.parts)), None
+    while (further := plan.further(ended)) is not None or waiting:
+        waiting += further or ()
+        ended = _shown(_outcome(work, waiting.popleft(), lambda: False), seen) if waiting else None
+        outcomes += [ended] if ended else []
+    return outcomes
+
+
+def _on_threads(work: Work[P], plan: Plan[P], workers: int, seen: Seen) -> list[Outcome]:
+    stop, outcomes, flying = Event(), list[Outcome](), set[Future[Outcome]]()
+    with ThreadPoolExecutor(workers) as pool:
+
+        def fly(parts: Sequence[P] | None) -> bool:
+            flying.update(pool.submit(_outcome, work, part, stop.is_set) for part in _heaviest_first(parts or ()))
+            return parts is not None
+
+        fly(plan.parts)
         try:
-            return [_shown(future.result(), seen) for future in as_completed(futures)]
+            while fly(plan.further(None)) or flying:
+                for future in wait(flying, TICK, FIRST_COMPLETED).done if flying else ():
+                    flying.discard(future)
+                    outcomes.append(_shown(future.result(), seen))
+                    fly(plan.further(outcomes[-1]))
         except BaseException:
             stop.set()
             pool.shutdown(cancel_futures=True)
             raise
+    return outcomes
 
 
 def _outcome(work: Work[Any], part: Part, stop: Callable[[], bool]) -> Outcome:

@@ -69,6 +69,14 @@ class Plan(Generic[P_co]):
         """Estimated seconds of one core for all parts."""
         return sum(part.cost for part in self.parts)
 
+    def further(self, ended: "Outcome | None") -> Sequence[P_co] | None:  # noqa: ARG002  most plans do not grow
+        """Return parts to be done as well; None once there will be no more, as in most plans from the start.
+
+        Called in the thread that maps: with each outcome, and with None from time to time. It may wait for a moment
+        where no part is in flight, and not otherwise.
+        """
+        return None
+
     def save(self) -> None:
         """Write what the parts read besides their sources, if anything; called before they are mapped."""
 

@@ -1,11 +1,12 @@
 """Limits that all runs share, on all machines of one Prefect server: its global concurrency limits, with leases."""
 
 import logging
+import queue
 import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,15 +18,13 @@ from httpx import HTTPError, HTTPStatusError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from anabranch.core.errors import SetupError
-from anabranch.run.cancelling import CancelWatch
+from anabranch.core.errors import SetupError, Stopped
 
 LEASE_SECONDS = 60.0  # after which the server takes back a slot whose holder died: its shortest
 RENEW_SECONDS = 20.0
 LOOK_SECONDS = (0.3, 1.2)  # between two tries for a slot; a server has no way to wake those that wait
-RELEASE_SECONDS = 10.0  # that the server may take to hear that a slot is free, each of two times
+RELEASE_SECONDS = 10.0  # that a run waits at its end until the server has heard which slots are free
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]+")  # in a limit's name
 
 log = logging.getLogger(__name__)
@@ -48,14 +47,16 @@ def limit_name(*words: str) -> str:
 class SharedLimits:
     """Hold places of several limits, one of each at a time; wait for one in the order in which they are named.
 
-    A lease is renewed by this process while it lives, and ends a minute after it died, though the server die too.
+    A lease is renewed and given back by a thread of this process, and ends a minute after the process died, though the
+    server die too.
     """
 
-    def __init__(self, limits: Sequence[Limit], cancelled: CancelWatch) -> None:
-        self._limits, self._cancelled = limits, cancelled
+    def __init__(self, limits: Sequence[Limit]) -> None:
+        self._limits = limits
         self._leases: set[UUID] = set()
-        self._over, self._lock = threading.Event(), threading.Lock()
-        self._thread = threading.Thread(target=self._renew, name="limits", daemon=True)
+        self._given_back: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
+        self._freed, self._lock = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._keep, name="limits", daemon=True)
 
     def __enter__(self) -> Self:
         with get_client(sync_client=True) as client:
@@ -67,53 +68,55 @@ class SharedLimits:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
-        self._thread.join(RENEW_SECONDS)
+        self._given_back.put(None)
+        self._thread.join(RELEASE_SECONDS)  # a lease that was not released expires
 
     @contextmanager
-    def take(self, *, wait: bool) -> Iterator[bool]:
-        """Hold one place of each limit inside the block; wait until they are free, or yield False.
-
-        Raises Stopped when the run is cancelled while it waits.
-        """
+    def take(self, stop: Callable[[], bool]) -> Iterator[None]:
+        """Hold one place of each limit inside the block, after waiting for it; Stopped when `stop` says so."""
         with ExitStack() as held:
             for limit in self._limits:
-                lease = self._awaited(limit.name) if wait else _acquired(limit.name)
-                if lease is None:
-                    held.close()
-                    yield False
-                    return
+                lease = self._awaited(limit.name, stop)
                 with self._lock:
                     self._leases.add(lease)
-                held.callback(self._release, lease)
-            yield True
+                held.callback(self._given_back.put, lease)
+            yield
 
-    def _awaited(self, name: str) -> UUID:
+    def _awaited(self, name: str, stop: Callable[[], bool]) -> UUID:
         while (lease := _acquired(name)) is None:
-            self._cancelled.check()
-            time.sleep(random.uniform(*LOOK_SECONDS))  # noqa: S311  no secret
+            if stop():
+                raise Stopped("the run was stopped while it waited for a place")
+            self._freed.wait(random.uniform(*LOOK_SECONDS))  # noqa: S311  no secret
+            self._freed.clear()
         return lease
 
-    def _release(self, lease: UUID) -> None:
-        with self._lock:
-            self._leases.discard(lease)
-        with (
-            suppress(HTTPError),  # a lease that was not released expires, so the run need not wait long
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}),
-            get_client(httpx_settings={"timeout": RELEASE_SECONDS}, sync_client=True) as client,
-        ):
-            client.release_concurrency_slots_with_lease(lease)
+    def _keep(self) -> None:
+        """Renew the leases, and release those that are given back, until there is None."""
+        due = time.monotonic() + RENEW_SECONDS
+        while True:
+            try:
+                lease = self._given_back.get(timeout=max(due - time.monotonic(), 0))
+            except queue.Empty:
+                self._renew()
+                due = time.monotonic() + RENEW_SECONDS
+                continue
+            if lease is None:
+                return
+            with self._lock:
+                self._leases.discard(lease)
+            with suppress(HTTPError), get_client(sync_client=True) as client:
+                client.release_concurrency_slots_with_lease(lease)
+            self._freed.set()
 
     def _renew(self) -> None:
-        while not self._over.wait(RENEW_SECONDS):
-            with self._lock:
-                leases = tuple(self._leases)
-            for lease in leases:
-                try:
-                    with get_client(sync_client=True) as client:
-                        client.renew_concurrency_lease(lease, LEASE_SECONDS)
-                except HTTPError as error:
-                    log.warning("a place among the uploads could not be kept: %s", error)
+        with self._lock:
+            leases = tuple(self._leases)
+        for lease in leases:
+            try:
+                with get_client(sync_client=True) as client:
+                    client.renew_concurrency_lease(lease, LEASE_SECONDS)
+            except HTTPError as error:
+                log.warning("a place among the uploads could not be kept: %s", error)
 
 
 def _require(client: Any, limit: Limit) -> None:

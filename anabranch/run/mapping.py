@@ -2,7 +2,7 @@
 
 import errno
 import queue
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from anabranch.run.runner import runner_for, using
 from anabranch.run.stopping import stop_requested
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
+GROWING_TICK = 0.05  # of a plan that may bring further parts
 
 Tasks = Mapping[Work[Any], Task[..., Any]]  # the task that does each step
 P = TypeVar("P", bound=Part)
@@ -97,12 +98,13 @@ def map_parts(
 ) -> list[Outcome]:
     """Run the task for every part of the plan, heaviest first; return the outcomes in the plan's order.
 
-    A part that fails becomes an outcome with its error and does not stop the others. `seen` is called in this thread
-    with each outcome as it arrives, `moved` in another with what parts in flight say of how far they are. Raises
-    Stopped if the run is cancelled from the UI or the API, TemporaryError "cluster-lost" if the scheduler is lost;
-    then, as after any exception here, parts in flight stop at their next item.
+    A plan may bring further parts meanwhile. A part that fails becomes an outcome with its error and does not stop the
+    others. `seen` is called in this thread with each outcome as it arrives, `moved` in another with how far parts
+    in flight say that they are. Raises Stopped if the run is cancelled from the UI or the API, TemporaryError
+    "cluster-lost" if the scheduler is lost; then, as after any exception here, parts in flight stop at their next item.
     """
-    if not plan.parts:
+    further = plan.further(None)
+    if not plan.parts and further is None:
         return []
     prune(work_dir(run))
     plan.save()
@@ -110,27 +112,55 @@ def map_parts(
     task = task.with_options(result_storage=results, persist_result=True)
     progress = Progress(task.name, plan)
     outcomes: dict[int, Outcome] = {}
-    runner = runner_for(plan, run)
+    runner = runner_for(plan, run, grows=further is not None)
     with using(runner), CancelWatch() as cancelled, ExitStack() as heard:
+        flying = _Flying(task, results, refresh=run.refresh)
         if moved:
-            heard.enter_context(hearing(runner.client, plan, moved))
+            heard.enter_context(hearing(runner.client, flying.by_key, moved))
         if cluster_address(run):
             runner.workers = fit_workers(runner.client, plan)
-        for future, part in _settled(_submit(task, plan, results, refresh=run.refresh), cancelled, progress):
-            outcomes[part.index] = outcome = _outcome(future, part)
-            seen(outcome)
-            progress.add(outcome)
+        flying.submit(plan.parts)
+        while further is not None or flying.parts:
+            progress.expect(flying.submit(further or ()))
+            cancelled.check()
+            progress.show()
+            ended = None
+            if landed := flying.landed(TICK if further is None else GROWING_TICK):
+                outcomes[landed[1].index] = ended = _outcome(*landed)
+                seen(ended)
+                progress.add(ended)
+            further = plan.further(ended)
     progress.close()
-    return [outcomes[part.index] for part in plan.parts]
+    return [outcomes[index] for index in sorted(outcomes)]
 
 
-def _submit(task: Task[..., Any], plan: Plan[Part], results: Path, *, refresh: bool) -> dict[PrefectFuture[Any], Part]:
-    """Submit the heaviest parts first, so that none of them starts when the others are nearly done."""
-    again = task.with_options(refresh_cache=True)
-    return {
-        (again if refresh or _is_stale(results, part.key) else task).submit(part): part
-        for part in sorted(plan.parts, key=lambda part: -part.cost)
-    }
+class _Flying:
+    """The parts that were submitted and have not ended."""
+
+    def __init__(self, task: Task[..., Any], results: Path, *, refresh: bool) -> None:
+        self._task, self._again = task, task.with_options(refresh_cache=True)
+        self._results, self._refresh = results, refresh
+        self._ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
+        self.parts: dict[PrefectFuture[Any], Part] = {}
+        self.by_key: dict[str, Part] = {}  # those that have ended too
+
+    def submit(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """Submit the heaviest first, so that none of them starts when the others are nearly done; return them."""
+        for part in sorted(parts, key=lambda part: -part.cost):
+            again = self._refresh or _is_stale(self._results, part.key)
+            future = (self._again if again else self._task).submit(part)
+            self.parts[future] = self.by_key[part.key] = part
+            future.add_done_callback(self._ended.put)
+        return parts
+
+    def landed(self, seconds: float) -> tuple[PrefectFuture[Any], Part] | None:
+        """Wait that long for a part to end, and return it; None where none has, at once where none is in flight."""
+        if not self.parts:
+            return None
+        with suppress(queue.Empty):
+            future = self._ended.get(timeout=seconds)
+            return future, self.parts.pop(future)
+        return None
 
 
 def _is_stale(results: Path, key: str) -> bool:
@@ -145,23 +175,6 @@ def _is_stale(results: Path, key: str) -> bool:
     ours = results.parent  # the user's outputs are not ours to touch
     touch(results / key, *{Path(file.path).parent for file in manifest.files if ours in Path(file.path).parents})
     return bool(manifest.errors) or not all(unchanged(file) for file in manifest.files)
-
-
-def _settled(
-    futures: dict[PrefectFuture[Any], Part], cancelled: CancelWatch, progress: Progress
-) -> Iterator[tuple[PrefectFuture[Any], Part]]:
-    """Yield each future as its part ends; check the clock and requests to stop in between."""
-    ended: queue.SimpleQueue[PrefectFuture[Any]] = queue.SimpleQueue()
-    for future in futures:
-        future.add_done_callback(ended.put)
-    for _ in futures:
-        while True:
-            cancelled.check()
-            progress.show()
-            with suppress(queue.Empty):
-                future = ended.get(timeout=TICK)
-                break
-        yield future, futures[future]
 
 
 def _outcome(future: PrefectFuture[Any], part: Part) -> Outcome:

@@ -1,14 +1,14 @@
 """Bring what parts in flight say of how far they are from the workers to the flow, by Dask's events."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from distributed import Client
 
 from anabranch.core.moving import Say
-from anabranch.core.parts import Part, Plan
+from anabranch.core.parts import Part
 from anabranch.core.tally import NOTED_EVERY
 from anabranch.run.stopping import current_worker
 
@@ -32,9 +32,8 @@ def saying(part: Part) -> Say:
 
 
 @contextmanager
-def hearing(client: Client, plan: Plan[Part], moved: Moved) -> Iterator[None]:
-    """Within the block, call `moved` with what the plan's parts say, in a thread of the client."""
-    parts = {part.key: part for part in plan.parts}
+def hearing(client: Client, parts: Mapping[str, Part], moved: Moved) -> Iterator[None]:
+    """Within the block, call `moved` with what parts say, in a thread of the client; `parts`, by key, may grow."""
 
     def heard(event: tuple[float, Any]) -> None:
         key, size = event[1]

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from uuid import UUID
@@ -40,7 +40,7 @@ class Progress:
         """The share of the work that is done, 0 to 1: the run's bytes where it counts them, else this map's cost."""
         if self.tally:
             return self.tally.all.fraction
-        return min(self.done_cost / self.cost, 1.0) if self.cost else (self.done + self.failed) / self.total
+        return min(self.done_cost / self.cost, 1.0) if self.cost else (self.done + self.failed) / max(self.total, 1)
 
     def __str__(self) -> str:
         return f"{self._parts}, {_of_all(self.tally)}" if self.tally else f"{self._parts}, {100 * self.fraction:.0f} %"
@@ -57,6 +57,11 @@ class Progress:
         """The files under way, and what is to be told of each; none where the run does not count its files."""
         active = self.tally.things(MOST_FILES, (ACTIVE,)) if self.tally else []
         return [(thing, _of_one(thing)) for thing in active]
+
+    def expect(self, parts: Sequence[Part]) -> None:
+        """Count parts that the plan brought while it was mapped."""
+        self.total += len(parts)
+        self.cost += sum(part.cost for part in parts)
 
     def add(self, outcome: Outcome) -> None:
         """Count one part that is over."""

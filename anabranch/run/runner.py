@@ -174,11 +174,13 @@ def using(runner: TaskRunner[Any]) -> Iterator[TaskRunner[Any]]:
         yield runner
 
 
-def runner_for(plan: Plan[Any], run: RunOptions) -> WarmDaskTaskRunner:
+def runner_for(plan: Plan[Any], run: RunOptions, *, grows: bool = False) -> WarmDaskTaskRunner:
     """Choose where the plan's parts run: on the named cluster, in processes if that pays, or in this process."""
     if address := cluster_address(run):
         return WarmDaskTaskRunner(address=address)
-    workers = max(1, min(run.workers or cores(), len(plan.parts)))
+    workers = run.workers or cores()
+    if not grows:
+        workers = max(1, min(workers, len(plan.parts)))
     saved = plan.python_seconds * (1 - 1 / workers)
     if saved > PROCESS_START_SECONDS:
         return _local_runner(n_workers=workers, threads_per_worker=1)

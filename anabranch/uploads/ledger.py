@@ -63,26 +63,25 @@ class Ledger:
         self.path.unlink(missing_ok=True)
 
     @contextmanager
-    def locked(self, stop: Stop = lambda: False, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the key's lock inside the block, as one run at a time does; wait for it, or yield False.
+    def locked(self, stop: Stop = lambda: False) -> Iterator[None]:
+        """Hold the key's lock inside the block, as one run at a time does, after waiting for it.
 
         The lock ends with its process, however that ends. Raises Stopped when `stop` says so while it waits.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            yield _lock(descriptor, stop, wait=wait)
+            _lock(descriptor, stop)
+            yield
         finally:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, stop: Stop, *, wait: bool) -> bool:
+def _lock(descriptor: int, stop: Stop) -> None:
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        if not wait:
-            return False
+            return
         if stop():
             raise Stopped
         time.sleep(_LOOK)

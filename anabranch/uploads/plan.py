@@ -1,9 +1,9 @@
 """Plan an upload: which files are sent in parts, which in groups, and what of a file is sent in which part."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from anabranch.core.parts import Plan, WorkFile, first_to_last
+from anabranch.core.parts import Outcome, Plan, WorkFile, first_to_last
 from anabranch.core.storage import fingerprint
 from anabranch.uploads.context import Context
 from anabranch.uploads.options import UploadOptions
@@ -46,9 +46,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class SendPlan(Plan[SendPart]):
-    """The parts that are sent in one round, or, in a preview, in all."""
+    """The parts of a preview; or none at first, and those of each file once it may begin."""
 
     about: tuple[tuple[str, str], ...] = ()
+    grow: Callable[[Outcome | None], Sequence[SendPart] | None] = lambda _: None
+
+    def further(self, ended: Outcome | None) -> Sequence[SendPart] | None:
+        """Return the parts of files that may begin now."""
+        return self.grow(ended)
 
     def notes(self) -> Iterator[tuple[str, str]]:
         """Say what is known of each file beside its size."""
@@ -69,13 +74,12 @@ def units(files: Sequence[Chosen], options: UploadOptions, limits: Limits, *, in
     return [*sorted(big, key=lambda unit: -unit.size), *groups]
 
 
-def round_of(context: Context, opened: Sequence[Opened], groups: Sequence[Unit], folder: str) -> SendPlan:
-    """Plan one round: the parts of the opened files, and the groups of small ones."""
+def parts_of(context: Context, whats: Sequence[Opened | Unit], first: int = 0) -> tuple[SendPart, ...]:
+    """Cut opened files into parts, and make one part of each unit of small ones; number them from `first` on."""
     options, run = context.options, context.run
-    sets = [[piece] for one in opened for piece in _pieces(one)]
-    sets += [[_whole(file) for file in unit.files] for unit in groups]
+    sets = [pieces for what in whats for pieces in _sets(what)]
     in_flight = 1 if options.mode == "sequential" else options.parts_in_flight
-    parts = tuple(
+    return tuple(
         SendPart(
             index=index,
             label=_label(pieces),
@@ -90,16 +94,19 @@ def round_of(context: Context, opened: Sequence[Opened], groups: Sequence[Unit],
             work_dir=str(context.job.work_dir),
             pieces=tuple(pieces),
         )
-        for index, pieces in enumerate(sets)
-    )
-    return SendPlan(
-        parts, folder, reads=reads([*(one.file for one in opened), *(x for unit in groups for x in unit.files)])
+        for index, pieces in enumerate(sets, first)
     )
 
 
 def reads(files: Sequence[Chosen]) -> tuple[WorkFile, ...]:
     """Note the files as they were when they were planned."""
     return tuple(WorkFile(file.path, file.stamp.size, file.stamp.mtime_ns) for file in files)
+
+
+def _sets(what: Opened | Unit) -> list[list[Piece]]:
+    if isinstance(what, Unit):
+        return [[_whole(file) for file in what.files]]
+    return [[piece] for piece in _pieces(what)]
 
 
 def _pieces(opened: Opened) -> Iterator[Piece]:

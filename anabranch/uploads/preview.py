@@ -8,7 +8,7 @@ from anabranch.core.outputs import require_usable
 from anabranch.core.parts import Job
 from anabranch.uploads.context import Context
 from anabranch.uploads.options import UploadOptions
-from anabranch.uploads.plan import Opened, SendPlan, reads, round_of, units
+from anabranch.uploads.plan import Opened, SendPlan, parts_of, reads, units
 from anabranch.uploads.select import Selection, select
 from anabranch.uploads.stores.base import Upload
 from anabranch.uploads.stores.opening import open_store
@@ -35,15 +35,16 @@ def preview(job: Job[UploadOptions]) -> SendPlan:
     selection = select(job.source, job.output or "", job.options)
     context = Context(job, selection, open_store(selection.destination), run="preview")
     every = units(selection.files, job.options, context.store.limits, in_order=context.store.in_order)
-    opened = [Opened(unit.files[0], Upload(unit.files[0].key, ""), unit.part_size, {}) for unit in every if unit.is_big]
-    groups = [unit for unit in every if not unit.is_big]
-    plan = round_of(context, opened, groups, "")
+    whats = [
+        Opened(unit.files[0], Upload(unit.files[0].key, ""), unit.part_size, {}) if unit.is_big else unit
+        for unit in every
+    ]
     about = _about(selection)
     if context.store.in_order:
         about.append(
             (str(selection.destination), "takes the bytes of a file in order: files go in parallel, not parts")
         )
-    return SendPlan(plan.parts, "", reads=reads(selection.files), about=tuple(about))
+    return SendPlan(parts_of(context, whats), "", reads=reads(selection.files), about=tuple(about))
 
 
 def _about(selection: Selection) -> list[tuple[str, str]]:

@@ -1,33 +1,28 @@
-"""The steps of an upload, however parts are mapped: choose files; in rounds begin, send, complete and check them."""
+"""The steps of an upload, however parts are mapped: choose files, and begin, send, complete and check each."""
 
-import time
-from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack
 from copy import copy
+from dataclasses import dataclass, field
 from typing import cast
 
-from anabranch.core.errors import AnabranchError, SetupError, Stopped, TemporaryError
+from anabranch.core.errors import AnabranchError, SetupError, Stopped
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Outcome, Report
 from anabranch.core.storage import fingerprint
 from anabranch.core.tally import FAILED, Tally
-from anabranch.uploads.admission import Slots, Unlimited
-from anabranch.uploads.beginning import begin
+from anabranch.uploads.admission import Admission, Admitted, Slots, Unlimited
 from anabranch.uploads.context import Context
 from anabranch.uploads.finishing import cancel, finish, give_up
 from anabranch.uploads.join import File, join
-from anabranch.uploads.memory import used_percent
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.pieces import SendPart
-from anabranch.uploads.plan import Opened, Unit, round_of, units
+from anabranch.uploads.plan import Opened, SendPlan, Unit, parts_of, reads, units
 from anabranch.uploads.select import Chosen, select
 from anabranch.uploads.stores.base import Stop, UploadGoneError
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.work import work
 
-MOST_UNITS = 20  # that one round takes, where places are not limited
-MEMORY_SECONDS = 600  # to wait for memory
+MOMENT = 0.2  # seconds that the map waits at a time while no file is under way
 _ENDS_THE_RUN = ("destination-away", "destination-full", "destination-missing", "credentials-missing", "clock-skew")
 
 
@@ -48,117 +43,116 @@ def way(
     context = Context(job, selection, open_store(selection.destination), stop, tally or Tally())
     for file in selection.files:
         context.tally.expect(file.key, file.label, file.stamp.size)
-    waiting, rounds = deque(_units(context)), _Rounds(context, mapped, slots)
-    while waiting:
-        rounds.one(waiting)
-    return join(selection, rounds.files, rounds.outcomes, rounds.notes)
+    sending = _Sending(context, slots or Unlimited())
+    sending.carry_out(mapped)
+    return join(selection, sending.files, sending.outcomes, sending.notes)
 
 
-def _units(context: Context) -> list[Unit]:
-    store = context.store
-    return units(context.selection.files, context.options, store.limits, in_order=store.in_order)
+@dataclass(slots=True)
+class _Flight:
+    """A unit under way: its parts that have not ended, and what became of the others."""
+
+    admitted: Admitted
+    opened: Opened | None
+    left: int
+    outcomes: list[Outcome] = field(default_factory=list)
+    last: bool = False  # whether its upload was begun once more already
 
 
-class _Rounds:
-    """Rounds of sending, and what became of the files so far."""
+class _Sending:
+    """The files under way, and what became of the others."""
 
-    def __init__(self, context: Context, mapped: Mapped, slots: Slots | None) -> None:
-        self._context, self._mapped, self._slots = context, mapped, slots or Unlimited()
+    def __init__(self, context: Context, slots: Slots) -> None:
+        store = context.store
+        every = units(context.selection.files, context.options, store.limits, in_order=store.in_order)
+        self._context, self._admission = context, Admission(context, every, slots, self._note)
         self._by_key = {file.key: file for file in context.selection.files}
+        self._flights: dict[int, _Flight] = {}  # by the index of a part
+        self._parts = 0
         self.files: list[File] = []
         self.outcomes: list[Outcome] = []
         self.notes: list[str] = []
 
-    def one(self, waiting: deque[Unit]) -> None:
-        """Send as many of the waiting units as places are granted for, one at least."""
-        self._await_memory()
-        with ExitStack() as held:
-            admitted = self._admitted(waiting, held)
-            opened = [one for unit in admitted if unit.is_big for one in self._begun(unit)]
+    def carry_out(self, mapped: Mapped) -> None:
+        """Send everything, in one map that gets the parts of a file once it is admitted."""
+        folder = self._context.job.work_dir / "plans" / fingerprint(self._context.run)
+        plan = SendPlan((), str(folder), reads=reads(self._context.selection.files), grow=self._further)
+        with self._admission:
             try:
-                outcomes = self._sent(opened, [unit for unit in admitted if not unit.is_big])
-                again = self._finished(opened, outcomes)
-                self._finished(again, self._sent(again, []), last=True)
+                mapped(work, plan)
             except BaseException as error:
                 if self._context.options.on_cancel == "abort" and (
                     isinstance(error, Stopped) or not isinstance(error, Exception)
                 ):
-                    for each in opened:
-                        give_up(self._context, each)
-                    for unit in admitted:
-                        cancel(self._context, unit)
+                    self._admission.close()
+                    self._abort()
                 raise
 
-    def _await_memory(self) -> None:
-        """Begin no further file while more of the memory is in use than the run may see."""
-        most, end = self._context.options.max_memory_percent, time.monotonic() + MEMORY_SECONDS
-        while (used := used_percent()) > most:
-            if self._context.stop():
-                raise Stopped
-            if time.monotonic() > end:
-                raise TemporaryError(
-                    "memory-short",
-                    f"{used:.0f}% of the memory is in use, and no file is started above {most:.0f}%",
-                    "Free some, or choose another --max-memory, and run the same command again.",
-                )
-            self._note(f"Files waited for memory: more than {most:.0f}% was in use.")
-            time.sleep(1)
+    def _abort(self) -> None:
+        for admitted in self._admission.active.values():
+            if isinstance(admitted.begun, Opened):
+                give_up(self._context, admitted.begun)
+            cancel(self._context, admitted.unit)
 
-    def _admitted(self, waiting: deque[Unit], held: ExitStack) -> list[Unit]:
-        """Take units from the queue: wait for the first, and take others only where they can begin at once.
+    def _further(self, ended: Outcome | None) -> Sequence[SendPart] | None:
+        """Note what became of a part, and return those that may be sent now; None once there will be no more."""
+        parts = [*self._settled(ended)] if ended else []
+        while admitted := self._admission.next(0 if parts or self._flights else MOMENT):
+            parts += self._started(admitted)
+        if not self._admission.ended or parts or self._flights:
+            return parts
+        if self._admission.error:  # what was under way has ended first
+            raise self._admission.error
+        return None
 
-        A run that waits holds nothing that others wait for, but the lock of its first file; so none waits for ever.
-        """
-        admitted: list[Unit] = []
-        for _ in range(min(MOST_UNITS, len(waiting))):
-            unit, first = waiting[0], not admitted
-            with ExitStack() as taken:
-                if not self._takes(unit, taken, wait=first):
-                    break
-                held.push(taken.pop_all())
-            admitted.append(waiting.popleft())
-        return admitted
+    def _started(self, admitted: Admitted) -> Sequence[SendPart]:
+        """Return the parts of a unit that was admitted; none where nothing of it need be sent, or it failed."""
+        if not admitted.unit.is_big:
+            for file in admitted.unit.files:
+                self._context.tally.begin(file.key, 1)
+            return self._flying(admitted, admitted.unit)
+        if (opened := self._opened(admitted)) is not None:
+            return self._flying(admitted, opened)
+        self._admission.release(admitted)
+        return ()
 
-    def _takes(self, unit: Unit, taken: ExitStack, *, wait: bool) -> bool:
-        locked = unit.files if unit.is_big or self._context.store.in_order else ()
-        for file in sorted(locked, key=lambda file: file.key):  # the same order everywhere, so that none waits for ever
-            if not taken.enter_context(self._context.ledger(file).locked(self._context.stop, wait=wait)):
-                return False
-        return taken.enter_context(self._slots.take(wait=wait))
-
-    def _begun(self, unit: Unit) -> list[Opened]:
-        """Open a big file's upload; nothing where it need not be sent, or fails."""
-        (file,) = unit.files
-        try:
-            begun = begin(self._context, unit)
-        except AnabranchError as error:
-            self._fail(file, error)
-            return []
-        if isinstance(begun, str):
+    def _opened(self, admitted: Admitted) -> Opened | None:
+        (file,), begun = admitted.unit.files, admitted.begun
+        if isinstance(begun, AnabranchError):
+            self._fail(file, begun)
+        elif isinstance(begun, str):
             self._ended(File(file, begun))
-            return []
-        self._context.tally.begin(file.key, -(-file.stamp.size // begun.part_size))
-        if begun.upload.checksum == "md5" and self._context.selection.destination.kind == "s3":
-            self._note("The server does not know CRC64NVME: parts are verified by their MD5.")
-        return [begun]
+        elif begun:
+            self._context.tally.begin(file.key, -(-file.stamp.size // begun.part_size))
+            if begun.upload.checksum == "md5" and self._context.selection.destination.kind == "s3":
+                self._note("The server does not know CRC64NVME: parts are verified by their MD5.")
+            return begun
+        return None
 
-    def _sent(self, opened: Sequence[Opened], groups: Sequence[Unit]) -> list[Outcome]:
-        """Map the parts of one round, and note what became of the small files."""
-        if not (opened or groups):
-            return []
-        folder = self._context.job.work_dir / "plans" / fingerprint(self._context.run)
-        for file in (file for unit in groups for file in unit.files):
-            self._context.tally.begin(file.key, 1)
-        outcomes = self._mapped(work, round_of(self._context, opened, groups, str(folder)))
-        self.outcomes += outcomes
-        for outcome in outcomes:
+    def _flying(self, admitted: Admitted, what: Opened | Unit, *, last: bool = False) -> Sequence[SendPart]:
+        parts = parts_of(self._context, [what], self._parts)
+        self._parts += len(parts)
+        flight = _Flight(admitted, what if isinstance(what, Opened) else None, len(parts), last=last)
+        self._flights |= {part.index: flight for part in parts}
+        return parts
+
+    def _settled(self, outcome: Outcome) -> Sequence[SendPart]:
+        """Note what became of a part; finish its unit where that was the last, and give back its place."""
+        flight = self._flights.pop(outcome.part.index)
+        self.outcomes.append(outcome)
+        flight.outcomes.append(outcome)
+        flight.left -= 1
+        if flight.opened is None:
             self._note_small_files(outcome)
-        return outcomes
+        if flight.left:
+            return ()
+        if flight.opened and (again := self._finished(flight, flight.opened)):
+            return self._flying(flight.admitted, again, last=True)
+        self._admission.release(flight.admitted)
+        return ()
 
     def _note_small_files(self, outcome: Outcome) -> None:
         pieces = cast("SendPart", outcome.part).pieces
-        if pieces[0].upload:
-            return
         if outcome.error:
             for piece in pieces:
                 self._fail(self._by_key[piece.key], outcome.error)
@@ -170,22 +164,19 @@ class _Rounds:
         for error in outcome.manifest.errors:
             self._fail(self._by_key[keys[error.part]], error)
 
-    def _finished(self, opened: Sequence[Opened], outcomes: Sequence[Outcome], *, last: bool = False) -> list[Opened]:
-        """Complete the files whose parts are all there; return those whose upload was gone, begun once more."""
-        again: list[Opened] = []
-        for one in opened:
-            own = [each for each in outcomes if cast("SendPart", each.part).pieces[0].upload == one.upload]
-            try:
-                self._ended(finish(self._context, one, own))
-            except UploadGoneError as error:
-                if last:
-                    self._fail(one.file, error)
-                else:
-                    give_up(self._context, one)
-                    again += self._begun(Unit((one.file,), one.part_size))
-            except AnabranchError as error:
-                self._fail(one.file, error)
-        return again
+    def _finished(self, flight: _Flight, opened: Opened) -> Opened | None:
+        """Complete a file whose parts have all ended; where its upload was gone, begin it once more."""
+        try:
+            self._ended(finish(self._context, opened, flight.outcomes))
+        except UploadGoneError as error:
+            if not flight.last:
+                give_up(self._context, opened)
+                flight.admitted.begun = self._admission.begun(flight.admitted.unit)
+                return self._opened(flight.admitted)
+            self._fail(opened.file, error)
+        except AnabranchError as error:
+            self._fail(opened.file, error)
+        return None
 
     def _fail(self, file: Chosen, error: AnabranchError) -> None:
         """Note that a file failed; raise where all others would fail alike."""

@@ -11,7 +11,6 @@ import uuid
 import pytest
 
 from anabranch.core.errors import SetupError, Stopped
-from anabranch.run.cancelling import CancelWatch
 from anabranch.run.limits import Limit, SharedLimits, limit_name
 from anabranch.run.places import reset, show
 
@@ -25,8 +24,7 @@ def names(prefect_server):
 
 
 def shared(names, *places):
-    limits = [Limit(name, count) for name, count in zip(names, places, strict=True)]
-    return SharedLimits(limits, CancelWatch())
+    return SharedLimits([Limit(name, count) for name, count in zip(names, places, strict=True)])
 
 
 def listed(name):
@@ -43,8 +41,7 @@ def test_no_more_places_are_held_than_there_are_and_all_get_one(names):
 
     def run():
         nonlocal now, most, done
-        with shared(names, 2, 3) as limits, limits.take(wait=True) as held:
-            assert held
+        with shared(names, 2, 3) as limits, limits.take(bool):
             with lock:
                 now += 1
                 most = max(most, now)
@@ -64,26 +61,19 @@ def test_no_more_places_are_held_than_there_are_and_all_get_one(names):
     assert [taken(name) for name in names] == [0, 0]
 
 
-def test_without_waiting_a_place_is_held_or_not_and_none_is_kept_of_the_others(names):
-    with shared(names, 2, 1) as limits, limits.take(wait=False) as first, limits.take(wait=False) as second:
-        assert (first, second) == (True, False)
-        assert [taken(name) for name in names] == [1, 1]
+def test_a_run_that_is_stopped_while_it_waits_gives_back_what_it_holds(names):
+    with shared(names, 2, 1) as limits, limits.take(bool):
+        with pytest.raises(Stopped), limits.take(lambda: True):
+            pass
+        deadline = time.monotonic() + 10
+        while [taken(name) for name in names] != [1, 1]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     assert [taken(name) for name in names] == [0, 0]
 
 
-def test_a_run_that_is_cancelled_while_it_waits_stops(names):
-    cancelled = CancelWatch()
-    cancelled._cancelled.set()
-    with (
-        shared(names, 1, 1) as first, first.take(wait=True),
-        SharedLimits([Limit(name, 1) for name in names], cancelled) as limits,
-        pytest.raises(Stopped), limits.take(wait=True),
-    ):  # fmt: skip
-        pass
-
-
 def test_a_chosen_number_replaces_the_one_that_the_server_knows_and_another_does_not(names):
-    with shared(names, 2, 3), SharedLimits([Limit(names[0], 5, chosen=True), Limit(names[1], 9)], CancelWatch()):
+    with shared(names, 2, 3), SharedLimits([Limit(names[0], 5, chosen=True), Limit(names[1], 9)]):
         pass
 
     assert [(one.name, one.limit) for name in names for one in listed(name)] == [
@@ -98,12 +88,12 @@ def test_a_limit_that_was_removed_is_an_error_and_no_freedom(names):
     with shared(names, 1, 1) as limits:
         with get_client(sync_client=True) as client:
             client.delete_global_concurrency_limit_by_name(names[1])
-        with pytest.raises(SetupError, match="limit-missing"), limits.take(wait=True):
+        with pytest.raises(SetupError, match="limit-missing"), limits.take(bool):
             pass
 
 
 def test_places_that_nobody_holds_are_freed_by_hand(names):
-    with shared(names, 1, 1) as limits, limits.take(wait=True):
+    with shared(names, 1, 1) as limits, limits.take(bool):
         assert [one.taken for one in reset(os.environ["PREFECT_API_URL"], names[0])] == [0]
 
 
@@ -113,9 +103,8 @@ def test_a_name_holds_nothing_that_the_server_refuses():
 
 HOLDER = """
 import sys, time
-from anabranch.run.cancelling import CancelWatch
 from anabranch.run.limits import Limit, SharedLimits
-with SharedLimits([Limit(sys.argv[1], 1)], CancelWatch()) as limits, limits.take(wait=True):
+with SharedLimits([Limit(sys.argv[1], 1)]) as limits, limits.take(bool):
     print("held", flush=True)
     time.sleep(600)
 """

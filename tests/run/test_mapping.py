@@ -22,10 +22,11 @@ def run(prefect_server, tmp_path):
     """Run the toy flow on a table of parts; return final state, outcomes by label, and the folder."""
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from tests.run.toy import toy, toy_plan
+    from tests.run.toy import OneByOne, toy, toy_plan
 
-    def run_toy(table, *, folder=tmp_path / "toy", costs=None, version="", **options):
+    def run_toy(table, *, folder=tmp_path / "toy", costs=None, version="", grows=False, **options):
         plan = toy_plan(folder, table, costs, version=version)
+        plan = OneByOne((), plan.folder, left=list(plan.parts)) if grows else plan
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # its thread ends a second later
             state = toy(plan, run=RunOptions(work_dir=str(tmp_path), **options), return_state=True)
         return state, {outcome.part.label: outcome for outcome in toy.outcomes}, folder
@@ -39,6 +40,13 @@ def test_outcomes_come_in_the_plans_order_whatever_order_they_end_in(run):
     assert list(outcomes) == ["a", "b", "c"]
     assert state.is_completed()
     assert state.message == "3 of 3 parts done"
+
+
+def test_parts_that_come_while_others_are_done_are_done_too(run):
+    state, outcomes, _ = run({"a": ["ok"], "b": ["temporary", "ok"], "c": ["source"]}, grows=True)
+
+    assert [(label, outcome.done) for label, outcome in outcomes.items()] == [("a", True), ("b", True), ("c", False)]
+    assert state.message.startswith("2 of 3 parts done, 1 failed")
 
 
 def test_one_bad_part_does_not_stop_the_rest(run):

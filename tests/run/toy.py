@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prefect import flow, task
@@ -31,6 +31,16 @@ def toy_plan(folder, table, costs=None, python_seconds=0.0, version=""):
         for i, (label, attempts) in enumerate(table.items())
     ]
     return Plan(tuple(parts), str(folder), python_seconds)
+
+
+@dataclass(frozen=True)
+class OneByOne(Plan):
+    """Brings one part at a time, whatever ends meanwhile."""
+
+    left: list[Part] = field(default_factory=list)
+
+    def further(self, ended):
+        return [self.left.pop(0)] if self.left else None
 
 
 def attempts_of(folder, label):

@@ -3,7 +3,7 @@
 import pytest
 
 from anabranch.core.errors import TemporaryError
-from anabranch.uploads import way
+from anabranch.uploads import admission
 from anabranch.uploads.memory import used_percent
 from tests.uploads.sending import upload
 
@@ -24,7 +24,7 @@ def test_the_share_is_that_of_the_machine_or_of_a_smaller_container(tmp_path, co
 def test_no_file_is_begun_while_too_much_memory_is_in_use(tmp_path, monkeypatch):
     source = tmp_path / "source"
     source.write_bytes(b"x")
-    monkeypatch.setattr(way, "MEMORY_SECONDS", 0)
+    monkeypatch.setattr(admission, "MEMORY_SECONDS", 0)
 
     with pytest.raises(TemporaryError, match="no file is started above 1%"):
         upload(source, tmp_path / "out", tmp_path / "work", max_memory="1%")
