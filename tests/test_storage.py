@@ -61,14 +61,15 @@ def test_a_published_file_has_the_mode_that_the_user_asked_for(tmp_path):
     assert stat.S_IMODE((tmp_path / "report.txt").stat().st_mode) == 0o640
 
 
-def test_what_killed_writers_left_is_swept_away(tmp_path):
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_killed_writers_left_is_swept_away(tmp_path, durable):
     target = tmp_path / "report.txt"
     old, new = (tmp_path / f".{fingerprint('report.txt')}.{digit * 32}.part" for digit in "01")
     for path in (old, new):
         path.touch()
     os.utime(old, (0, time.time() - 4000))
 
-    with published(target):
+    with published(target, durable=durable):
         pass
 
     assert sorted(tmp_path.iterdir()) == [new, target]

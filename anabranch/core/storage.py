@@ -38,8 +38,7 @@ def published(target: Path, *, durable: bool = True, keep_equal: bool = False) -
     """
     refuse_special(target)
     mark = fingerprint(target.name)  # the name itself might be too long with a suffix
-    if durable:
-        _sweep(target.parent)
+    _sweep(target.parent)
     aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
     try:
         raw = _Counted(aside, "xb")

@@ -226,8 +226,12 @@ def _by_source(slices: Slices) -> dict[Source, list[SourceSlice]]:
 
 
 def _content(one: SourceSlice, errors: list[SourceError]) -> Iterator[bytes]:
+    size = 0
     try:
-        yield from _decoded(one)
+        for data in _decoded(one):
+            size += len(data)
+            codecs.require_bounded(size, len(one.bits) // 8, one.source.label)
+            yield data
     except DamageError as error:
         if not one.keeps:
             raise

@@ -14,6 +14,7 @@ from anabranch.core.parts import Outcome
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey
+from anabranch.sources import codecs
 from anabranch.sources.unpack import uncut, unpack
 from tests.files.packing import PACK
 from tests.logs.archives import flow, tar_of
@@ -144,3 +145,17 @@ def test_what_the_cache_has_in_the_folder_of_another_run_outlives_that_folder(tm
     assert text_of(logs) == LOGS
     shutil.rmtree(later.folder)
     assert [source.error.code for source in plan(later, cached, BW, 1).sources] == ["file-changed"]
+
+
+@pytest.mark.parametrize("codec", ["bz2", "xz", "zst"])
+def test_an_archive_that_expands_like_an_attack_is_refused_and_leaves_its_old_report(codec, tmp_path, monkeypatch):
+    monkeypatch.setattr(codecs, "MOST_BYTES", 1 << 20)
+    source = tmp_path / f"unit.tar.{codec}"
+    source.write_bytes(PACK[codec](tar_of({"messages.log": flow(1), "core": bytes(1 << 26)})))
+    (tmp_path / "out").write_text("of an earlier run")
+
+    report = parse_logs([str(source)], tmp_path / "out", BW, tmp_path / "work")
+
+    assert [error.code for error in report.errors] == ["too-large"]
+    assert (tmp_path / "out").read_text() == "of an earlier run"
+    assert sum(file.stat().st_size for file in (tmp_path / "work").rglob("*")) < 1 << 20
