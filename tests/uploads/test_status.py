@@ -11,6 +11,7 @@ import time
 import pytest
 
 from anabranch.core.parts import Report
+from anabranch.run.api import call
 from tests.uploads.faulty import PASS, Faulty, error
 
 COMMAND = [sys.executable, "-m", "anabranch.command.cli"]
@@ -97,19 +98,29 @@ def test_a_run_that_never_was_is_an_error(environment):
     assert b"no run no-such has left its status" in done.stderr
 
 
-@pytest.mark.parametrize(("policy", "left"), [("keep", ["in/big.bin"]), ("abort", [])])
-def test_an_interrupted_run_keeps_its_upload_unless_told_otherwise(bucket, big, environment, policy, left):
+def interrupt(process, _environment):
+    process.send_signal(signal.SIGINT)
+
+
+def cancel(_process, environment):
+    """Cancel the run as the button of its page does."""
+    (run,) = status(environment)["runs"]
+    call(f"{environment['PREFECT_API_URL']}/flow_runs/{run['run']}/set_state", {"state": {"type": "CANCELLING"}})
+
+
+@pytest.mark.parametrize(("stop", "policy"), [(interrupt, "keep"), (cancel, "abort")])
+def test_a_run_that_is_stopped_keeps_its_upload_unless_told_otherwise(bucket, big, environment, stop, policy):
     busy = error("SlowDown", "503 Slow Down")
     with Faulty(bucket.server.port, lambda request: busy if request.number > SENT else PASS) as proxy:
         process = started([*words(bucket, big, proxy.endpoint), "--on-cancel", policy], environment)
         while sum(proxy.parts[number] > 0 for number in range(1, 13)) <= SENT:
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        stop(process, environment)
         out, _ = process.communicate(timeout=60)
 
     assert process.returncode == 5
-    assert bucket.unfinished() == left
+    assert bucket.unfinished() == (["in/big.bin"] if policy == "keep" else [])
     report = Report.model_validate_json(out)
     assert report.status == "cancelled"
     assert status(environment, report.run_id)["state"] == "cancelled"
