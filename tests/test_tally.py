@@ -29,7 +29,7 @@ def test_what_is_left_is_told_from_what_was_moved_so_far_not_from_what_was_there
     clock.now += 2
     tally.moving("a", 3, 100)
 
-    a, b = tally.things(99)
+    a, b = tally.files(99)
 
     assert (a.name, a.state, a.done, a.parts, a.bytes_so_far, a.fraction) == ("/in/a", ACTIVE, 2, 10, 300, 0.3)
     assert (a.seconds, a.bytes_per_second, a.parts_per_second, a.seconds_left) == (2, 100, 1, 7)
@@ -46,7 +46,7 @@ def test_a_file_that_fails_leaves_nothing_to_wait_for_and_keeps_what_was_counted
     tally.end("a", FAILED)
     clock.now += 5
 
-    a, _ = tally.things(99)
+    a, _ = tally.files(99)
 
     assert (a.state, a.done, a.failed, a.bytes_so_far, a.seconds, a.seconds_left) == (FAILED, 1, 1, 500, 5, None)
     assert tally.all.seconds_left == 500 / (500 / 10)  # of b alone
@@ -64,12 +64,12 @@ def test_a_file_that_is_begun_again_counts_from_the_start():
 
 def test_a_file_of_no_bytes_is_done_when_it_has_ended():
     tally, _ = tally_of(a=0)
-    before = tally.things(99)[0].fraction
+    before = tally.files(99)[0].fraction
     tally.begin("a", 1)
     tally.add("a", 1, 0, 0)
     tally.end("a", "sent")
 
-    assert (before, tally.things(99)[0].fraction) == (0, 1)
+    assert (before, tally.files(99)[0].fraction) == (0, 1)
 
 
 def test_what_is_said_of_a_part_after_its_end_does_not_count():
@@ -100,7 +100,7 @@ def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost
     noted, over, moved = {}, set(), 0
     for key, what, part, size, seconds in events:
         clock.now += seconds
-        active = next(thing for thing in tally.things(99) if thing.name == f"/in/{key}").state == ACTIVE
+        active = next(file for file in tally.files(99) if file.name == f"/in/{key}").state == ACTIVE
         if what == "begin":
             tally.begin(key, 5)
             over = {place for place in over if place[0] != key}
@@ -122,9 +122,9 @@ def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost
             over.add((key, part))
             tally.add(key, part, size, size)
 
-    every, things = tally.all, tally.things(99)
+    every, files = tally.all, tally.files(99)
     for name in ("parts", "done", "failed", "bytes_done", "bytes_moved", "bytes_moving"):
-        assert getattr(every, name) == sum(getattr(thing, name) for thing in things)
+        assert getattr(every, name) == sum(getattr(file, name) for file in files)
     step, speeds = tally.speeds()
     assert len(speeds) <= MOST_STEPS
     assert abs(sum(speeds) * step - moved) < 1e-6 * max(moved, 1)

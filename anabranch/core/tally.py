@@ -15,7 +15,7 @@ _SUMMED = ("parts", "done", "failed", "bytes_done", "bytes_moved", "bytes_moving
 
 
 @dataclass(slots=True)
-class Thing:
+class FileProgress:
     """One file, or all of them together."""
 
     name: str
@@ -66,9 +66,9 @@ class Tally:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
-        self._things: dict[str, Thing] = {}
-        self._by_state: dict[str, dict[str, Thing]] = {ACTIVE: {}, FAILED: {}, WAITING: {}}
-        self._all = Thing("all")
+        self._files: dict[str, FileProgress] = {}
+        self._by_state: dict[str, dict[str, FileProgress]] = {ACTIVE: {}, FAILED: {}, WAITING: {}}
+        self._all = FileProgress("all")
         self._moving: dict[str, dict[int, tuple[int, float]]] = {}  # bytes of parts in flight, and when they were noted
         self._over: dict[str, set[int]] = {}  # the parts that are done or failed, by file
         self._start = clock()
@@ -77,73 +77,73 @@ class Tally:
     def expect(self, key: str, name: str, size: int) -> None:
         """Note a file of that many bytes."""
         with self._lock:
-            self._things[key] = self._by_state[WAITING][key] = Thing(name, size)
+            self._files[key] = self._by_state[WAITING][key] = FileProgress(name, size)
             self._all.size += size
 
     def begin(self, key: str, parts: int) -> None:
         """Note that work on a file begins, in so many parts; what was counted of it before does not count any more."""
-        with self._lock, self._changed(key) as thing:
-            thing.state, thing.parts, thing.began = ACTIVE, parts, self._clock()
-            thing.done = thing.failed = thing.bytes_done = thing.bytes_moved = thing.bytes_given_up = 0
+        with self._lock, self._changed(key) as file:
+            file.state, file.parts, file.began = ACTIVE, parts, self._clock()
+            file.done = file.failed = file.bytes_done = file.bytes_moved = file.bytes_given_up = 0
             self._moving.pop(key, None)
             self._over[key] = set()
             if self._all.began is None:
-                self._all.state, self._all.began = ACTIVE, thing.began
+                self._all.state, self._all.began = ACTIVE, file.began
 
     def moving(self, key: str, part: int, size: int) -> None:
         """Note how many bytes of a part in flight this run has moved so far; about once a second."""
-        with self._lock, self._changed(key) as thing:
-            if thing.state == ACTIVE and part not in self._over[key]:  # which a late note would count twice
-                self._moved(thing, key, part, size)
+        with self._lock, self._changed(key) as file:
+            if file.state == ACTIVE and part not in self._over[key]:  # which a late note would count twice
+                self._moved(file, key, part, size)
 
     def add(self, key: str, part: int, size: int, moved: int) -> None:
         """Count a part that is done: its bytes, and how many of them this run moved."""
-        with self._lock, self._changed(key) as thing:
-            self._moved(thing, key, part, moved)
+        with self._lock, self._changed(key) as file:
+            self._moved(file, key, part, moved)
             del self._moving[key][part]
             self._over.setdefault(key, set()).add(part)
-            thing.done += 1
-            thing.bytes_done += size
-            thing.bytes_moved += moved
+            file.done += 1
+            file.bytes_done += size
+            file.bytes_moved += moved
 
     def fail(self, key: str, part: int) -> None:
         """Count a part that failed."""
-        with self._lock, self._changed(key) as thing:
+        with self._lock, self._changed(key) as file:
             self._moving.get(key, {}).pop(part, None)
             self._over.setdefault(key, set()).add(part)
-            thing.failed += 1
+            file.failed += 1
 
     def end(self, key: str, state: str) -> None:
         """Note what became of a file: either all its bytes are done now, or the rest is given up."""
-        with self._lock, self._changed(key) as thing:
+        with self._lock, self._changed(key) as file:
             self._moving.pop(key, None)
             self._over.pop(key, None)
-            if thing.began is not None:
-                thing.seconds = self._clock() - thing.began
-            thing.state = state
+            if file.began is not None:
+                file.seconds = self._clock() - file.began
+            file.state = state
             if state == FAILED:
-                thing.bytes_given_up = thing.size - thing.bytes_done
+                file.bytes_given_up = file.size - file.bytes_done
             else:
-                thing.bytes_done = thing.size
+                file.bytes_done = file.size
 
     @contextmanager
-    def _changed(self, key: str) -> Iterator[Thing]:
+    def _changed(self, key: str) -> Iterator[FileProgress]:
         """Carry what changes of one file over to all."""
-        thing = self._things[key]
-        before = replace(thing)
-        yield thing
-        if thing.state != before.state:
+        file = self._files[key]
+        before = replace(file)
+        yield file
+        if file.state != before.state:
             del self._by_state[before.state][key]
-            self._by_state.setdefault(thing.state, {})[key] = thing
-        thing.bytes_moving = sum(size for size, _ in self._moving.get(key, {}).values())
+            self._by_state.setdefault(file.state, {})[key] = file
+        file.bytes_moving = sum(size for size, _ in self._moving.get(key, {}).values())
         for name in _SUMMED:
-            setattr(self._all, name, getattr(self._all, name) + getattr(thing, name) - getattr(before, name))
+            setattr(self._all, name, getattr(self._all, name) + getattr(file, name) - getattr(before, name))
 
-    def _moved(self, thing: Thing, key: str, part: int, size: int) -> None:
+    def _moved(self, file: FileProgress, key: str, part: int, size: int) -> None:
         """Note what was moved of a part, evenly since it was last noted; the last second where it never was."""
         now = self._clock()
         known, since = self._moving.setdefault(key, {}).get(
-            part, (0, max(now - NOTED_EVERY, thing.began or self._start))
+            part, (0, max(now - NOTED_EVERY, file.began or self._start))
         )
         self._moving[key][part] = (size, now)
         self._spread(max(size - known, 0), since - self._start, now - self._start)
@@ -163,16 +163,16 @@ class Tally:
             self._steps[index] += moved * shared / (until - since)
 
     @property
-    def all(self) -> Thing:
+    def all(self) -> FileProgress:
         """All files together, as they are now."""
         with self._lock:
             return self._now(self._all)
 
-    def things(self, most: int, states: Collection[str] = ()) -> list[Thing]:
+    def files(self, most: int, states: Collection[str] = ()) -> list[FileProgress]:
         """Return some files as they are now: under way, failed, waiting, ended; or only those in these states."""
         with self._lock:
             wanted = (files.values() for state, files in self._by_state.items() if not states or state in states)
-            return [self._now(thing) for thing in islice(chain.from_iterable(wanted), most)]
+            return [self._now(file) for file in islice(chain.from_iterable(wanted), most)]
 
     def counts(self) -> dict[str, int]:
         """Return how many files are in each state."""
@@ -184,8 +184,8 @@ class Tally:
         with self._lock:
             return self._step, [moved / self._step for moved in self._steps]
 
-    def _now(self, thing: Thing) -> Thing:
-        found = replace(thing)
+    def _now(self, file: FileProgress) -> FileProgress:
+        found = replace(file)
         if found.state == ACTIVE and found.began is not None:
             found.seconds = self._clock() - found.began
         return found

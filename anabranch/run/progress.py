@@ -12,7 +12,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 
 from anabranch.core.parts import Outcome, Part, Plan
-from anabranch.core.tally import ACTIVE, WAITING, Tally, Thing
+from anabranch.core.tally import ACTIVE, WAITING, FileProgress, Tally
 from anabranch.run.following import followed
 from anabranch.run.pictures import in_bytes, in_time
 
@@ -53,10 +53,10 @@ class Progress:
         return f"{self.step}: {self.done} of {self.total} parts{cached}{failed}{counts}"
 
     @property
-    def files(self) -> list[tuple[Thing, str]]:
+    def files(self) -> list[tuple[FileProgress, str]]:
         """The files under way, and what is to be told of each; none where the run does not count its files."""
-        active = self.tally.things(MOST_FILES, (ACTIVE,)) if self.tally else []
-        return [(thing, _of_one(thing)) for thing in active]
+        active = self.tally.files(MOST_FILES, (ACTIVE,)) if self.tally else []
+        return [(file, _of_one(file)) for file in active]
 
     def expect(self, parts: Sequence[Part]) -> None:
         """Count parts that the plan brought while it was mapped."""
@@ -100,7 +100,7 @@ class Progress:
                 update_progress_artifact(self._artifact, percent, description=text)
 
     def _lines(self) -> Iterator[str]:
-        yield from (f"{thing.name}: {text}" for thing, text in self.files)
+        yield from (f"{file.name}: {text}" for file, text in self.files)
 
     def _tell(self) -> None:
         if (listener := _listener.get()) is not None:
@@ -130,15 +130,15 @@ def _of_all(tally: Tally) -> str:
     return f"{ended} of {sum(counts.values())} files, {amount}, {_pace(every)}"
 
 
-def _of_one(thing: Thing) -> str:
-    failed = f", {thing.failed} failed" if thing.failed else ""
-    amount = f"{in_bytes(thing.bytes_so_far)} of {in_bytes(thing.size)}"
-    return f"{thing.done} of {thing.parts} parts{failed}, {amount}, {_pace(thing)}"
+def _of_one(file: FileProgress) -> str:
+    failed = f", {file.failed} failed" if file.failed else ""
+    amount = f"{in_bytes(file.bytes_so_far)} of {in_bytes(file.size)}"
+    return f"{file.done} of {file.parts} parts{failed}, {amount}, {_pace(file)}"
 
 
-def _pace(thing: Thing) -> str:
-    left = f", {in_time(thing.seconds_left)} left" if thing.seconds_left else ""
-    return f"{100 * thing.fraction:.0f} %, {thing.bytes_per_second / 1e6:.1f} MB/s{left}"
+def _pace(file: FileProgress) -> str:
+    left = f", {in_time(file.seconds_left)} left" if file.seconds_left else ""
+    return f"{100 * file.fraction:.0f} %, {file.bytes_per_second / 1e6:.1f} MB/s{left}"
 
 
 Listener = Callable[[Progress], None]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.core.errors import UsageError
-from anabranch.core.tally import ACTIVE, FAILED, WAITING, Tally, Thing
+from anabranch.core.tally import ACTIVE, FAILED, WAITING, FileProgress, Tally
 from anabranch.run.background import Program, alive
 
 FOLDER = "status"  # below the work folder, where what nobody used for a week is removed
@@ -26,29 +26,29 @@ LOST_SECONDS = 60.0  # without one, after which a run of another machine counts 
 
 def counted(tally: Tally) -> dict[str, Any]:
     """Return how far all files are, and each of the first MOST_FILES of them: under way, failed, waiting, done."""
-    counts, listed = tally.counts(), tally.things(MOST_FILES)
+    counts, listed = tally.counts(), tally.files(MOST_FILES)
     total, open_or_failed = sum(counts.values()), {state: counts[state] for state in (ACTIVE, WAITING, FAILED)}
     return {
         "files": {"total": total, "done": total - sum(open_or_failed.values()), **open_or_failed},
         "total": _figures(tally.all),
-        "uploads": [{"file": thing.name, "state": thing.state, **_figures(thing)} for thing in listed],
+        "uploads": [{"file": file.name, "state": file.state, **_figures(file)} for file in listed],
         "not_listed": total - len(listed),
     }
 
 
-def _figures(thing: Thing) -> dict[str, Any]:
-    left = thing.seconds_left
+def _figures(file: FileProgress) -> dict[str, Any]:
+    left = file.seconds_left
     return {
-        "parts": thing.parts,
-        "parts_done": thing.done,
-        "parts_failed": thing.failed,
-        "bytes": thing.size,
-        "bytes_done": thing.bytes_so_far,
-        "percent": round(100 * thing.fraction, 1),
-        "seconds": round(thing.seconds, 1),
+        "parts": file.parts,
+        "parts_done": file.done,
+        "parts_failed": file.failed,
+        "bytes": file.size,
+        "bytes_done": file.bytes_so_far,
+        "percent": round(100 * file.fraction, 1),
+        "seconds": round(file.seconds, 1),
         "seconds_left": None if left is None else round(left, 1),
-        "parts_per_second": round(thing.parts_per_second, 2),
-        "bytes_per_second": round(thing.bytes_per_second),
+        "parts_per_second": round(file.parts_per_second, 2),
+        "bytes_per_second": round(file.bytes_per_second),
     }
 
 

@@ -40,7 +40,7 @@ def count(source, output, work_dir, *, crash_after=0, **options):
     job = Job([str(source)], str(output), chosen, work_dir, 1)
     with suppress(Crash):
         way(job, lambda work, plan: map_here(told(work), plan, 1, counted), tally=tally)
-    return {Path(thing.name).name: thing for thing in tally.things(99)}, said
+    return {Path(file.name).name: file for file in tally.files(99)}, said
 
 
 def write(path, size):
@@ -92,7 +92,7 @@ def test_a_file_that_changes_while_it_is_sent_has_parts_that_failed(tmp_path):
     tally = Grows()
     way(job, lambda work, plan: map_here(work, plan, 1, counting(tally)), tally=tally)
 
-    (file,) = tally.things(99)
+    (file,) = tally.files(99)
     assert (file.state, file.done, file.failed, file.bytes_done) == ("failed", 2, 2, 128 * KIB)
     assert file.bytes_given_up == 72 * KIB
 
