@@ -24,7 +24,8 @@ def parse_logs(
     """Parse log archives into reports: unpack slices of the archives, parse parts of their logs, join the text.
 
     Args:
-        source: Archives (tar.bz2, tar.gz, tar.xz, tar.zst, tar), folders of archives, glob patterns, or URLs.
+        source: Archives (tar.bz2, tar.gz, tar.xz, tar.zst, tar), folders of archives or of logs, logs (messages.log,
+            messages.log.1.gz), glob patterns, or URLs.
             A deployment takes relative paths from the folder of its prefect.yaml.
         output: File for one report, or folder for several. Default: a file in the work folder.
         options: Which reports to make, in which time zone, for which time.

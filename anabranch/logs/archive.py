@@ -1,15 +1,17 @@
-"""Find the archives a user named, detect how each is compressed, and fingerprint its bytes."""
+"""Find the archives a user named, and logs that lie in folders; detect compression, and fingerprint their bytes."""
 
 import glob
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from anabranch.core.errors import SourceError, UsageError
-from anabranch.core.storage import shown
+from anabranch.core.storage import fingerprint, shown
+from anabranch.logs.members import is_log
 from anabranch.sources import codecs, remote
-from anabranch.sources.finding import Found, find
+from anabranch.sources.finding import find
 from anabranch.sources.source import Source
 from anabranch.sources.unpack import MAGIC
 from anabranch.sources.walking import split
@@ -23,21 +25,28 @@ _SUFFIXES = {
     ".tgz": "gz",
     ".gz": "gz",
 }
-_LISTED = (*_SUFFIXES, ".tar", ".tar.xz", ".txz", ".tar.zst", ".tzst")  # what is taken from a folder
+_TARS = (".tar.bz2", ".tbz2", ".tar.gz", ".tgz", ".tar", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+_LISTED = (*_TARS, ".bz2", ".gz")  # what is taken from a folder, beside logs
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """One archive of rotated logs."""
+    """One archive of rotated logs, or a folder in which they lie."""
 
-    source: Source
+    source: Source  # of logs in a folder: that folder, or the only log
     codec: str  # none for a plain tar
     digest: str  # of its content; at a URL of its state
+    logs: tuple[Source, ...] = ()  # the files, where it is no archive
 
     @property
     def label(self) -> str:
         """Its base name, as it can be shown."""
         return self.source.label
+
+    @property
+    def files(self) -> tuple[Source, ...]:
+        """The files that hold its bytes."""
+        return self.logs or (self.source,)
 
     @property
     def is_read_itself(self) -> bool:
@@ -50,18 +59,29 @@ def name_of(source: Source) -> str:
     return PurePath(remote.named(source.path)).name
 
 
-def archives(named: Sequence[str]) -> Found:
+class Named(NamedTuple):
+    """The archives and folders of logs, in the order of the arguments; what cannot be read; each folder's logs."""
+
+    sources: tuple[Source, ...]
+    errors: tuple[SourceError, ...]
+    logs: Mapping[Source, tuple[Source, ...]]
+
+
+def archives(named: Sequence[str]) -> Named:
     """List the archives meant by files, folders, glob patterns and URLs; those that cannot be read are errors.
 
-    Raises UsageError for a missing file, a folder that cannot be listed, or an equal name.
+    Files of this machine that are named as logs are those of their folder, which takes the place of an archive. Raises
+    UsageError for a missing file, a folder that cannot be listed, or an equal name.
     """
-    found = find(named, endings=_LISTED)
+    found = find(named, wanted=_is_listed)
     places = {shown(str(place)) for argument in named if not remote.is_url(argument) for place in _places(argument)}
     for error in found.errors:
         if error.part in places:  # which is named, or the folder of a pattern
             raise UsageError(error.code, error.reason, error.remedy, error.part)
+    logs = _by_folder(found.sources)
+    sources = tuple(dict.fromkeys(logs.get(source, source) for source in found.sources))
     names: dict[str, Source] = {}
-    for source in found.sources:
+    for source in sources:
         other = names.setdefault(name_of(source), source)
         if other != source:
             raise UsageError(
@@ -71,20 +91,51 @@ def archives(named: Sequence[str]) -> Found:
                 "Rename one, or parse them in two runs.",
             )
     errors = (SourceError(error.code, error.reason, error.remedy, PurePath(error.part).name) for error in found.errors)
-    return Found(found.sources, tuple(errors))
+    return Named(
+        sources, tuple(errors), {folder: tuple(one for one in logs if logs[one] == folder) for folder in logs.values()}
+    )
 
 
-def look(source: Source) -> Archive:
+def _by_folder(sources: Sequence[Source]) -> dict[Source, Source]:
+    """Return for each log that lies in a folder that folder, or the log itself where it is alone there."""
+    beside: dict[str, list[Source]] = {}
+    for source in sources:
+        if _is_loose(PurePath(source.path).name) and not remote.is_url(source.path):
+            beside.setdefault(str(PurePath(source.path).parent), []).append(source)
+    found: dict[Source, Source] = {}
+    for folder, logs in beside.items():
+        size, stamp = sum(log.size for log in logs), fingerprint(*(log.stamp for log in logs))
+        one = Source(folder, shown(PurePath(folder).name), size, stamp) if len(logs) > 1 else logs[0]
+        found |= dict.fromkeys(logs, one)
+    return found
+
+
+def _is_listed(name: str) -> bool:
+    return name.lower().endswith(_LISTED) or _is_loose(name)
+
+
+def _is_loose(name: str) -> bool:
+    return is_log(name) and not name.lower().endswith(_TARS)
+
+
+def look(source: Source, logs: Sequence[Source] = ()) -> Archive:
     """Read an archive once for its fingerprint, unless it lies at a URL; OSError where it cannot be read."""
+    if logs:
+        content = [(PurePath(log.path).name, _digest(log)) for log in logs]
+        return Archive(source, "", fingerprint(*content), tuple(logs))
     with codecs.open_source(source) as file:
         codec = codec_of(name_of(source), file.read(MAGIC))
         if remote.is_url(source.path):
             return Archive(source, codec, source.stamp)
-        file.seek(0)
-        digest = hashlib.blake2b(digest_size=16)
+    return Archive(source, codec, _digest(source))
+
+
+def _digest(source: Source) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with codecs.open_source(source) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
-    return Archive(source, codec, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def codec_of(name: str, head: bytes) -> str:

@@ -28,11 +28,11 @@ class Piece(NamedTuple):
 class Catalogue(NamedTuple):
     """The archives' labels, where the bytes of their tar streams are, and after them those of sparse logs; all pieces.
 
-    `plain` has each archive that is read itself, and None for one that is read from unpacked slices.
+    `plain` has the files of each archive that is read itself, and none for one that is read from unpacked slices.
     """
 
     labels: Sequence[str]
-    plain: Sequence[Source | None]
+    plain: Sequence[Sequence[Source]]
     streams: Sequence[Sequence[Span]]
     pieces: Sequence[Piece]
 
@@ -45,7 +45,7 @@ class Catalogue(NamedTuple):
     def require_unchanged(self, pieces: Sequence[Piece]) -> None:
         """Raise SourceError if an archive from which these were read has changed since they were planned."""
         for index in {piece.archive for piece in pieces}:
-            if source := self.plain[index]:
+            for source in self.plain[index]:
                 require_unchanged(source)
 
     def path(self, folder: str) -> Path:

@@ -46,7 +46,8 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     joined = _collect(plan, ordered)
     _account(plan, ordered, joined)
-    paths = targets([source.archive.source for source in plan.sources], plan.modes, output)
+    logs = [log for source in plan.sources for log in source.archive.logs]
+    paths = targets([source.archive.source for source in plan.sources], plan.modes, output, logs)
     left = {*_halves(plan, ordered), *_unread(plan, joined)}
     written = []
     for index, source in enumerate(plan.sources):

@@ -3,7 +3,7 @@
 import io
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -65,8 +65,7 @@ def listing(spans: Sequence[Span]) -> Listing:
             fault, ends = "", list(_end(file))
         except (tarfile.TarError, ValueError, OverflowError) as error:
             fault = str(error)
-    members, odd = _oldest_first([_followed(member, found) for name, member in found.items() if _is_log(name)])
-    remarks = [f"{shown(name)} has no rotation number, and is read first" for name in odd]
+    members, remarks = _oldest_first([_followed(member, found) for name, member in found.items() if is_log(name)])
     remarks += _near(found, any_log=bool(members or fault))
     if outside:
         remarks.append(f"names that lead out of the archive are left out: {_some(outside)}")
@@ -156,7 +155,7 @@ def _followed(member: Member, found: Mapping[str, Member]) -> Member:
 
 def _near(names: Iterable[str], *, any_log: bool) -> list[str]:
     """Tell which members look like logs but are named otherwise; where there is no log, what there is instead."""
-    near = [name for name in names if PurePosixPath(name).name.startswith("messages") and not _is_log(name)]
+    near = [name for name in names if PurePosixPath(name).name.startswith("messages") and not is_log(name)]
     if near:
         return [f"not read, since their names are not {_NAME} or {_NAME}.N: {_some(near)}"]
     has = _some(filter(None, names)) or "no files"
@@ -169,18 +168,33 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(map(shown, listed[:_FEW])) + more
 
 
-def _is_log(name: str) -> bool:
+def beside(logs: Sequence[tuple[str, int]]) -> Listing:
+    """List logs that lie in a folder, as if they followed one another in a stream; each by its name and size."""
+    starts = [0, *accumulate(size for _, size in logs)]
+    members, remarks = _oldest_first(
+        [Member(name, start, size) for (name, size), start in zip(logs, starts, strict=False)]
+    )
+    return Listing(members, remarks=tuple(remarks))
+
+
+def is_log(name: str) -> bool:
+    """Whether a file of this name, in no folder, is a log or a rotated one."""
     return "/" not in name and (name == _NAME or name.startswith(_NAME + "."))
 
 
-def _oldest_first(logs: Sequence[Member]) -> tuple[list[Member], tuple[str, ...]]:
-    """Order by rotation number, highest first, equal ones by name; the log without a number is the newest."""
+def _oldest_first(logs: Sequence[Member]) -> tuple[list[Member], list[str]]:
+    """Order by rotation number, highest first, equal ones by name; the log without a number is the newest.
+
+    Remarks tell which have a name without a number, and are read before the others.
+    """
     rotated = sorted(member for member in logs if member.name != _NAME)
     numbered = [member for member in rotated if _rotation(member) is not None]
     odd = [member for member in rotated if _rotation(member) is None]
     numbered.sort(key=lambda member: -(_rotation(member) or 0))
     newest = [member for member in logs if member.name == _NAME]
-    return [*odd, *numbered, *newest], tuple(member.name for member in odd if len(rotated) > 1)
+    told = odd if len(rotated) > 1 else []
+    remarks = [f"{shown(member.name)} has no rotation number, and is read first" for member in told]
+    return [*odd, *numbered, *newest], remarks
 
 
 def _rotation(member: Member) -> int | None:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 from anabranch.core.batches import contiguous, part_count
@@ -12,7 +13,7 @@ from anabranch.core.parts import Outcome, Part, Plan
 from anabranch.core.storage import fingerprint, shown
 from anabranch.logs.archive import Archive
 from anabranch.logs.catalogue import Catalogue, Piece
-from anabranch.logs.members import TAR_BLOCK, Listing, listing
+from anabranch.logs.members import TAR_BLOCK, Listing, beside, listing
 from anabranch.logs.options import LogOptions
 from anabranch.logs.reading import OF_GZIP, codec_of
 from anabranch.logs.timestamps import Clock
@@ -108,7 +109,7 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
     pieces, costs = tuple(piece for piece, _ in cut), [cost for _, cost in cut]
     catalogue = Catalogue(
         tuple(archive.label for archive in slices.archives),
-        tuple(archive.source if archive.is_read_itself else None for archive in slices.archives),
+        tuple(archive.files if archive.is_read_itself else () for archive in slices.archives),
         (*(stream.spans for stream in streams), *sparse),
         pieces,
     )
@@ -132,8 +133,12 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
 
 def _stream(archive: Archive, unpacked: Preceding) -> _Stream:
     """Find the archive's tar stream, up to the first slice that failed, and the logs in it."""
-    spans = [Span(archive.source.path, 0, archive.source.size)] if archive.is_read_itself else unpacked.spans
-    return _Stream(spans, listing(spans), unpacked.error)
+    if not archive.is_read_itself:
+        return _Stream(unpacked.spans, listing(unpacked.spans), unpacked.error)
+    spans = [Span(file.path, 0, file.size) for file in archive.files]
+    return _Stream(
+        spans, beside([(Path(log.path).name, log.size) for log in archive.logs]) if archive.logs else listing(spans)
+    )
 
 
 def _source(archive: Archive, stream: _Stream, pieces: int) -> Listed:

@@ -17,9 +17,9 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
 
     Raises UsageError where a source is missing, an output cannot be written, or several reports have no folder.
     """
-    found = archives(source).sources
+    found, _, logs = archives(source)
     if output is not None:
-        return list(targets(found, options.mode, output).values())
+        return list(targets(found, options.mode, output, [log for one in logs.values() for log in one]).values())
     if len(found) * len(options.mode) > 1:
         raise UsageError(
             "output-missing",
@@ -29,8 +29,10 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
     return []
 
 
-def targets(sources: Sequence[Source], modes: Sequence[str], output: str) -> dict[tuple[str, str], Path]:
-    """Return where the report of each archive's name and mode goes; UsageError where it cannot.
+def targets(
+    sources: Sequence[Source], modes: Sequence[str], output: str, logs: Sequence[Source] = ()
+) -> dict[tuple[str, str], Path]:
+    """Return where the report of each archive's name and mode goes; UsageError where it cannot, as onto an input.
 
     One report goes to `output` itself, unless that is a folder or ends in a slash. Several go into that folder, as
     NAME.MODE.txt.
@@ -42,5 +44,5 @@ def targets(sources: Sequence[Source], modes: Sequence[str], output: str) -> dic
     else:
         require_folder(folder, f"there are {len(keys)} reports to write")
         found = {key: folder / f"{key[0]}.{key[1]}.txt" for key in keys}
-    require_writable(found.values(), [Path(one.path) for one in sources if not remote.is_url(one.path)])
+    require_writable(found.values(), [Path(one.path) for one in (*sources, *logs) if not remote.is_url(one.path)])
     return found

@@ -37,7 +37,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
     looked, errors = list[Archive](), list[AnabranchError](found.errors)
     for one in found.sources:
         try:
-            looked.append(look(one))
+            looked.append(look(one, found.logs.get(one, ())))
         except OSError as error:
             reason = error.strerror or str(error)
             errors.append(SourceError("source-unreadable", reason, "Fix that, and run again.", one.label))
@@ -49,7 +49,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
     return Survey(
         unpacking(packed, Manner(_RATES, _WHOLE, keeps=True), folder, threads, code_key()),
         str(folder),
-        reads=tuple(WorkFile(one.source.path, one.source.size, 0) for one in looked),
+        reads=tuple(WorkFile(file.path, file.size, 0) for one in looked for file in one.files),
         sources=tuple(one.source for one in looked),
         archives=tuple(looked),
         errors=tuple(errors),

@@ -5,7 +5,7 @@ import glob
 import os
 import stat
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -30,24 +30,27 @@ class Found(NamedTuple):
     errors: tuple[SourceError, ...]
 
 
-def find(named: Sequence[str], *, leave_out: Collection[Path] = (), endings: tuple[str, ...] = ()) -> Found:
+Wanted = Callable[[str], bool]  # whether a file of this name is taken from a folder
+
+
+def find(named: Sequence[str], *, leave_out: Collection[Path] = (), wanted: Wanted | None = None) -> Found:
     """List the files meant by files, folders, glob patterns and URLs: each once, those of one argument by name.
 
     Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, and the files
     and folders of `leave_out` that lie below them, with all that is in those. A path that cannot be read is an error
-    of its own. With `endings` a folder gives only the files right in it whose names end so, in capitals or not. One run
+    of its own. With `wanted` a folder gives only those files right in it of which that says so. One run
     lists its sources once, see `core.once`. Raises UsageError where an argument names nothing, or a protocol that
     cannot be spoken.
     """
-    return _find(tuple(named), frozenset(map(_place, leave_out)), endings)
+    return _find(tuple(named), frozenset(map(_place, leave_out)), wanted)
 
 
 @once
-def _find(named: tuple[str, ...], leave_out: frozenset[Path], endings: tuple[str, ...]) -> Found:
+def _find(named: tuple[str, ...], leave_out: frozenset[Path], wanted: Wanted | None) -> Found:
     sources: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
     for argument in named:
-        for found in _remote(argument, endings) if remote.is_url(argument) else _local(argument, leave_out, endings):
+        for found in _remote(argument, wanted) if remote.is_url(argument) else _local(argument, leave_out, wanted):
             if isinstance(found, Source):
                 sources.setdefault(found.path if remote.is_url(found.path) else str(_place(Path(found.path))), found)
             else:
@@ -85,24 +88,24 @@ def labelled(paths: Sequence[str]) -> list[str]:
     return labels
 
 
-def _local(argument: str, leave_out: AbstractSet[Path], endings: tuple[str, ...]) -> Iterator[Source | SourceError]:
+def _local(argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None) -> Iterator[Source | SourceError]:
     path = Path(remote.without_scheme(argument))
     try:
-        yield from _meant(path, argument, leave_out, endings)
+        yield from _meant(path, argument, leave_out, wanted)
     except OSError as error:  # of a folder above, which may not be entered
         yield _unreadable(error, shown(str(path.absolute())))
 
 
 def _meant(
-    path: Path, argument: str, leave_out: AbstractSet[Path], endings: tuple[str, ...]
+    path: Path, argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None
 ) -> Iterator[Source | SourceError]:
     if argument and path.is_dir():
-        folder, words = path.absolute(), EVERY[-1:] if endings else EVERY
+        folder, words = path.absolute(), EVERY[-1:] if wanted else EVERY
     elif argument and os.path.lexists(path):
         yield _source(Match(path.absolute()), path.absolute().parent)
         return
     elif glob.has_magic(argument):
-        (folder, words), endings = split(path), ()
+        (folder, words), wanted = split(path), None
     else:
         raise _missing(path)
     if not folder.is_dir():
@@ -111,7 +114,7 @@ def _meant(
     left_out = {path for path in leave_out if root in path.parents}
     for match in sorted(set(walk(folder, words))):
         place = _place(match.path)
-        if endings and not match.error and not match.path.name.lower().endswith(endings):
+        if wanted and not match.error and not wanted(match.path.name):
             continue
         if not (_of_a_run(match.path) or place in left_out or left_out.intersection(place.parents)):
             yield _source(match, folder)
@@ -129,12 +132,12 @@ def _of_a_run(path: Path) -> bool:
         return False
 
 
-def _remote(url: str, endings: tuple[str, ...]) -> Iterator[Source | SourceError]:
-    ends = () if remote.is_pattern(url) else endings
+def _remote(url: str, wanted: Wanted | None) -> Iterator[Source | SourceError]:
+    every = wanted is None or remote.is_pattern(url)
     try:
         for file in remote.listing(url):
             words = PurePath(file.below).parts
-            if words and ends and (words[1:] or not words[0].lower().endswith(ends)):
+            if words and not every and (words[1:] or not (wanted and wanted(words[0]))):
                 continue
             if not any(word.startswith(".") for word in words):
                 yield Source(file.url, remote.shown_url(file.url), file.size, file.stamp, "/".join(words[:-1]))
