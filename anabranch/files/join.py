@@ -209,9 +209,14 @@ def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
         outputs=[shown(entry.output) for entry in entries]
         + [shown(entry.quarantine) for entry in entries if entry.quarantine],
         errors=errors,
-        warnings=[*plan.warnings, *_set_aside(entries)],
+        warnings=warnings_of(plan, entries),
         details={shown(source.path): _figures(entry, source) for entry in entries for source in entry.sources},
     )
+
+
+def warnings_of(plan: Conversion, entries: Sequence[Entry]) -> list[str]:
+    """Return what the user should know although it is no error: sheets left out, empty sources, rows set aside."""
+    return [*plan.warnings, *_set_aside(entries)]
 
 
 def _set_aside(entries: Sequence[Entry]) -> Iterator[str]:

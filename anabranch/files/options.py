@@ -1,12 +1,24 @@
 """What a user may choose for a conversion: the form, the command's options and the reference come from here."""
 
-from typing import Self
+from typing import Annotated, Self
 
+from pydantic import Field
+
+from anabranch.core.rejects import PATTERN
 from anabranch.formats.options import DELIMITED, ReadOptions, WriteOptions
 
 
 class ConvertOptions(ReadOptions, WriteOptions):
     """How the sources are read, and what is written."""
+
+    max_rejects: Annotated[
+        str | None,
+        Field(
+            pattern=PATTERN,
+            description="Records that may be set aside or skipped: N, or P% of those of the run. Beyond that, the "
+            "files that have some fail. Default: any number, unless no record of an output is left.",
+        ),
+    ] = None
 
     @property
     def code(self) -> str:

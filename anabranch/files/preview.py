@@ -13,6 +13,7 @@ from anabranch.files.targets import targets
 from anabranch.files.way import planned
 from anabranch.formats import formats
 from anabranch.formats.foreign import reading as foreign
+from anabranch.formats.meaning import require_read, require_written
 from anabranch.formats.survey import look
 from anabranch.formats.writing import require_possible
 from anabranch.schema.schema import load_schema
@@ -24,8 +25,11 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
     if not output:
         raise UsageError("output-missing", "no output is named", "Name a folder, or with --combine a file.")
     require_possible(options.to, options)
+    require_written(options, [options.to])
     if options.schema_file:
         load_schema(options.schema_file)
+    if options.format:
+        require_read(options, [options.format])
     if options.format and options.format not in formats.FORMATS:
         foreign.require_possible(options.format, foreign.parse_options(options.format_options or ""))
     return list(targets(find(source, leave_out=left_by_runs(output)).sources, options, output).values())

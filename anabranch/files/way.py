@@ -5,6 +5,7 @@ from anabranch.core.parts import Job
 from anabranch.files.listing import listed
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion, first_round, gathered
+from anabranch.files.rejected import limited
 from anabranch.files.rounds import settle
 from anabranch.files.versions import code_key
 from anabranch.files.work import work
@@ -30,4 +31,4 @@ def way(job: Job[ConvertOptions], mapped: Mapped) -> Conversion:
     conversion = planned(job, mapped)
     while conversion.parts:  # once, unless rows need wider types than the first rows of their files showed
         conversion = settle(conversion, mapped(work, conversion), job.threads)
-    return conversion
+    return limited(conversion)

@@ -47,7 +47,10 @@ class ReadOptions(BaseModel):
     ] = None
     format_options: Annotated[
         str | None,
-        Field(description="Options of a further format: tag=book, or widths=5,10;names=id,name."),
+        Field(
+            description="Options of a format: tag=data for the list of records within a JSON or XML file, or "
+            "widths=5,10;names=id,name."
+        ),
     ] = None
     encoding: Annotated[
         str | None,
@@ -185,9 +188,9 @@ class WriteOptions(BaseModel):
     ] = None
     combine: Annotated[bool, Field(description="Write all sources, in their order, into one file, OUTPUT.")] = False
     compression: Annotated[
-        Literal["zstd", "snappy", "gzip", "lz4", "none"],
-        Field(description="Compression inside parquet, orc and arrow files."),
-    ] = "zstd"
+        Literal["zstd", "snappy", "gzip", "lz4", "none"] | None,
+        Field(description="Compression inside parquet, orc and arrow files. Default: zstd."),
+    ] = None
     output_delimiter: Annotated[
         str | None,
         Field(description=r"Character between written cells; \t for a tab. Default: that of the format."),
@@ -200,6 +203,11 @@ class WriteOptions(BaseModel):
     def lines(self) -> bool:
         """Whether records can be written as they come, since the format needs no types."""
         return self.to.partition(".")[0] in ("jsonl", "json") and not self.flatten
+
+    @property
+    def packing(self) -> str:
+        """How the columns of parquet, orc and arrow files are compressed."""
+        return self.compression or "zstd"
 
     def separator(self, to: str) -> str:
         """Return the character between the cells of csv or tsv."""

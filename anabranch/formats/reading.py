@@ -9,7 +9,7 @@ from typing import IO, Protocol, Self
 
 import pyarrow as pa
 
-from anabranch.core.errors import AnabranchError, SourceError
+from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from anabranch.formats.cells import Cells, Field
 from anabranch.formats.columnar import cells as table_cells
 from anabranch.formats.columnar import reading as columnar
@@ -22,6 +22,7 @@ from anabranch.formats.json import array as json_array
 from anabranch.formats.json import cells as json_cells
 from anabranch.formats.json import lines as jsonlines
 from anabranch.formats.json import paths as json_paths
+from anabranch.formats.meaning import require_read
 from anabranch.formats.model import BLOCK, Look, without
 from anabranch.formats.options import DELIMITED, ReadOptions
 from anabranch.schema import tables
@@ -160,6 +161,10 @@ def _look(source: Source, codec: str, kind: str, options: ReadOptions, start: by
     if kind not in TEXT:
         return foreign.look_foreign(partial(opened, source, codec), kind, options, _foreign_options(options))
     encoding = _encoding(options, start)
+    if path := _record_list(options, kind):
+        with codecs.open_text(source, codec, encoding) as text:
+            head = next(json_array.lines_of_array(text, HEAD_BYTES, path), b"")
+        return replace(jsonlines.look_records(head, options), encoding=encoding)
     size = min(max(options.head * _ROW_BYTES, HEAD_BYTES), _MOST_HEAD_BYTES)
     whole = len(start) <= HEAD_BYTES
     head = start if whole else start[:HEAD_BYTES]
@@ -225,7 +230,8 @@ def _chunks(
     else:
         with codecs.open_text(source, look.codec, look.encoding) as text:
             if look.format == "json":  # whose rows are written again, and so have no place in the text
-                for unit, block in enumerate(json_array.lines_of_array(text)):
+                path = _record_list(options, look.format)
+                for unit, block in enumerate(json_array.lines_of_array(text, path=path)):
                     yield TextChunk(block=block, unit=unit, look=look, options=options)
                 return
             offset = look.data_start
@@ -262,10 +268,13 @@ def rows_before(source: Source, look: Look, stop: int) -> int | None:
     return None
 
 
-def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    path: str, options: ReadOptions | None = None, formats: set[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     """Read sources from start to end as record batches; batches of one file may have different types.
 
-    A row that cannot be read is a SourceError.
+    A row that cannot be read is a SourceError. An option that means nothing for a source is a UsageError, or, where
+    there are other sources too, the format is added to `formats`.
     """
     chosen = options or ReadOptions()
     given = load_schema(chosen.schema_file) if chosen.schema_file else None
@@ -274,6 +283,10 @@ def read_batches(path: str, options: ReadOptions | None = None) -> Iterator[pa.R
         raise found.errors[0]
     for source in found.sources:
         look, rows = look_at(source, chosen), 0
+        if formats is None:
+            require_read(chosen, [look.format])
+        else:
+            formats.add(look.format)
         look = look if given is None else with_types(look, given)
         for chunk in chunks(source, look, chosen, range(max(len(look.units), 1))):
             table = _read(chunk, look, source, rows)
@@ -290,6 +303,15 @@ def _read(chunk: Chunk, look: Look, source: Source, before: int) -> pa.Table:
         row = seen.bad[0]
         raise SourceError("bad-row", row.reason, "Correct the row.", source.label, f"row {before + row.row + 1}")
     return chunk.parse(seen.schema)
+
+
+def _record_list(options: ReadOptions, kind: str) -> str:
+    """Return the keys that lead to a list of records within a JSON file; an empty text where it is the whole file."""
+    given = _foreign_options(options) if kind == "json" else {}
+    for name in given:
+        if name != "tag":
+            raise UsageError("format-options", f"json has no option {name!r}", "The options of json: tag.")
+    return given.get("tag", "")
 
 
 def _foreign_options(options: ReadOptions) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_
 from anabranch.core.storage import fingerprint
 from anabranch.formats.catalogue import File
 from anabranch.formats.delimited import quotes
+from anabranch.formats.meaning import require_read
 from anabranch.formats.model import BLOCK, Look, require_bounded
 from anabranch.formats.options import ReadOptions
 from anabranch.formats.reading import cuttable, look_at, rows_before, with_types
@@ -90,7 +91,10 @@ def survey(sources: Sequence[Source], options: ReadOptions, folder: str, threads
 
 
 def known(outcomes: Sequence[Outcome], options: ReadOptions) -> Known:
-    """Gather what was seen of each source. Raises UsageError where the schema that the user gave cannot be."""
+    """Gather what was seen of each source.
+
+    Raises UsageError where the schema that the user gave cannot be used, or an option means nothing for any source.
+    """
     given = load_schema(options.schema_file) if options.schema_file else None
     files: list[File] = []
     empty: list[Source] = []
@@ -104,6 +108,8 @@ def known(outcomes: Sequence[Outcome], options: ReadOptions) -> Known:
             else:
                 error.part = error.part or source.label
                 errors.append(error)
+    if not errors:  # else the option may be meant for what could not be read
+        require_read(options, {file.look.format for file in files})
     return Known(tuple(files), tuple(empty), tuple(errors))
 
 

@@ -81,11 +81,11 @@ class SegmentWriter:
         kind, _, codec = self._to.partition(".")
         try:
             if kind == "parquet":
-                return ParquetSegment(out, self._schema, self._options.compression)
+                return ParquetSegment(out, self._schema, self._options.packing)
             if kind in ("arrow", "orc"):
                 if kind == "orc":
                     join_orc([], io.BytesIO(), self._schema, "none")  # finds now what it has no type for
-                compression = self._options.compression if kind == "arrow" else _WORK_COMPRESSION
+                compression = self._options.packing if kind == "arrow" else _WORK_COMPRESSION
                 return ArrowSegment(out, self._schema, compression)
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise _not_written(self._to, error) from error
@@ -112,7 +112,7 @@ def join_segments(segments: Sequence[Path], out: IO[bytes], to: str, schema: pa.
             return join_parquet(segments, plain)
         if kind == "arrow":
             return join_arrow(segments, plain, written)
-        return join_orc(segments, plain, written, options.compression)
+        return join_orc(segments, plain, written, options.packing)
 
 
 def named_format(path: Path) -> str:
@@ -129,10 +129,10 @@ def named_format(path: Path) -> str:
 
 def require_possible(to: str, options: WriteOptions) -> None:
     """Raise UsageError where the options do not go together."""
-    if to.startswith("arrow") and options.compression not in _ARROW_COMPRESSIONS:
+    if to.startswith("arrow") and options.packing not in _ARROW_COMPRESSIONS:
         raise UsageError(
             "compression-not-possible",
-            f"arrow files cannot be compressed by {options.compression}",
+            f"arrow files cannot be compressed by {options.packing}",
             f"Use --compression {', '.join(_ARROW_COMPRESSIONS)}.",
         )
 

@@ -18,7 +18,7 @@ from anabranch.core.config import RunOptions, cores, first_fault, work_dir
 from anabranch.core.errors import AnabranchError
 from anabranch.core.here import P, Work, map_here
 from anabranch.core.parts import Job, Outcome, Plan
-from anabranch.files.join import accounting, publish, published_groups
+from anabranch.files.join import accounting, publish, published_groups, warnings_of
 from anabranch.files.manifest import Entry, SourceEntry
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion
@@ -79,6 +79,7 @@ class BulkConversionResult:
     total_elapsed_seconds: float
     file_results: list[FileConversionResult] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # sheets and empty sources left out, rows set aside
 
     @property
     def throughput(self) -> float | None:
@@ -293,6 +294,7 @@ def _result(conversion: Conversion, entries: Sequence[Entry], seconds: float) ->
         total_elapsed_seconds=seconds,
         file_results=results,
         errors=[one.error for one in results if one.error],
+        warnings=warnings_of(conversion, entries),
     )
 
 

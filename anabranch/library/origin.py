@@ -19,6 +19,7 @@ from anabranch.files.pipeline.rows import Group, groups
 from anabranch.files.pipeline.shares import Span
 from anabranch.files.rounds import bad_row_error
 from anabranch.formats.catalogue import File
+from anabranch.formats.meaning import require_read
 from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import require_none
 from anabranch.formats.reading import look_at, with_types
@@ -94,14 +95,19 @@ class Origin:
             raise error
         if self.output:
             require_writable([Path(self.output)], [Path(source.path) for source in found.sources])
+        formats: set[str] = set()
         for source in found.sources:
             file = _file(source, self.options, given)
             if file is None:
                 continue
+            formats.add(file.look.format)
+            if len(found.sources) == 1:
+                require_read(self.options, formats)
             self._files.append((count, source.label))
             for record in _records(file, self.options):
                 yield record
                 count += 1
+        require_read(self.options, formats)
 
 
 def length_of(source: Any) -> float:

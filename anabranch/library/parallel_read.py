@@ -17,6 +17,7 @@ import pyarrow as pa
 from anabranch.core.config import cores
 from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from anabranch.formats import reading
+from anabranch.formats.meaning import require_read
 from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import require_none
 from anabranch.library.defaults import Defaults
@@ -97,7 +98,7 @@ def parallel_read(
             raise UsageError("bad-argument", f"{name} is {value}", "Give a number of at least 1.")
     if not isinstance(options, ReadOptions | None):
         raise UsageError("bad-argument", f"options is a {type(options).__name__}", "Give ReadOptions(...).")
-    form = _Form(batches, batch_size, options or ReadOptions())
+    form = _Form(batches, batch_size, options or ReadOptions(), None if _is_one_file(sources) else set())
     require_none(form.options)
     threads = workers or Defaults().workers or cores()
     lanes = Lanes(buffer_bytes, threads, ordered=ordered)
@@ -111,11 +112,12 @@ class _Form:
     batches: bool
     batch_size: int | None
     options: ReadOptions
+    formats: set[str] | None  # of the files that were read, where there are several sources
 
     def items(self, source: Source) -> AbstractContextManager[Iterator[Any]]:
         """Open a source: batches of a file, what an iterable gives; as batches, if such are to be handed out."""
         if isinstance(source, str | Path):
-            return closing(reading.read_batches(str(source), self.options))  # type: ignore[type-var]  # a generator
+            return closing(reading.read_batches(str(source), self.options, self.formats))  # type: ignore[type-var]  # a generator
         if hasattr(source, _STREAM):
             return nullcontext(iter(pa.RecordBatchReader.from_stream(source)))
         _require_iterable(source)
@@ -165,6 +167,10 @@ def _each(sources: Iterable[Source]) -> Iterator[Source]:
         if found.errors:
             raise found.errors[0]
         yield from (file.path for file in found.sources)
+
+
+def _is_one_file(sources: Any) -> bool:
+    return isinstance(sources, list) and len(sources) == 1 and not _means_several(str(sources[0]))
 
 
 def _means_several(path: str) -> bool:
@@ -220,6 +226,7 @@ class ParallelReader:
             except ClosedError:
                 break
             if not taken:
+                require_read(self._form.options, self._form.formats or ())
                 raise StopIteration
             self._ready = self._handed_out(taken)
         raise UsageError("reader-not-open", "the reader is not open", "Iterate within its `with` block.")

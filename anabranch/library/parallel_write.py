@@ -18,6 +18,7 @@ from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, U
 from anabranch.core.storage import fingerprint, published, refuse_special
 from anabranch.files.join import accounting
 from anabranch.files.pipeline.results import as_record
+from anabranch.formats.meaning import require_written
 from anabranch.formats.options import WriteOptions
 from anabranch.formats.writing import Blocks, SegmentWriter, join_segments, named_format, require_possible
 from anabranch.library.defaults import Defaults
@@ -79,7 +80,11 @@ def parallel_write(
     if not isinstance(options, WriteOptions | None):
         raise UsageError("bad-argument", f"options is a {type(options).__name__}", "Give WriteOptions(...).")
     chosen = options or WriteOptions()
+    for name in sorted(chosen.model_fields_set & {"to", "pattern", "combine"}):
+        remedy = "Leave it out: each destination is one file, whose extension names its format."
+        raise UsageError("option-unused", f"the option {name} means nothing here", remedy)
     targets = {str(name): _target(str(name), Path(path), chosen) for name, path in named.items()}
+    require_written(chosen, [target.to for target in targets.values()])
     if len({target.path.resolve() for target in targets.values()}) < len(targets):
         raise UsageError("same-destination", "two destinations are the same file", "Name each file once.")
     if workers is not None and workers < 1:

@@ -1,6 +1,7 @@
 """`anabranch.pipeline`: a function over every record, as a Python function with the signature that users know."""
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from anabranch.core.config import RunOptions, cores, first_fault, work_dir
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.parts import Job
+from anabranch.core.rejects import PATTERN, beyond, too_many
 from anabranch.files.pipeline.decision import Decision
 from anabranch.files.pipeline.functions import reference_to
 from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
@@ -83,8 +85,9 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     chunk_size: int | None = None,
     merge: Callable[[State, State], State] | None = None,
     init: Callable[[], State] | None = None,
-    on_error: OnError = "skip",
+    on_error: OnError = "fail",
     on_conflict: OnConflict = "fail",
+    max_rejects: str | None = None,
     **options: Any,
 ) -> PipelineResult:
     r"""Call a function for every record, in order, and write what it returns.
@@ -117,13 +120,16 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         chunk_size: Most records of a chunk. Default: the setting ANABRANCH_CHUNK_SIZE, else 1000.
         merge: Combines two states, of consecutive chunks, into one.
         init: Called once in each process; the dictionary that it returns is part of every state and is not merged.
-        on_error: fail, skip or quarantine. Quarantine keeps the first 10,000 failed records in `failed`, unchanged and
-            each with its row number; if the destination is a file, all of them go to NAME.quarantine.jsonl beside it.
+        on_error: What to do with a failed record: fail, skip or quarantine. Quarantine keeps the first 10,000 in
+            `failed`, unchanged and each with its row number; if the destination is a file, all of them go to
+            NAME.quarantine.jsonl beside it.
+        max_rejects: Records that may fail before the run does: N, or P% of all. Default: all but one.
         on_conflict: What to do if the results of a column have no common type: fail, widen or string.
         **options: How files are read, by the names in ReadOptions, such as delimiter or encoding.
 
     Raises:
-        SourceError: A source cannot be read, or a record failed and `on_error`, `atomic` or `debug` says to stop then.
+        SourceError: A source cannot be read; a record failed, unless `on_error` says otherwise, or `atomic` or `debug`
+            says to stop then; or more records failed than may, and no file is written.
         UsageError: The function changes a state, and there is no `merge` for the states of parallel workers.
 
     Examples:
@@ -148,6 +154,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     """
     _require_sizes(trigger_on=trigger_on, batch_size=batch_size, progress_interval=progress_interval)
     _require_sizes(workers=workers, chunk_size=chunk_size)
+    _require_limit(max_rejects)
     _require_words(parallel_mode=(parallel_mode or "auto", Mode), on_error=(on_error, OnError))
     reading = _reading(on_conflict=on_conflict, **options)
     defaults = Defaults()
@@ -160,7 +167,13 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     step = Step(process_func, init, merge, start, None, stop, target.encode, keep_nulls=not skip_nulls)
     tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug)
     if not (start or trigger_func or progress or debug or on_error == "quarantine" or not skip_nulls):
-        how = {"mode": mode if several else "inline", "chunk_size": size, "on_conflict": on_conflict, **options}
+        how = {
+            "mode": mode if several else "inline",
+            "chunk_size": size,
+            "on_conflict": on_conflict,
+            "max_rejects": max_rejects,
+            **options,
+        }
         named = options_over_files(source, destination, step, **how)
         if named and (several or not step.wants_state):  # which has one state for all records
             return _over_files(source, destination, named, threads if several else 1, tally)
@@ -174,22 +187,26 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     stream = Stream(iter(origin), step, state, mode, threads, size, length_of(source), keep=quarantined)
     tally.live = stream.shared
     watch = _Watch(progress, progress_interval)
-    failed = Failed(destination, origin)
+    failed, first, lost = Failed(destination, origin), None, None
     try:
         with failed if quarantined else nullcontext(), target:
             for chunk, ran in stream.in_chunks() if several else stream.one_by_one():
                 target.write(ran.results)
+                first = first or next(iter(ran.failures), None)
                 if quarantined:
                     failed.add(chunk, ran.failures, tally.stats["rec_count"])
                 tally.add(ran.records, ran.dropped, len(ran.failures), ran.state, target.flush)
                 watch.see(tally.stats)
-            if origin.holds_nothing:
+            lost = _too_many(tally, first, max_rejects)
+            if origin.holds_nothing or lost:
                 target.leave()
             watch.show(tally.stats)
     except FunctionError as error:
         if debug and error.__cause__ and stream.decision.mode != "process":
             raise error.__cause__ from None
         raise _error(error.failure, tally, origin) from error
+    if lost:
+        raise lost
     tally.close()
     return _result(stream.decision, tally, failed.rows)
 
@@ -200,10 +217,23 @@ def _require_sizes(**sizes: int | None) -> None:
             raise UsageError("bad-argument", f"{name} is {size}", "Give a number of at least 1.")
 
 
+def _require_limit(max_rejects: str | None) -> None:
+    if max_rejects is not None and not re.search(PATTERN, max_rejects):
+        raise UsageError("bad-argument", f"max_rejects is {max_rejects!r}", "Give a number, or one with %.")
+
+
 def _require_words(**words: tuple[str, Any]) -> None:
     for name, (word, known) in words.items():
         if word not in get_args(known):
             raise UsageError("bad-argument", f"{name} is {word!r}", f"Choose one of {', '.join(get_args(known))}.")
+
+
+def _too_many(tally: Tally, first: Failure | None, limit: str | None) -> SourceError | None:
+    """Return the error for more failed records than may be, if so."""
+    failed, records = tally.stats["exceptions"], tally.stats["rec_count"]
+    if first is None or not beyond(failed, records, limit):
+        return None
+    return too_many(failed, records, limit, f"the function raised {first.error}: {first.message}")
 
 
 def _reading(**options: Any) -> ReadOptions:

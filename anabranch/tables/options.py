@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ConfigDict, Field, field_validator
 
 from anabranch.core.config import Words
+from anabranch.core.rejects import PATTERN
 from anabranch.formats.options import ReadOptions
 from anabranch.tables.dates import is_format
 
@@ -57,7 +58,7 @@ class ImportOptions(ReadOptions):
     ] = "quarantine"
     max_rejects: Annotated[
         str | None,
-        Field(pattern=r"^\d+%?$", description="Rejects (N or P% of the records) beyond which nothing is imported."),
+        Field(pattern=PATTERN, description="Rejects (N or P% of the records) beyond which nothing is imported."),
     ] = None
     on_duplicate: Annotated[
         Literal["fail", "skip", "update", "report", "allow"],

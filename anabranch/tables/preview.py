@@ -8,6 +8,7 @@ from anabranch.core.outputs import require_folder
 from anabranch.core.parts import Job
 from anabranch.formats import formats
 from anabranch.formats.foreign import reading as foreign
+from anabranch.formats.meaning import require_read, unused
 from anabranch.formats.survey import look
 from anabranch.sources.finding import find
 from anabranch.tables.mapping import load_mapping
@@ -22,8 +23,12 @@ def check(source: Sequence[str], output: str | None, options: ImportOptions) -> 
     """Raise UsageError for what can be told before anything is read; which reports there will be is not known yet."""
     TableName.parse(options.table)
     load_mapping(options)
+    if options.on_bad_row != "fail":
+        raise unused("--on-bad-row", "an import", "Use --on-reject.")
     if output is not None:
         require_folder(Path(output), "the reports go into a folder")
+    if options.format:
+        require_read(options, [options.format])
     if options.format and options.format not in formats.FORMATS:
         foreign.require_possible(options.format, foreign.parse_options(options.format_options or ""))
     find(source)

@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anabranch.core.errors import AnabranchError, TemporaryError
+from anabranch.core.rejects import beyond
 from anabranch.tables.duplicates import Search, key_columns, nulls_equal, require_stored
 from anabranch.tables.history import Counts, History, same_file
 from anabranch.tables.normalise import canonical, normaliser
@@ -238,7 +238,7 @@ class _Run:
         if total.rejected and policy.on_reject == "fail":
             reason = f"{total.rejected:,} of {total.rows_in_file:,} records are rejected"
             return AnabranchError("rejects", reason, "Nothing was written. Correct the records that the report lists.")
-        if policy.max_rejects is not None and _beyond(total.rejected, total.rows_in_file, policy.max_rejects):
+        if policy.max_rejects is not None and beyond(total.rejected, total.rows_in_file, policy.max_rejects):
             reason = (
                 f"{total.rejected:,} of {total.rows_in_file:,} records are rejected, and {policy.max_rejects} may be"
             )
@@ -330,10 +330,3 @@ def _compared(column: pa.Array, key: KeyColumn, normalise: Callable[[str], str])
     if key.column.type and key.column.type.kind == "numeric":
         return pa.array([canonical(value) for value in column.to_pylist()], pa.string())
     return pa.array([value if value is None else normalise(value) for value in column.to_pylist()], pa.string())
-
-
-def _beyond(rejected: int, records: int, limit: str) -> bool:
-    """Whether more records are rejected than N, or than P% of all."""
-    if limit.endswith("%"):
-        return rejected * 100 > Decimal(limit[:-1]) * records
-    return rejected > int(limit)

@@ -99,6 +99,7 @@ def test_the_library_function_gives_the_same_outcome_on_two_threads(bad, folder,
     assert {error.code for error in result.errors} == ({bad.code} if bad.code else set())
     assert result.failed_files == len(result.errors)
     assert result.total_rows_out == (bad.rows or 0)
+    assert bad.warns in "".join(result.warnings)
     require(bad, outputs(output, bad))
 
 

@@ -25,6 +25,7 @@ from anabranch.files.pipeline.shares import Applied
 from anabranch.files.pipeline.step import Step
 from anabranch.files.pipeline.tally import Tally
 from anabranch.files.plan import Piece, Segment, next_round
+from anabranch.files.rejected import Rejects, with_limit
 from anabranch.files.rounds import bad_row_error, failed_parts
 from anabranch.formats.catalogue import File
 from anabranch.schema.tables import folded
@@ -50,6 +51,16 @@ def results(plan: Applying, outcomes: Sequence[Outcome], threads: int) -> Applyi
         segments = (_segment(index, unit, one) for index, some in done.items() for unit, one in enumerate(some))
         return replace(known, segments=tuple(segments))
     return next_round(known, [index for index in range(len(files)) if index not in failed], threads)
+
+
+def limited(plan: Applying) -> Applying:
+    """Fail the files of which too many records could not be read, or made the function fail."""
+    found: dict[int, Rejects] = {}
+    for index, some in spans(plan).items():
+        one = found.setdefault(index, Rejects())
+        for span in some:
+            one.add(span.rows, span.bad + span.failed, span.quarantine, span.first)
+    return with_limit(plan, found)
 
 
 def spans(plan: Applying) -> Spans:

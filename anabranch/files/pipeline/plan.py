@@ -23,7 +23,7 @@ _DENSITY = 0.01  # records per byte of text: the same
 _CODEC_RATIO = 4  # bytes of text for each compressed one
 _READING = 2e-6  # seconds for a record, to read it and to write what becomes of it
 _FINER = 4  # shares of a unit for each part that it fills, so that parts become equal
-_OF_WRITING = {"pattern", "combine", "compression", "trigger", "trigger_on", "final", "mode", "to"}
+_OF_WRITING = {"pattern", "combine", "compression", "trigger", "trigger_on", "final", "mode", "to", "max_rejects"}
 
 
 @dataclass(frozen=True, slots=True)

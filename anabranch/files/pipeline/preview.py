@@ -10,6 +10,7 @@ from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import Applying
 from anabranch.files.pipeline.way import planned
 from anabranch.files.preview import check as check_conversion
+from anabranch.formats.meaning import unused
 from anabranch.formats.survey import look
 
 
@@ -18,6 +19,8 @@ def check(source: Sequence[str], output: str | None, options: PipelineOptions) -
     for name in (options.function, options.init, options.merge, options.trigger, options.final):
         if name:
             load_function(name)
+    if options.trigger_on != PipelineOptions.model_fields["trigger_on"].default and not options.trigger:
+        raise unused("--trigger-on", "a run without a trigger", "Name the function with --trigger.")
     return check_conversion(source, output, options)
 
 

@@ -46,6 +46,7 @@ class Applied(Segment):
     failed: int = 0
     schemas: tuple[pa.Schema, ...] = ()  # of its results, in order, each once
     state: WorkFile | None = None
+    first: str = ""  # why the function failed for the first record that is among `failed`
     failure: Failure | None = None  # for which the span was given up
     chunks: int = 0
     cpu: float = 0.0  # seconds in the function

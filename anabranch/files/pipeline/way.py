@@ -8,7 +8,7 @@ from anabranch.core.parts import Job
 from anabranch.files import way as conversion
 from anabranch.files.pipeline.agree import agreed, agreeing
 from anabranch.files.pipeline.agree import work as agree
-from anabranch.files.pipeline.join import results
+from anabranch.files.pipeline.join import limited, results
 from anabranch.files.pipeline.options import PipelineOptions
 from anabranch.files.pipeline.plan import START_SECONDS, Applying, applying, probing
 from anabranch.files.pipeline.work import work
@@ -36,7 +36,7 @@ def way(job: Job[PipelineOptions], mapped: Mapped, start_seconds: float = START_
     `start_seconds` is how long new worker processes take to start: 0 if they already run.
     """
     pipeline = planned(job, mapped, start_seconds)
-    pipeline = results(pipeline, mapped(_CALL, pipeline), job.threads)
+    pipeline = limited(results(pipeline, mapped(_CALL, pipeline), job.threads))
     while pipeline.parts:  # once, unless rows need wider types than was known
         pipeline = settle(pipeline, mapped(convert, pipeline), job.threads)
     return pipeline

@@ -112,6 +112,7 @@ class _Span:
     read: int = 0  # rows, the bad ones included
     bad: int = 0
     failed: int = 0
+    first: str = ""
     chunks: int = 0
     density: float = 0.0
 
@@ -139,6 +140,7 @@ class _Span:
             results=out.rows,
             dropped=total.dropped,
             failed=self.failed,
+            first=self.first,
             schemas=tuple(out.schemas),
             state=_saved(total.state, path.with_suffix(".state")),
             chunks=self.chunks,
@@ -162,6 +164,9 @@ class _Span:
                 aside.add(self._failed(rows, one) for one in ran.failures)
             self.read += ran.records
             self.failed += len(ran.failures)
+            if ran.failures and not self.first:
+                one = ran.failures[0]
+                self.first = f"{self.options.function} raised {one.error}: {one.message}"
             self.chunks += 1
             ran.failures = []
             total.add(ran, self.step)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anabranch.core.errors import SourceError
+from anabranch.formats.json.record_list import RecordList
 from anabranch.formats.model import BLOCK, require_bounded
 
 _PIECE = 1 << 20  # bytes scanned at once: more would leave the processor's cache
@@ -27,20 +28,25 @@ Places = npt.NDArray[np.intp]
 Marks = npt.NDArray[np.bool_]
 
 
-def lines_of_array(stream: IO[bytes], size: int = BLOCK) -> Iterator[bytes]:
+def lines_of_array(stream: IO[bytes], size: int = BLOCK, path: str = "") -> Iterator[bytes]:
     """Return the items of a JSON array as blocks of JSON lines; a text that is not an array counts as a row of objects.
 
-    A block ends before the first record that begins at or after a multiple of `size` of these lines. Items are not
-    checked here, but that the array ends and that nothing is missing between its commas: else SourceError, which tells
-    the byte.
+    With a `path`, the array is the one to which these keys lead within an object. A block ends before the first record
+    that begins at or after a multiple of `size` of these lines. Items are not checked here, but that the array ends and
+    that nothing is missing between its commas: else SourceError, which tells the byte.
     """
-    return _blocks(_texts(stream), size)
+    return _blocks(_within(stream, RecordList(path)) if path else _texts(stream), size)
 
 
 class Flattener:
-    """Turns JSON text, piece by piece, into lines."""
+    """Turns JSON text, piece by piece, into lines.
 
-    def __init__(self) -> None:
+    What follows the array is an error, or goes to `rest`, without white space, where the array is within an object.
+    """
+
+    def __init__(self, *, within: bool = False) -> None:
+        self.rest = b""
+        self._within = within
         self._carry = b""  # the end of the text so far, whose meaning depends on what follows
         self._read = 0  # bytes of text before the carry
         self._in_string = False
@@ -109,7 +115,8 @@ class Flattener:
     def _items(self, piece: "_Piece", places: Places, depths: Places) -> bytes:
         """Make line ends of the commas between the items, and of the bracket after them."""
         if self._ended:
-            raise piece.refused("there is something after the end of the array", 0)
+            self._follow(piece, 0)
+            return b""
         ends = places[depths < 0][:1]
         behind = int(ends[0]) + 1 if len(ends) else len(piece.flat)
         commas = places[(piece.kinds[places] == _COMMA) & (depths == 0) & (places < behind)]
@@ -121,9 +128,16 @@ class Flattener:
         if not is_empty:
             self._require_items(piece, separators)
         if behind < len(piece.flat):
-            raise piece.refused("there is something after the end of the array", behind)
+            self._follow(piece, behind)
+            piece.flat = piece.flat[:behind]
         self._ended = bool(len(ends))
         return b"" if is_empty else self._cut(piece, separators)
+
+    def _follow(self, piece: "_Piece", place: int) -> None:
+        """Keep what follows the array."""
+        if not self._within:
+            raise piece.refused("there is something after the end of the array", place)
+        self.rest += piece.flat[place:].tobytes()
 
     def _require_items(self, piece: "_Piece", separators: Places) -> None:
         gaps = np.diff(separators, prepend=-1 if self._separated else -2)
@@ -191,6 +205,24 @@ def _texts(stream: IO[bytes]) -> Iterator[bytes]:
     while piece := stream.read(_PIECE):
         yield flattener.feed(piece)
     yield flattener.close()
+
+
+def _within(stream: IO[bytes], around: RecordList) -> Iterator[bytes]:
+    """Yield the lines of the array that is found within an object, and check the text around it."""
+    start = None
+    while start is None and (piece := stream.read(_PIECE)):
+        start = around.before(piece)
+    if start is not None:
+        flattener = Flattener(within=True)
+        yield flattener.feed(start)
+        while piece := stream.read(_PIECE):
+            yield flattener.feed(piece)
+            if flattener.rest:
+                around.after(flattener.rest)
+                flattener.rest = b""
+        yield flattener.close()
+        around.after(flattener.rest)
+    around.close()
 
 
 def _blocks(texts: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -19,10 +19,15 @@ from anabranch.formats.options import ReadOptions
 from anabranch.schema.fit import MisfitError
 from anabranch.schema.rules import OnConflict
 
-__all__ = ["examine", "look_json", "parse"]
+__all__ = ["examine", "look_json", "look_records", "parse"]
 
 _BOM = b"\xef\xbb\xbf"
 _FEW = 20  # records, which mostly have all types
+
+
+def look_records(lines: bytes, options: ReadOptions) -> Look:
+    """Look at the first records of a list within a JSON object, which come as whole lines."""
+    return _look("json", 0, lines, True, options)
 
 
 def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
@@ -34,6 +39,10 @@ def look_json(head: bytes, whole: bool, options: ReadOptions) -> Look:
     start = len(_BOM) if head.startswith(_BOM) else 0
     format_ = options.format if options.format in ("json", "jsonl") else _format(head[start:])
     lines = Flattener().feed(head) if format_ == "json" else head[start:]
+    return _look(format_, start, lines, whole, options)
+
+
+def _look(format_: str, start: int, lines: bytes, whole: bool, options: ReadOptions) -> Look:
     if options.paths and not options.keeps_records:
         lines = projected(lines, options.paths)
     tree = _least(lines, whole, options)

@@ -78,14 +78,14 @@ def test_one_by_one_it_is_what_users_know():
 
 
 def test_failures_and_nulls_are_counted_and_debug_raises():
-    result = anabranch.pipeline(RECORDS, None, steps.fail_sevenths)
+    result = anabranch.pipeline(RECORDS, None, steps.fail_sevenths, on_error="skip")
 
     assert (result.exceptions, result.nulls, result.rec_count) == (43, 0, 300)
     assert anabranch.pipeline(RECORDS, None, steps.only_even).nulls == 150
     with pytest.raises(ValueError, match="no 3"):
         anabranch.pipeline(RECORDS, None, steps.fail_sevenths, debug=True)
     with pytest.raises(SourceError, match="record 4: no 3"):
-        anabranch.pipeline(RECORDS, None, steps.fail_sevenths, on_error="fail")
+        anabranch.pipeline(RECORDS, None, steps.fail_sevenths)
 
 
 def test_nulls_reach_an_object_that_asks_for_them():

@@ -134,7 +134,12 @@ def test_what_cannot_be_is_refused_before_anything_is_done(wrong, reason, parall
 def test_all_failed_records_are_written_as_they_came(tmp_path, monkeypatch, parallel):
     monkeypatch.setattr(failed, "MOST_FAILED", 100)
     records = [{"id": number, "name": "as it came", "large": 10**30} for number in range(300)]
-    arguments = {"destination": tmp_path / "o.jsonl", "on_error": "quarantine", "parallel": parallel}
+    arguments = {
+        "destination": tmp_path / "o.jsonl",
+        "on_error": "quarantine",
+        "parallel": parallel,
+        "max_rejects": "100%",
+    }
     aside = tmp_path / "o.jsonl.quarantine.jsonl"
 
     result = anabranch.pipeline(records, process_func=steps.mutate_then_fail, **arguments)
