@@ -96,7 +96,9 @@ def _hand_over(request: Request) -> int:
     from anabranch.run.server import ensure_server, link_to
 
     plain = {
-        name: value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+        name: value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if isinstance(value, BaseModel)
+        else value
         for name, value in request.parameters.items()  # named as in the form, by which the server validates them
     }
     run = hand_over(ensure_server(), request.workload.name, "default", plain)

@@ -9,7 +9,7 @@ from anabranch.core.parts import Job
 from anabranch.files.manifest import left_by_runs
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion
-from anabranch.files.targets import targets
+from anabranch.files.targets import as_named, targets
 from anabranch.files.way import planned
 from anabranch.formats import formats
 from anabranch.formats.foreign import reading as foreign
@@ -24,15 +24,17 @@ def check(source: Sequence[str], output: str | None, options: ConvertOptions) ->
     """Return which files will be written; UsageError for what is known to fail before anything is read."""
     if not output:
         raise UsageError("output-missing", "no output is named", "Name a folder, or with --combine a file.")
-    require_possible(options.to, options)
-    require_written(options, [options.to])
     if options.schema_file:
         load_schema(options.schema_file)
     if options.format:
         require_read(options, [options.format])
     if options.format and options.format not in formats.FORMATS:
         foreign.require_possible(options.format, foreign.parse_options(options.format_options or ""))
-    return list(targets(find(source, leave_out=left_by_runs(output)).sources, options, output).values())
+    sources = find(source, leave_out=left_by_runs(output)).sources
+    named = as_named(options, output, sources)
+    require_possible(named.to, named)
+    require_written(options, [named.to])
+    return list(targets(sources, named, output).values())
 
 
 def preview(job: Job[ConvertOptions]) -> Conversion:

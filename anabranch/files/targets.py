@@ -1,19 +1,65 @@
 """Decide where the output of each source goes, and refuse what is not possible before anything is written."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from anabranch.core.errors import UsageError
 from anabranch.core.outputs import QUARANTINE, RECORD, require_folder, require_writable
 from anabranch.core.storage import shown
 from anabranch.files.options import ConvertOptions
+from anabranch.formats.formats import ending, format_named
+from anabranch.formats.options import WRITES
 from anabranch.sources import remote
 from anabranch.sources.codecs import uncompressed
 from anabranch.sources.source import Source
 
+C = TypeVar("C", bound=ConvertOptions)
+
 _PLACEHOLDER = re.compile(r"\{(name|stem|ext|parent)\}")
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,11}")  # not the year in report.2024
+
+
+def as_named(options: C, output: str | None, sources: Sequence[Source]) -> C:
+    """Return the options for which an output that is named like a file is one, in the format of its name.
+
+    That is one source's, or the combined one. Raises UsageError where several sources would go to a folder of such a
+    name, where `to` says another format, and where no file of that name can be written.
+    """
+    kind = _kind(output or "")
+    if not kind or options.pattern is not None or not sources:
+        return options
+    name = Path(output or "").name
+    if len(sources) > 1 and not options.combine:
+        raise UsageError(
+            "output-not-a-folder",
+            f"{name} is named like a file, and there are {len(sources)} sources",
+            f"Write all of them into that file with --combine, or name the folder with a slash: {name}/.",
+        )
+    if kind.partition(".")[0] not in WRITES:
+        remedy = f"Name one of {', '.join(WRITES)}, or a folder."
+        raise UsageError("output-format", f"{kind} files are read and not written", remedy, name)
+    if "to" in options.model_fields_set and options.to != kind:
+        remedy = "Leave out --to, or name the output otherwise."
+        raise UsageError("output-format", f"it is named like {kind}, and --to says {options.to}", remedy, name)
+    return options.model_copy(update={"to": kind, "combine": True})
+
+
+def is_named_like_a_file(output: str) -> bool:
+    """Whether an output ends as data files do, and is not a folder."""
+    return bool(_kind(output))
+
+
+def _kind(output: str) -> str:
+    """Return the format, perhaps with a codec, that an output's name ends in; nothing where it is a folder."""
+    if not output or remote.is_url(output) or output.endswith("/"):
+        return ""
+    path = Path(remote.without_scheme(output))
+    kind, _, codec = ending(path.name).partition(".")
+    kind = kind if kind in WRITES else format_named(kind)
+    return "" if not kind or os.path.isdir(path) else ".".join(filter(None, (kind, codec)))  # noqa: PTH112  see outputs
 
 
 def targets(sources: Sequence[Source], options: ConvertOptions, output: str) -> dict[str, Path]:

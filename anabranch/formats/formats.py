@@ -48,6 +48,11 @@ def format_of(name: str, head: bytes, label: str = "") -> str:
     return named
 
 
+def format_named(suffix: str) -> str:
+    """Return the format of files whose name certainly ends so; nothing where it may be any text."""
+    return "" if suffix in ("txt", "dat") else _SUFFIXES.get(f".{suffix}", "")
+
+
 def engine_of(format_: str) -> str:
     """Name what reads a format."""
     return ENGINES.get(format_, "pyarrow" if format_ in FORMATS else "records")

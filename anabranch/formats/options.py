@@ -180,7 +180,10 @@ class WriteOptions(BaseModel):
 
     to: Annotated[
         str,
-        Field(description="Format to write: parquet, csv, tsv, jsonl, json, arrow or orc, also compressed: csv.gz."),
+        Field(
+            description="Format to write: parquet, csv, tsv, jsonl, json, arrow or orc, also compressed: csv.gz. "
+            "One output file, such as out.csv, says it by its name."
+        ),
     ] = "parquet"
     pattern: Annotated[
         str | None,

@@ -23,6 +23,7 @@ from anabranch.files.manifest import Entry, SourceEntry
 from anabranch.files.options import ConvertOptions
 from anabranch.files.plan import Conversion
 from anabranch.files.preview import check
+from anabranch.files.targets import is_named_like_a_file
 from anabranch.files.way import way
 from anabranch.formats.formats import ending
 from anabranch.formats.options import WriteOptions
@@ -116,7 +117,7 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
 
     Args:
         source: File, folder, glob pattern (** for any depth), URL, or several of these.
-        dest: Folder of the outputs; created if it is missing.
+        dest: Folder of the outputs, created if it is missing; or, for one source, a file such as out.parquet.
         pattern: Name of each output, made from {name}, {stem}, {ext} and {parent}.
         to_ext: Format to write, such as parquet or csv.gz.
         iterableargs: How the sources are read: delimiter, quotechar, encoding, format.
@@ -164,7 +165,7 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     if options.get("combine"):
         if pattern is not None:
             raise ValueError("with combine, dest is the only output, so pattern has no use")
-    elif Path(dest).exists() and not Path(dest).is_dir():
+    elif Path(dest).exists() and not Path(dest).is_dir() and not is_named_like_a_file(str(dest)):
         raise ValueError(f"Destination path '{dest}' exists but is not a directory")
     if taken := set(options) & _TAKEN:
         raise ValueError(f"{sorted(taken)} cannot be given here: use pattern, to_ext and is_flatten")
@@ -176,7 +177,8 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
         raise ValueError(": ".join(filter(None, first_fault(error)))) from None
     threads = (workers or defaults.workers or cores()) if (defaults.parallel if parallel is None else parallel) else 1
     sources = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
-    job = Job(sources, str(Path(dest).absolute()), chosen, work_dir(RunOptions()), threads, refresh=True)
+    target = str(Path(dest).absolute()) + "/" * str(dest).endswith("/")
+    job = Job(sources, target, chosen, work_dir(RunOptions()), threads, refresh=True)
     started = time.time()
     with _bar(shown=show_progress and not silent) as bar:
         conversion, entries = convert(job, _Watch(progress, bar))

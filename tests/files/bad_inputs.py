@@ -259,5 +259,12 @@ BAD_INPUTS = [
         rows=2,
         values=TWO,
     ),
+    BadInput(
+        "27 quotes without meaning",
+        text('a,b\n1,5" disc\n2,"x\n'),
+        {"quote": ""},
+        rows=2,
+        values=[{"a": 1, "b": '5" disc'}, {"a": 2, "b": '"x'}],
+    ),
     BadInput("26 blank lines", text("id,name\n\n1,a\n\n\n2,b\n\n"), rows=2, values=TWO),
 ]

@@ -17,7 +17,7 @@ from anabranch.files.way import way
 
 def convert(
     source: Sequence[Path] | Path,
-    output: Path,
+    output: Path | str,
     *,
     work_dir: Path,
     threads: int = 1,

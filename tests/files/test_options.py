@@ -102,6 +102,70 @@ def test_parallel_write_refuses_what_means_nothing_there(options, tmp_path):
         anabranch.parallel_write(tmp_path / "a.csv", options=anabranch.WriteOptions(**options))
 
 
+# output, options, sources, files that are written, or the error
+NAMED = [
+    ("out.parquet", {}, 1, ["out.parquet"]),
+    ("out.csv", {}, 1, ["out.csv"]),
+    ("out.jsonl.gz", {}, 1, ["out.jsonl.gz"]),
+    ("out.ndjson", {}, 1, ["out.ndjson"]),
+    ("out.csv", {"to": "csv"}, 1, ["out.csv"]),
+    ("out.csv", {"combine": True}, 2, ["out.csv"]),
+    ("out.csv", {"combine": True}, 1, ["out.csv"]),
+    ("out.csv/", {}, 1, ["out.csv/0.parquet"]),
+    ("out.d", {}, 2, ["out.d/0.parquet", "out.d/1.parquet"]),
+    ("out.csv", {"pattern": "{stem}.parquet"}, 1, ["out.csv/0.parquet"]),
+    ("out.csv", {}, 2, "output-not-a-folder"),
+    ("out.csv", {"to": "parquet"}, 1, "output-format"),
+    ("out.csv", {"to": "jsonl", "combine": True}, 2, "output-format"),
+    ("out.xlsx", {}, 1, "output-format"),
+]
+
+
+@pytest.mark.parametrize(("output", "options", "count", "expected"), NAMED)
+def test_an_output_that_is_named_like_a_file_is_one(output, options, count, expected, tmp_path):
+    sources = [tmp_path / f"{number}.csv" for number in range(count)]
+    for source in sources:
+        source.write_text(CSV)
+    place = f"{tmp_path}/{output}"
+
+    if isinstance(expected, str):
+        with pytest.raises(UsageError) as caught:
+            convert(sources, place, work_dir=tmp_path / "work", **options)
+        assert caught.value.code == expected
+        assert not list(tmp_path.glob("out*"))
+        return
+    for _ in range(2):  # the second time nothing is done again
+        report = convert(sources, place, work_dir=tmp_path / "work", **options)
+        assert report.errors == []
+    assert report.items["converted"] == 0
+    assert [tmp_path / name for name in expected] == sorted(
+        path for path in tmp_path.rglob("*") if path.is_file() and path.relative_to(tmp_path).parts[0].startswith("out")
+        and not path.name.endswith("manifest.json")
+    )  # fmt: skip
+    names = tmp_path / expected[0]
+    with anabranch.parallel_read(names, options=anabranch.ReadOptions()) as reader:
+        assert list(reader) == [{"id": 1, "name": "a"}] * (count if options.get("combine") else 1)
+
+
+def test_a_folder_of_that_name_stays_one(tmp_path):
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "out.csv").mkdir()
+
+    convert(tmp_path / "a.csv", tmp_path / "out.csv", work_dir=tmp_path / "work")
+
+    assert (tmp_path / "out.csv" / "a.parquet").exists()
+
+
+def test_bulk_convert_writes_one_file_too(tmp_path):
+    (tmp_path / "a.csv").write_text(CSV)
+
+    for _ in range(2):
+        result = anabranch.bulk_convert(tmp_path / "a.csv", tmp_path / "out.parquet", to_ext="parquet")
+
+    assert (result.successful_files, result.file_results[0].dest_file) == (1, str(tmp_path / "out.parquet"))
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 1
+
+
 RECORDS = [{"id": 1, "text": 'a "]}, b'}, {"id": 2, "text": "c\\"}]
 WRAPPED = [
     ("data", {"status": "ok", "data": RECORDS, "next": None}),

@@ -88,7 +88,7 @@ def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
     quote = '"' if options.quote is None else options.quote
     told = options.delimiter or ("\t" if format_ == "tsv" else None)
     for mark in (told or ",", quote):
-        if not mark.isascii() or mark in "\r\n" * bool(mark) or told == quote:
+        if not mark.isascii() or (mark and mark in "\r\n") or told == quote:
             raise UsageError(
                 "bad-delimiter",
                 f"{mark!r} cannot be distinguished from other text as a delimiter or quote",
