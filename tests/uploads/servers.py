@@ -1,5 +1,6 @@
 """A real S3 server for the tests: OpenStack Swift of one node, with its S3 API, in four processes."""
 
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,17 @@ KEY, SECRET, REGION = "test:tester", "testing", "us-east-1"
 START_SECONDS = 60
 SMALLEST = 64 << 10  # bytes of a part that is not the last; 5 MiB with S3, which would take the tests minutes
 
+_RINGS = """
+import json, sys
+from swift.common.ring import RingBuilder
+
+for path, port in json.loads(sys.argv[1]).items():
+    ring = RingBuilder(4, 1, 1)  # 2**4 partitions, one replica, an hour between moves
+    ring.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "d1", "weight": 1.0,
+                  "replication_ip": "127.0.0.1", "replication_port": port, "meta": ""})
+    ring.rebalance(seed=1)
+    ring.get_ring().save(path)
+"""
 # A listing that is late would stay so, since no updater runs here: the object server waits for its entry.
 _STORAGE = """[DEFAULT]
 bind_ip = 127.0.0.1
@@ -111,22 +123,13 @@ def start_swift(folder: Path) -> Server:
     for kind, port in ports.items():
         form = _PROXY if kind == "proxy" else _STORAGE
         (folder / f"{kind}.conf").write_text(form.format(kind=kind, port=port, **common))
-        if kind != "proxy":
-            _build_ring(folder / f"{kind}.builder", port)
+    # in a process of its own: Swift imports eventlet, which puts modules of its own in place of urllib.error and others
+    rings = {str(folder / f"{kind}.ring.gz"): port for kind, port in ports.items() if kind != "proxy"}
+    subprocess.run([sys.executable, "-c", _RINGS, json.dumps(rings)], check=True)
     processes = [_start(folder, kind) for kind in ports]
     server = Server(f"http://127.0.0.1:{ports['proxy']}", ports["proxy"], processes)
     wait_for(ports["proxy"], processes)
     return server
-
-
-def _build_ring(builder: Path, port: int) -> None:
-    from swift.common.ring import RingBuilder
-
-    ring = RingBuilder(4, 1, 1)  # 2**4 partitions, one replica, an hour between moves
-    ring.add_dev({"region": 1, "zone": 1, "ip": "127.0.0.1", "port": port, "device": "d1", "weight": 1.0,
-                  "replication_ip": "127.0.0.1", "replication_port": port, "meta": ""})  # fmt: skip
-    ring.rebalance(seed=1)
-    ring.get_ring().save(str(builder.with_suffix(".ring.gz")))
 
 
 def _start(folder: Path, kind: str) -> subprocess.Popen[bytes]:
