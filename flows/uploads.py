@@ -18,7 +18,7 @@ from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.preview import check
 from anabranch.uploads.standing import standing
 from anabranch.uploads.way import way
-from tasks.uploads import TASKS
+from tasks.uploads import TASKS, unlock
 
 
 @flow(name="upload-files", retries=0)  # parts are retried; the setting for all flows would send what failed for good
@@ -48,7 +48,7 @@ def upload_files(
     follow(tally, work_dir(run), lambda: standing(options))
     with CancelWatch() as cancelled, SharedLimits(limits) as slots:
         mapped = by_tasks(TASKS, options.carried_out(run), counting(tally), noting(tally))
-        return way(job_of(source, output, options, run), mapped, slots, cancelled.requested, tally)
+        return way(job_of(source, output, options, run), mapped, slots, cancelled.requested, tally, unlock=unlock)
 
 
 if __name__ == "__main__":  # python -m flows.uploads …: the command

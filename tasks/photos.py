@@ -3,24 +3,19 @@
 from functools import partial
 
 from prefect import task
-from pydantic import SecretStr
 
 from anabranch.photos.connecting import Credentials
 from anabranch.photos.plan import PhotoPart
 from anabranch.photos.work import work
-from anabranch.run.blocks import sftp_credentials
+from anabranch.run.blocks import SftpCredentials, loaded, text_of
 from anabranch.run.mapping import Done, Tasks, carry_out
 from tasks.policy import RETRIED
 
 
 def unlock(name: str) -> Credentials:
     """Take what a block holds, where the part runs."""
-    block = sftp_credentials(name)
-    return Credentials(block.user or "", _secret(block.password), _secret(block.private_key), _secret(block.passphrase))
-
-
-def _secret(value: SecretStr | None) -> str:
-    return value.get_secret_value() if value else ""
+    block = loaded(SftpCredentials, name)
+    return Credentials(block.user or "", text_of(block.password), text_of(block.private_key), text_of(block.passphrase))
 
 
 @task(name="read", task_run_name="read {part.label}", **RETRIED)

@@ -1,15 +1,32 @@
 """The mapped step of upload_files."""
 
+from functools import partial
 from typing import Any
 
 from prefect import task
 from prefect.client.schemas.objects import State
 
 from anabranch.core.errors import AnabranchError
+from anabranch.run.blocks import GoogleDriveCredentials, S3Credentials, loaded, text_of
 from anabranch.run.mapping import Done, Tasks, carry_out, is_temporary
 from anabranch.uploads.pieces import SendPart
+from anabranch.uploads.stores.secrets import Secrets
 from anabranch.uploads.work import work
 from tasks.policy import RETRIED
+
+
+def unlock(kind: str, name: str) -> Secrets:
+    """Take what a block holds, where the part runs."""
+    if kind == "gdrive":
+        google = loaded(GoogleDriveCredentials, name)
+        return Secrets(access_token=text_of(google.access_token), service_account=text_of(google.service_account))
+    s3 = loaded(S3Credentials, name)
+    return Secrets(
+        s3.access_key_id.get_secret_value(),
+        s3.secret_access_key.get_secret_value(),
+        text_of(s3.session_token),
+        text_of(s3.region),
+    )
 
 
 def may_pass(given: Any, task_run: Any, state: State[Any]) -> bool:
@@ -21,7 +38,7 @@ def may_pass(given: Any, task_run: Any, state: State[Any]) -> bool:
 @task(name="send", task_run_name="send {part.label}", **{**RETRIED, "retry_condition_fn": may_pass})
 def send_part(part: SendPart) -> Done:
     """Send one part of a big file, or some small files."""
-    return carry_out(work, part)
+    return carry_out(partial(work, unlock=unlock), part)
 
 
 TASKS: Tasks = {work: send_part}

@@ -1,12 +1,14 @@
 """Secrets that Prefect keeps: options hold the name of a block, and its value is read where it is used."""
 
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
 from pydantic import Field, SecretStr
 
 from anabranch.core.errors import SetupError
+
+B = TypeVar("B", bound=Block)
 
 
 def secret(name: str) -> str:
@@ -35,18 +37,45 @@ class SftpCredentials(Block):
     passphrase: SecretStr | None = Field(default=None, description="Passphrase of that key.")
 
 
-def sftp_credentials(name: str) -> SftpCredentials:
-    """Load a block by its name. Raises SetupError where there is none, or it cannot be read."""
+class S3Credentials(Block):
+    """Keys of an S3 server; options name it as `--credentials NAME`."""
+
+    _block_type_name = "S3 Credentials"
+    _block_type_slug = "s3-credentials"
+
+    access_key_id: SecretStr = Field(description="Id of the access key.")
+    secret_access_key: SecretStr = Field(description="Secret of the access key.")
+    session_token: SecretStr | None = Field(default=None, description="Token of a session, for keys that end.")
+    region: SecretStr | None = Field(default=None, description="Region of the bucket; default: us-east-1.")
+
+
+class GoogleDriveCredentials(Block):
+    """Access to a folder of Google Drive; options name it as `--credentials NAME`. One of the two is enough."""
+
+    _block_type_name = "Google Drive Credentials"
+    _block_type_slug = "google-drive-credentials"
+
+    service_account: SecretStr | None = Field(default=None, description="Text of the key file of a service account.")
+    access_token: SecretStr | None = Field(default=None, description="Access token, which ends after an hour.")
+
+
+def text_of(value: SecretStr | None) -> str:
+    """Return the text of a secret; nothing where there is none."""
+    return value.get_secret_value() if value else ""
+
+
+def loaded(kind: type[B], name: str) -> B:
+    """Load a block of that type by its name. Raises SetupError where there is none, or it cannot be read."""
     try:
-        found = cast("Any", SftpCredentials.load)(name, _sync=True)
+        found = cast("Any", kind.load)(name, _sync=True)
     except Exception as error:  # noqa: BLE001  Prefect raises ValueError, httpx errors and others
         raise SetupError(
             "credentials-unknown",
-            f"the block SFTP Credentials {name!r} cannot be loaded: {type(error).__name__}",
+            f"the block {kind._block_type_name} {name!r} cannot be loaded: {type(error).__name__}",  # noqa: SLF001
             "Register its type with `prefect block register -m anabranch.run.blocks`, and make one under Blocks in the "
             "UI, or correct --credentials.",
             name,
         ) from None
-    if not isinstance(found, SftpCredentials):
+    if not isinstance(found, kind):
         raise SetupError("credentials-unknown", "the block is of another type", "Correct --credentials.", name)
     return found

@@ -50,9 +50,10 @@ class UploadOptions(BaseModel):
     credentials: Annotated[
         str | None,
         Field(
-            pattern=r"^(profile|env):[A-Za-z0-9_.-]+$",
-            description="Where the credentials are: profile:NAME of the AWS settings, or env:PREFIX for the variables "
-            "PREFIX_ACCESS_KEY_ID and PREFIX_SECRET_ACCESS_KEY. Never the secrets themselves. Default: as boto3 finds.",
+            pattern=r"^((profile|env):[A-Za-z0-9_.-]+|[a-z0-9-]+)$",
+            description="Where the credentials are: the name of a block in Prefect, S3 Credentials or Google Drive "
+            "Credentials; profile:NAME of the AWS settings; or env:PREFIX for the variables PREFIX_ACCESS_KEY_ID and "
+            "PREFIX_SECRET_ACCESS_KEY. Never the secrets themselves. Default: as boto3 finds.",
         ),
     ] = None
     part_size: Annotated[

@@ -20,6 +20,7 @@ from anabranch.uploads.plan import Opened, SendPlan, Unit, parts_of, reads, unit
 from anabranch.uploads.select import Chosen, select
 from anabranch.uploads.stores.base import Stop, UploadGoneError
 from anabranch.uploads.stores.opening import open_store
+from anabranch.uploads.stores.secrets import Unlock, no_blocks
 from anabranch.uploads.work import work
 
 MOMENT = 0.2  # seconds that the map waits at a time while no file is under way
@@ -32,15 +33,19 @@ def way(
     slots: Slots | None = None,
     stop: Stop = lambda: False,
     tally: Tally | None = None,
+    *,
+    unlock: Unlock = no_blocks,
 ) -> Report:
     """Send all files, and report what became of each; `tally` says meanwhile how far they are.
+
+    `unlock` returns what a block holds that the options name.
 
     Raises UsageError for what can be told before anything is sent, TemporaryError "destination-away" and
     "destination-full" and SetupError where nothing more can be sent; then, as after Stopped, the parts that were sent
     stay at the store, and the same run resumes.
     """
     selection = select(job.source, job.output or "", job.options)
-    context = Context(job, selection, open_store(selection.destination), stop, tally or Tally())
+    context = Context(job, selection, open_store(selection.destination, unlock), stop, tally or Tally())
     for file in selection.files:
         context.tally.expect(file.key, file.label, file.stamp.size)
     sending = _Sending(context, slots or Unlimited())

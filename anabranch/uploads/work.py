@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from anabranch.uploads.stores.base import (
     UploadGoneError,
 )
 from anabranch.uploads.stores.opening import open_store
+from anabranch.uploads.stores.secrets import Unlock, no_blocks
 
 _KEPT = 16  # runs whose bound on parts in flight one process remembers
 
@@ -37,12 +39,12 @@ class SendManifest(Manifest):
     sent: tuple[Sent, ...] = field(default=())
 
 
-def work(part: SendPart, stop: Stop = lambda: False) -> SendManifest:
+def work(part: SendPart, stop: Stop = lambda: False, unlock: Unlock = no_blocks) -> SendManifest:
     """Send the part's pieces, several at a time where they are small files of their own.
 
     A part of a big file raises what it fails with; of small files each has its own error in the manifest.
     """
-    store = open_store(part.destination)
+    store = open_store(part.destination, unlock)
     if not store.in_order and len(part.pieces) == 1 and part.pieces[0].upload:
         return SendManifest((), sent=(_bounded(part, lambda: _send_part(store, part, part.pieces[0], stop)),))
 
@@ -56,7 +58,8 @@ def work(part: SendPart, stop: Stop = lambda: False) -> SendManifest:
         found = [one(part.pieces[0])]  # in this thread, which is listened to
     else:
         with ThreadPoolExecutor(min(part.in_flight, len(part.pieces))) as pool:
-            found = list(pool.map(one, part.pieces))
+            contexts = [copy_context() for _ in part.pieces]  # by which blocks are found
+            found = list(pool.map(lambda context, piece: context.run(one, piece), contexts, part.pieces))
     sent = tuple(each for each in found if isinstance(each, Sent))
     return SendManifest((), sent=sent, errors=tuple(each for each in found if isinstance(each, AnabranchError)))
 

@@ -26,6 +26,7 @@ class Drive:
         self.sessions: dict[str, dict] = {}
         self.seen: Counter[str] = Counter()
         self.received = 0
+        self.tokens: set[str] = set()
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -61,7 +62,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(200, {"files": found})
 
     def do_POST(self):
-        self._start()
+        if self.path == "/token":
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.drive.seen["token"] += 1
+            return self._say(200, {"access_token": "ya29.of-the-account", "expires_in": 3600, "token_type": "Bearer"})
+        return self._start()
 
     def do_PATCH(self):
         self._start()
@@ -79,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _start(self):
         about = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
         self.drive.seen["start"] += 1
+        self.drive.tokens.add(self.headers.get("Authorization"))
         if not self.headers.get("Authorization"):
             return self._refuse(401, "required")
         session = uuid.uuid4().hex

@@ -1,12 +1,18 @@
 """Nothing that a run leaves holds a secret: not its page, its logs, its parameters, its work files."""
 
+import json
 import os
 import subprocess
 import sys
+import traceback
 import urllib.request
+import uuid
 
 import pytest
 
+from anabranch.core.errors import SetupError, TemporaryError
+from anabranch.uploads.stores.base import Destination
+from anabranch.uploads.stores.opening import open_store
 from tests.uploads.drive import QUANTUM, Drive
 from tests.uploads.faulty import PASS, Faulty, error
 
@@ -32,19 +38,92 @@ def test_secrets_and_addresses_of_sessions_are_nowhere_but_in_the_ledger(bucket,
                          str(QUANTUM), "--debug"))  # fmt: skip
         (session,) = drive.sessions
 
-    left = b"".join(path.read_bytes() for path in work.rglob("*") if path.is_file() and path.parent.name != "uploads")
-    pages = b"".join(_filtered(prefect_server, kind) for kind in ("flow_runs", "task_runs", "logs", "artifacts"))
+    pages = _require_nowhere(prefect_server, work, said, (b"signature=", TOKEN, session, b"secretaccesskey"))
     assert b"gdrive://folder" in pages
-    for secret in (b"signature=", TOKEN.encode(), session.encode(), b"secretaccesskey"):
+
+
+@pytest.mark.server
+def test_blocks_give_access_where_parts_run_and_their_secrets_are_nowhere(bucket, tmp_path, prefect_server, account):
+    from anabranch.run.blocks import GoogleDriveCredentials, S3Credentials
+
+    mark, folder, work = uuid.uuid4().hex, tmp_path / "in", tmp_path / "work"
+    folder.mkdir()
+    for number in range(3):
+        (folder / str(number)).write_bytes(os.urandom(1000))
+    keys = {"access_key_id": "test:tester", "secret_access_key": SECRET, "session_token": mark, "region": "us-east-1"}
+    S3Credentials(**keys).save("s3-ours", overwrite=True)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "ANABRANCH_WORK_DIR": str(work), "ANABRANCH_STATE_DIR": str(tmp_path / "state"),
+    }  # fmt: skip
+    said = [_run(environment, folder, f"{bucket.url}/", "--endpoint", bucket.server.endpoint, named="s3-ours")]
+    with Drive() as drive:
+        key, info = account(drive.endpoint)
+        GoogleDriveCredentials(service_account=info).save("drive-ours", overwrite=True)
+        said.append(_run(environment, folder, "gdrive://folder", "--endpoint", drive.endpoint, named="drive-ours"))
+
+    assert all(bucket.read(str(number)) == (folder / str(number)).read_bytes() for number in range(3))
+    assert all(drive.objects[str(number)] == (folder / str(number)).read_bytes() for number in range(3))
+    assert (drive.tokens, drive.seen["token"]) == ({"Bearer ya29.of-the-account"}, 1)
+    secrets = (mark, key, "ya29.of-the-account", b"signature=", b"secretaccesskey")
+    pages = _require_nowhere(prefect_server, work, said, secrets)
+    assert b"drive-ours" in pages
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("value", "reason"), [
+    ({}, "have neither an access token nor a service account"),
+    ({"service_account": '{"private_key": "ab-secret"}'}, "do not hold the key file of a service account"),
+])  # fmt: skip
+def test_a_block_that_gives_no_access_is_named_without_its_secrets(prefect_server, value, reason):
+    from anabranch.run.blocks import GoogleDriveCredentials
+    from tasks.uploads import unlock
+
+    GoogleDriveCredentials(**value).save(name := f"drive-{uuid.uuid4().hex}", overwrite=True)
+
+    with pytest.raises(SetupError, match=f"the credentials {name} {reason}") as caught:
+        open_store(Destination("gdrive", "folder", "http://127.0.0.1:9", name), unlock).head("key")
+
+    assert "ab-secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_block_is_refused_outside_of_a_run():
+    with pytest.raises(TemporaryError, match="credentials-unavailable"):
+        open_store(Destination("s3", "bucket", None, "s3-ours")).head("key")
+
+
+@pytest.fixture
+def account():
+    """The key file of a service account whose tokens a server gives: a line of its key, and its text."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    pem = rsa.generate_private_key(65_537, 2048).private_bytes(*form).decode()
+
+    def made(endpoint):
+        about = {"type": "service_account", "client_email": "ours@example.org", "token_uri": f"{endpoint}/token"}
+        return pem.splitlines()[5], json.dumps({**about, "private_key": pem})
+
+    return made
+
+
+def _require_nowhere(server, work, said, secrets):
+    """Search all that a run leaves, but for the ledgers; return what its pages hold."""
+    left = b"".join(path.read_bytes() for path in work.rglob("*") if path.is_file() and path.parent.name != "uploads")
+    pages = b"".join(_filtered(server, kind) for kind in ("flow_runs", "task_runs", "logs", "artifacts"))
+    assert left
+    for secret in secrets:
         for text in (*said, left, pages):
-            assert secret not in text.lower()
+            assert (secret if isinstance(secret, bytes) else secret.encode()).lower() not in text.lower()
+    return pages
 
 
-def _run(environment, source, *words):
+def _run(environment, source, *words, named="env:OURS"):
     done = subprocess.run(
-        [*COMMAND, str(source), *words, "--credentials", "env:OURS"], capture_output=True, env=environment, check=False
+        [*COMMAND, str(source), *words, "--credentials", named], capture_output=True, env=environment, check=False
     )
-    assert done.returncode in (1, 5), done.stderr
+    assert done.returncode in ((1, 5) if named == "env:OURS" else (0,)), done.stderr
     return done.stdout + done.stderr
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from anabranch.core.parts import Report
 from anabranch.run.api import call
+from anabranch.run.places import reset
 from tests.uploads.faulty import PASS, Faulty, error
 
 COMMAND = [sys.executable, "-m", "anabranch.command.cli"]
@@ -52,6 +53,7 @@ def started(words, environment):
 
 
 def test_status_tells_how_far_a_run_is_and_how_it_ended(bucket, big, environment):
+    reset(os.environ["PREFECT_API_URL"], "uploads")  # which a run that another test killed may hold for a minute
     busy = error("SlowDown", "503 Slow Down")
     with Faulty(bucket.server.port, lambda request: busy if request.number > SENT else PASS) as proxy:
         process = started(words(bucket, big, proxy.endpoint), environment)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import google.auth
 import httpx
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+from google.oauth2.service_account import Credentials
 
 from anabranch.core.errors import AnabranchError, SetupError, TemporaryError
 from anabranch.uploads.ranges import BLOCK, RangeFile, summed
@@ -23,6 +24,7 @@ from anabranch.uploads.stores.base import (
     UploadGoneError,
     after_seconds,
 )
+from anabranch.uploads.stores.secrets import Secrets, Unlock, no_blocks, secrets_of
 
 QUANTUM = 256 << 10  # bytes of which each chunk but the last is a multiple
 TIMEOUT = httpx.Timeout(60, connect=10)  # seconds
@@ -41,9 +43,9 @@ class DriveStore:
     in_order: Literal[True] = True
     limits = Limits(smallest_part=QUANTUM, quantum=QUANTUM, largest_object=5 << 40)
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, unlock: Unlock = no_blocks) -> None:
         self._folder, self._url = destination.place, (destination.endpoint or _GOOGLE).rstrip("/")
-        self._client, self._token = _client(os.getpid()), _token(destination.credentials or "", os.getpid())
+        self._client, self._destination, self._unlock = _client(os.getpid()), destination, unlock
 
     def head(self, key: str) -> Head | None:
         """Find the file of that name in the folder."""
@@ -113,13 +115,14 @@ class DriveStore:
         raise _error(answer, "the session")
 
     def _ask(self, method: str, url: str, **more: Any) -> httpx.Response:
-        headers = {**more.pop("headers", {}), **self._token.header()}
+        token = _token(secrets_of(self._destination, self._unlock), self._destination.credentials, os.getpid())
+        headers = {**more.pop("headers", {}), "Authorization": f"Bearer {token.text()}"}
         try:
             answer = self._client.request(method, url, headers=headers, **more)
         except httpx.HTTPError as error:  # whose text may hold the session's address
             raise BusyError(f"Google Drive does not answer ({type(error).__name__})") from None
         if answer.status_code == _UNAUTHORIZED:
-            self._token.forget()
+            token.forget()
         return answer
 
 
@@ -155,23 +158,20 @@ def _client(process: int) -> httpx.Client:  # noqa: ARG001  a fork shares no con
 
 
 class _Token:
-    """An access token: of a variable, or of google-auth's credentials, refreshed when it ends."""
+    """An access token: as it was given, or of google-auth's credentials, refreshed when it ends."""
 
-    def __init__(self, credentials: str) -> None:
-        self._credentials, self._lock = credentials, threading.Lock()
+    def __init__(self, secrets: Secrets | None, named: str | None) -> None:
+        self._secrets, self._named, self._lock = secrets, named, threading.Lock()
         self._found: Any = None
 
-    def header(self) -> dict[str, str]:
-        """Return the header that bears it."""
-        kind, _, name = self._credentials.partition(":")
-        if kind == "env":
-            token = os.environ.get(f"{name}_ACCESS_TOKEN")
-            if not token:
-                remedy = "Set it where the parts run."
-                raise SetupError("credentials-missing", f"the variable {name}_ACCESS_TOKEN is not set", remedy)
-            return {"Authorization": f"Bearer {token}"}
+    def text(self) -> str:
+        """Return the token."""
+        if self._secrets and not self._secrets.service_account:
+            if not self._secrets.access_token:
+                raise self._missing("have neither an access token nor a service account")
+            return self._secrets.access_token
         with self._lock:
-            return {"Authorization": f"Bearer {self._refreshed()}"}
+            return self._refreshed()
 
     def forget(self) -> None:
         """Ask for another one next time."""
@@ -181,7 +181,7 @@ class _Token:
     def _refreshed(self) -> str:
         try:
             if self._found is None:
-                self._found, _ = google.auth.default(scopes=SCOPES)
+                self._found = self._account(self._secrets) if self._secrets else google.auth.default(scopes=SCOPES)[0]
             if not self._found.valid:
                 self._found.refresh(_over_httpx)
         except DefaultCredentialsError as error:
@@ -190,6 +190,17 @@ class _Token:
         except GoogleAuthError as error:
             raise BusyError(f"Google gives no access token ({type(error).__name__})") from None
         return str(self._found.token)
+
+    def _account(self, secrets: Secrets) -> Any:
+        make: Any = Credentials.from_service_account_info  # which has no types
+        try:
+            return make(json.loads(secrets.service_account), scopes=SCOPES)
+        except ValueError:  # whose text may hold some of the key
+            raise self._missing("do not hold the key file of a service account") from None
+
+    def _missing(self, reason: str) -> SetupError:
+        remedy = "Correct them where the parts run."
+        return SetupError("credentials-missing", f"the credentials {self._named} {reason}", remedy)
 
 
 class _Answer:
@@ -206,5 +217,5 @@ def _over_httpx(
 
 
 @lru_cache(maxsize=16)
-def _token(credentials: str, process: int) -> _Token:  # noqa: ARG001
-    return _Token(credentials)
+def _token(secrets: Secrets | None, named: str | None, process: int) -> _Token:  # noqa: ARG001
+    return _Token(secrets, named)

@@ -27,6 +27,7 @@ from anabranch.uploads.stores.base import (
     Upload,
     UploadGoneError,
 )
+from anabranch.uploads.stores.secrets import Unlock, no_blocks
 from anabranch.uploads.tags import joined_tag
 
 _DATA, _NAME = "data", "name"  # files of an unfinished upload: its bytes, the name of its target
@@ -45,7 +46,7 @@ class FolderStore:
     in_order: Literal[False] = False
     limits = Limits()
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, unlock: Unlock = no_blocks) -> None:  # noqa: ARG002  needs none
         self._root = Path(destination.place)
 
     def head(self, key: str) -> Head | None:

@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from anabranch.uploads.stores.base import Destination, ParallelStore, SequentialStore
+from anabranch.uploads.stores.secrets import Unlock, no_blocks
 
 _STORES = {
     "file": "anabranch.uploads.stores.local:FolderStore",
@@ -11,8 +12,8 @@ _STORES = {
 }
 
 
-def open_store(destination: Destination) -> ParallelStore | SequentialStore:
-    """Make the store, importing only what it needs; nothing is asked of it yet."""
+def open_store(destination: Destination, unlock: Unlock = no_blocks) -> ParallelStore | SequentialStore:
+    """Make the store, importing only what it needs; nothing is asked of it, or of `unlock`, yet."""
     module, name = _STORES[destination.kind].split(":")
-    store: ParallelStore | SequentialStore = getattr(import_module(module), name)(destination)
+    store: ParallelStore | SequentialStore = getattr(import_module(module), name)(destination, unlock)
     return store

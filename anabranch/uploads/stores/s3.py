@@ -30,6 +30,7 @@ from anabranch.uploads.stores.base import (
     UploadGoneError,
     after_seconds,
 )
+from anabranch.uploads.stores.secrets import Secrets, Unlock, no_blocks, secrets_of
 from anabranch.uploads.tags import has_tag
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
@@ -40,6 +41,7 @@ _LATER = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "
 _SKEW, _SKEW_SECONDS = {"RequestTimeTooSkewed"}, 300
 _FORBIDDEN, _REFUSED, _STATUS_OF_FULL = 403, (401, 403), 507
 _LATER_STATUS = {408, 429, *range(500, 600)}
+_KEYS = ("access_key_id", "secret_access_key")
 _PLAIN_MD5 = (None, "AES256")  # server-side encryption whose tags are MD5 sums
 
 
@@ -79,9 +81,8 @@ class S3Store:
     in_order: Literal[False] = False
     limits = Limits(smallest_part=5 << 20, largest_part=5 << 30, most_parts=10_000, largest_object=48_800 << 30)
 
-    def __init__(self, destination: Destination) -> None:
-        self._bucket, self._destination = destination.place, destination
-        self._client = _client(destination.endpoint, destination.credentials or "", os.getpid())
+    def __init__(self, destination: Destination, unlock: Unlock = no_blocks) -> None:
+        self._bucket, self._destination, self._unlock = destination.place, destination, unlock
         self._crc = True  # until the server says that it does not know it
 
     def head(self, key: str) -> Head | None:
@@ -204,7 +205,8 @@ class S3Store:
     def _call(self, operation: str, key: str | None, **arguments: Any) -> dict[str, Any]:
         named, body = arguments if key is None else {"Key": key, **arguments}, arguments.get("Body")
         try:
-            return getattr(self._client, operation)(Bucket=self._bucket, **named)  # type: ignore[no-any-return]
+            client = _client(self._destination, secrets_of(self._destination, self._unlock, *_KEYS), os.getpid())
+            return getattr(client, operation)(Bucket=self._bucket, **named)  # type: ignore[no-any-return]
         except ClientError as error:
             raise _error(error, f"{self._destination}/{key or ''}", self._destination) from None
         except (BotoCoreError, OSError, ValueError) as error:
@@ -214,16 +216,16 @@ class S3Store:
 
 
 @lru_cache(maxsize=16)
-def _client(endpoint: str | None, credentials: str, process: int) -> Any:  # noqa: ARG001  a fork shares no connections
+def _client(destination: Destination, secrets: Secrets | None, process: int) -> Any:  # noqa: ARG001  a fork shares none
     """Make a client; one for each server and process, since it takes a tenth of a second and is thread-safe."""
-    kind, _, name = credentials.partition(":")
+    endpoint, (kind, _, name) = destination.endpoint, (destination.credentials or "").partition(":")
     session = boto3.Session(profile_name=name if kind == "profile" else None)
     configured = (session._session.get_scoped_config().get("s3") or {}).get("addressing_style")  # noqa: SLF001
     style = configured or ("path" if endpoint else "auto")
     return session.client(
         "s3",
         endpoint_url=endpoint,
-        region_name=session.region_name or "us-east-1",
+        region_name=(secrets and secrets.region) or session.region_name or "us-east-1",
         config=Config(
             retries={"total_max_attempts": 1},  # `retrying` knows more of what a fault means
             connect_timeout=CONNECT_SECONDS,
@@ -234,21 +236,10 @@ def _client(endpoint: str | None, credentials: str, process: int) -> Any:  # noq
             # the signature covers the MD5, and a hash of the body would read it once more, 4 KiB at a time
             s3={"addressing_style": style, "payload_signing_enabled": False},
         ),
-        **(_keys(name) if kind == "env" else {}),
+        aws_access_key_id=secrets and secrets.access_key_id,
+        aws_secret_access_key=secrets and secrets.secret_access_key,
+        aws_session_token=(secrets and secrets.session_token) or None,
     )
-
-
-def _keys(name: str) -> dict[str, str]:
-    """Take the credentials from the environment of the process that sends."""
-    words = {"aws_access_key_id": "ACCESS_KEY_ID", "aws_secret_access_key": "SECRET_ACCESS_KEY"}
-    try:
-        keys = {argument: os.environ[f"{name}_{word}"] for argument, word in words.items()}
-    except KeyError as error:
-        raise SetupError(
-            "credentials-missing", f"the variable {error.args[0]} is not set", "Set it where the parts run."
-        ) from None
-    token = os.environ.get(f"{name}_SESSION_TOKEN")
-    return keys | ({"aws_session_token": token} if token else {})
 
 
 def _tag(answer: dict[str, Any]) -> str:
