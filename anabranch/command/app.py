@@ -10,6 +10,7 @@ from anabranch.command.workloads import WORKLOADS, Workload
 HELP = "Split archives, chunks and files into parts, run them on all cores or a Dask cluster, rejoin them in order."
 COMMANDS = {  # besides those of the workloads
     "up": ("operate", "Start the Prefect server, deploy the flows, start a worker."),
+    "deploy": ("operate", "Deploy the flows for a worker that runs elsewhere; schedules stay as they were switched."),
     "down": ("operate", "Stop the worker and the server that `up` started."),
     "status": ("status", "Show the server, the deployments and the uploads under way, or one run."),
     "doctor": ("operate", "Check versions, folders, the server and the cluster."),

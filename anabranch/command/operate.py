@@ -1,4 +1,4 @@
-"""The commands for operation: up, down, doctor."""
+"""The commands for operation: up, deploy, down, doctor."""
 
 import platform
 import sys
@@ -24,6 +24,17 @@ def up() -> int:
     from anabranch.run import deploying
 
     print(deployed_text(deploying.up(say=Terminal().say)))
+    return 0
+
+
+def deploy() -> int:
+    """Create the work pool and deploy every flow of prefect.yaml, for a worker that is started apart.
+
+    Can be repeated: schedules stay on or off as they were switched. Run it in the folder of prefect.yaml.
+    """
+    from anabranch.run import deploying
+
+    deploying.deploy(say=Terminal().say)
     return 0
 
 

@@ -48,19 +48,30 @@ def up(project: Path | None = None, home: Path | None = None, *, say: Say | None
     `project` is the folder of prefect.yaml; `say` gets a sentence for each thing done. Raises SetupError
     "no-project", "deploy-failed", "worker-not-started", or what `ensure_server` raises.
     """
-    say = say or _silent
-    project = _project(project)
+    say, project = say or _silent, _project(project)
     home = state_folder(home)
+    url = deploy(project, home, say=say)
+    with locked(home / "up.lock", WORKER_SECONDS, say):
+        _ensure_worker(url, home, say)
+    say("worker: ready")
+    return status(home)
+
+
+def deploy(project: Path | None = None, home: Path | None = None, *, say: Say | None = None) -> str:
+    """Do what `up` does, but for the worker, which runs elsewhere; return the address of the server's API.
+
+    A schedule stays on or off as it was switched, which a bare `prefect deploy --all` resets to the file.
+    """
+    say = say or _silent
+    project, home = _project(project), state_folder(home)
     url = ensure_server(home, waiting=say)
     say(f"server: {url}")
     _ensure_pool(url)
     say(f"work pool: {POOL}")
     with locked(home / "up.lock", WORKER_SECONDS, say):
         _deploy(project, url, home)
-        say(f"deployments: {project / 'prefect.yaml'}")
-        _ensure_worker(url, home, say)
-    say("worker: ready")
-    return status(home)
+    say(f"deployments: {project / 'prefect.yaml'}")
+    return url
 
 
 def down(home: Path | None = None, *, say: Say | None = None) -> None:

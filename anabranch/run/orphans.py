@@ -46,6 +46,7 @@ def end_orphans(url: str) -> None:
         with suppress(SetupError, OSError):
             if program:
                 _crash(f"{url}/flow_runs/{note.stem}")
+                _crash_tasks(url, note.stem)
             note.unlink(missing_ok=True)
 
 
@@ -56,6 +57,16 @@ def _crash(run: str) -> None:
     except RefusedError as error:
         if error.status != NOT_FOUND:
             raise
+
+
+def _crash_tasks(url: str, run: str) -> None:
+    """End the run's tasks as well, a page of the server's answer at a time."""
+    wish = {"flow_runs": {"id": {"any_": [run]}}, "task_runs": {"state": {"type": {"any_": _OPEN}}}}
+    ended: set[str] = set()
+    while left := [task["id"] for task in call(f"{url}/task_runs/filter", wish) if task["id"] not in ended]:
+        for task in left:
+            call(f"{url}/task_runs/{task}/set_state", {"state": _CRASHED, "force": True})
+        ended.update(left)  # so that this ends even where the server keeps a state
 
 
 def _folder() -> Path:

@@ -12,7 +12,7 @@ import pytest
 from anabranch.core.errors import SetupError, UsageError
 from anabranch.run.api import call
 from anabranch.run.background import patiently
-from anabranch.run.deploying import down, status, up
+from anabranch.run.deploying import deploy, down, status, up
 from anabranch.run.handover import hand_over
 from anabranch.run.secret import FILE, read_secret
 from anabranch.run.server import find_server
@@ -111,11 +111,12 @@ def test_up_deploys_everything_and_can_be_repeated(url, project, state):
 def test_a_schedule_stays_as_people_switched_it(url, project, state):
     switch(url, active=True)
 
-    found = up(project, state)
+    for each in (up, deploy):
+        each(project, state)
 
-    assert {deployment.name: deployment.schedules for deployment in found.deployments}["small-work/default"] == {
-        "nightly": True
-    }
+        assert {deployment.name: deployment.schedules for deployment in status(state).deployments}[
+            "small-work/default"
+        ] == {"nightly": True}
     switch(url, active=False)
 
 

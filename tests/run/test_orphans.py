@@ -9,23 +9,28 @@ from uuid import uuid4
 import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from anabranch.core.config import state_dir
-from anabranch.run.background import Program, note_down
+from anabranch.run.background import Program, note_down, patiently
 from anabranch.run.lean import call
 from anabranch.run.orphans import end_orphans, noting
 
 pytestmark = pytest.mark.server
 
 PROGRAM = """
-from prefect import flow
+from prefect import flow, task
 from prefect.runtime import flow_run
 from anabranch.run.lean import call
 
+@task
+def wait(run):
+    print(run, flush=True)
+    input()
+
 @flow
 def wait_to_be_killed():
-    print(flow_run.id, flush=True)
-    input()
+    wait(flow_run.id)
 
 call(wait_to_be_killed, {})
 """
@@ -59,8 +64,15 @@ def state_of(run_id):
         return client.read_flow_run(run_id).state.name
 
 
+def states_of_tasks(run_id):
+    with get_client(sync_client=True) as client:
+        runs = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+        return [run.state.name for run in runs]
+
+
 def test_a_run_whose_command_was_killed_has_crashed_for_the_next_command(command, prefect_server):
     process, run_id = command
+    assert any(states_of_tasks(run_id) == ["Running"] for _ in patiently(60))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert state_of(run_id) == "Running"
@@ -68,6 +80,7 @@ def test_a_run_whose_command_was_killed_has_crashed_for_the_next_command(command
     end_orphans(prefect_server)
 
     assert state_of(run_id) == "Crashed"
+    assert states_of_tasks(run_id) == ["Crashed"]
     assert notes() == []
 
 
