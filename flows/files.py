@@ -3,6 +3,7 @@
 from prefect import flow
 
 from anabranch.core.config import RunOptions
+from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.files.join import join
 from anabranch.files.options import ConvertOptions
@@ -34,6 +35,7 @@ def convert_files(
 
     """
     prefer_jemalloc()
+    source = taken_over(source)
     check(source, output, options)
     return join(way(job_of(source, output, options, run), by_tasks(TASKS, run)))
 

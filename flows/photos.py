@@ -3,6 +3,7 @@
 from prefect import flow
 
 from anabranch.core.config import RunOptions
+from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import check
@@ -31,6 +32,7 @@ def extract_gps(
         run: How the run is carried out.
 
     """
+    source = taken_over(source)
     check(source, output, options)
     if options.connections:  # each needs a worker of its own
         run = run.model_copy(update={"workers": options.connections})
