@@ -93,11 +93,11 @@ def _run_text(run: Mapping[str, Any]) -> str:
     states = ("active", "waiting", "failed", "stopped")
     counts = "".join(f", {files[state]} {state}" for state in states if files.get(state))
     left = f", {in_time(total['seconds_left'])} left" if total["seconds_left"] else ""
-    amount, speed = f"{in_bytes(total['bytes_done'])} of {in_bytes(total['bytes'])}", total["bytes_per_second"] / 1e6
+    pace = f"{total['bytes_per_second'] / 1e6:.1f} MB/s, {in_time(total['elapsed_seconds'])}{left}"
     lines = [
         f"run: {run['name']} ({run['run']}), {run['flow']} of {shown(run['user'])}: {run['state'].replace('_', ' ')}",
         f"files: {files['done']} of {files['total']} done{counts}",
-        f"bytes: {amount}, {total['percent']:.0f} %, {speed:.1f} MB/s, {in_time(total['seconds'])}{left}",
+        f"bytes: {_amount(total)}, {total['percent']:.0f} %, {pace}",
     ]
     if run["uploads"]:
         lines.append(as_text([_row(upload) for upload in run["uploads"]]))
@@ -113,14 +113,18 @@ def _row(upload: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
         "file": upload["file"],
         "state": upload["state"],
-        "parts": f"{upload['parts_done']} of {upload['parts']}",
+        "parts": f"{upload['parts_done']} of {upload['parts_total']}",
         "failed": upload["parts_failed"],
-        "bytes": f"{in_bytes(upload['bytes_done'])} of {in_bytes(upload['bytes'])}",
+        "bytes": _amount(upload),
         "percent": f"{upload['percent']:.0f} %",
-        "elapsed": in_time(upload["seconds"]),
+        "elapsed": in_time(upload["elapsed_seconds"]),
         "left": None if left is None else in_time(left),
         "parts/s": upload["parts_per_second"],
     }
+
+
+def _amount(figures: Mapping[str, Any]) -> str:
+    return f"{in_bytes(figures['bytes_done'])} of {in_bytes(figures['bytes_total'])}"
 
 
 def _around_text(found: Mapping[str, Any]) -> str:

@@ -39,13 +39,13 @@ def counted(tally: Tally) -> dict[str, Any]:
 def _figures(file: FileProgress) -> dict[str, Any]:
     left = file.seconds_left
     return {
-        "parts": file.parts,
+        "parts_total": file.parts,
         "parts_done": file.done,
         "parts_failed": file.failed,
-        "bytes": file.size,
+        "bytes_total": file.size,
         "bytes_done": file.bytes_so_far,
         "percent": round(100 * file.fraction, 1),
-        "seconds": round(file.seconds, 1),
+        "elapsed_seconds": round(file.seconds, 1),
         "seconds_left": None if left is None else round(left, 1),
         "parts_per_second": round(file.parts_per_second, 2),
         "bytes_per_second": round(file.bytes_per_second),
