@@ -32,6 +32,11 @@ _SERVE = ("-m", "uvicorn", "anabranch.run.serve:app", "--factory", "--no-access-
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 _SERVER_SETTINGS = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
+    # rows of task runs are written by the hundred: for 300 tasks 2.7 instead of 9 s of CPU, and the page is up to date 1 s
+    # after the run instead of 11 s
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # the default forgets at a restart which runs held a deployment's slots, which then stay taken forever
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     # otherwise the pages ask port 4200, whatever the server's port, and stay blank; a path works through tunnels, too

@@ -119,6 +119,37 @@ def test_a_server_that_runs_is_used_again(home):
     assert before.healthy
 
 
+MANY = """
+from prefect import flow, task
+from prefect.runtime import flow_run
+
+@task
+def same(number):
+    return number
+
+@flow
+def many():
+    print(flow_run.id, flush=True)
+    same.map(range(150)).result()
+
+many()
+"""
+
+
+@pytest.mark.server
+def test_every_task_run_is_recorded_though_they_are_written_by_the_hundred(home):
+    url = ensure_server(home)
+    environment = {**os.environ, **prefect_environment(url, home)}
+    command = [sys.executable, "-c", MANY]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    wish = {
+        "flow_runs": {"id": {"any_": [done.stdout.strip()]}},
+        "task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+    }
+
+    assert any(call(f"{url}/task_runs/count", wish) == 150 for _ in patiently(60))
+
+
 @pytest.mark.server
 def test_the_server_outlives_its_starter_and_its_terminal(home):
     pid = find_server(home).pid
