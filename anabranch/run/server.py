@@ -32,8 +32,8 @@ _SERVE = ("-m", "uvicorn", "anabranch.run.serve:app", "--factory", "--no-access-
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 _SERVER_SETTINGS = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
-    # rows of task runs are written by the hundred: for 300 tasks 2.7 instead of 9 s of CPU, and the page is up to date 1 s
-    # after the run instead of 11 s
+    # rows of task runs are written by the hundred: 300 tasks took 2.7 instead of 9 s of CPU, and the page was up
+    # to date 1 s after the run instead of 11 s
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
