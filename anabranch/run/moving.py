@@ -18,14 +18,14 @@ _TOPIC = "anabranch-moving"  # one for all runs: a scheduler keeps the last mess
 
 
 def saying(part: Part) -> Say:
-    """Return what sends that to the flow: once a second, so that a short part sends nothing."""
-    worker, last = current_worker(), time.monotonic()
+    """Return what sends that to the flow: once a second, so that a short part sends nothing, and when it falls."""
+    worker, last, told = current_worker(), time.monotonic(), 0
 
     def say(size: int) -> None:
-        nonlocal last
+        nonlocal last, told
         now = time.monotonic()
-        if worker and now - last >= NOTED_EVERY:
-            last = now
+        if worker and (now - last >= NOTED_EVERY or size < told):
+            last, told = now, size
             worker.log_event(_TOPIC, [part.key, size])
 
     return say

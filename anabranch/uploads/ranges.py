@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 from dataclasses import dataclass
+from types import TracebackType
 
 from awscrt import checksums
 
@@ -116,6 +117,13 @@ class RangeFile(io.RawIOBase):
         data = self.read(len(view))
         view[: len(data)] = data
         return len(data)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind and self.moved:
+            self.moved(0)  # nothing of a range that was refused has been kept
+        super().__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,10 +8,12 @@ from anabranch.core.here import map_here
 from anabranch.core.moving import listening
 from anabranch.core.parts import Job
 from anabranch.core.tally import Tally
+from anabranch.uploads import retrying
 from anabranch.uploads.counting import counting, noting
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.way import way
 from tests.uploads.drive import QUANTUM, Drive
+from tests.uploads.faulty import PASS, Faulty, error
 from tests.uploads.sending import KIB, Crash
 
 
@@ -108,3 +110,19 @@ def test_a_file_that_is_sent_in_order_says_where_it_is(tmp_path, monkeypatch):
     assert sizes == sorted(sizes)
     assert sizes[-1] == files["big"].bytes_done == 16 * (1 << 20) + 1
     assert len(sizes) > 5
+
+
+def test_of_a_part_that_is_refused_nothing_counts_until_it_is_sent_again(tmp_path, bucket, monkeypatch):
+    monkeypatch.setattr(retrying, "FIRST_WAIT", 0.001)
+    source = write(tmp_path / "big", 128 * KIB)
+
+    def refuse(request):
+        return error("SlowDown", "503 Slow Down") if request.kind == "part" and request.count == 1 else PASS
+
+    with Faulty(bucket.server.port, refuse) as proxy:
+        files, said = count(source, f"{bucket.url}/", tmp_path / "work", endpoint=proxy.endpoint)
+
+    first, second = said[f"part 1 of {source}"], said[f"part 2 of {source}"]
+    assert first[first.index(0) - 1] == first[-1] == second[-1] == 64 * KIB
+    assert 0 not in second
+    assert files["big"].bytes_done == 128 * KIB

@@ -24,7 +24,7 @@ def send_until(size, source, output, work_dir, **options):
             read[part.label] = 0
 
             def say(place):
-                read[part.label] = place
+                read[part.label] = max(read[part.label], place)
 
             with listening(say):
                 return work(part, lambda: read[part.label] >= size)
