@@ -11,7 +11,7 @@ from anabranch.core.outputs import QUARANTINE, RECORD, require_folder, require_w
 from anabranch.core.storage import shown
 from anabranch.files.options import ConvertOptions
 from anabranch.formats.formats import ending, format_named
-from anabranch.formats.options import WRITES
+from anabranch.formats.options import CODECS, WRITES
 from anabranch.sources import remote
 from anabranch.sources.codecs import uncompressed
 from anabranch.sources.source import Source
@@ -38,8 +38,9 @@ def as_named(options: C, output: str | None, sources: Sequence[Source]) -> C:
             f"{name} is named like a file, and there are {len(sources)} sources",
             f"Write all of them into that file with --combine, or name the folder with a slash: {name}/.",
         )
-    if kind.partition(".")[0] not in WRITES:
-        remedy = f"Name one of {', '.join(WRITES)}, or a folder."
+    format_, _, codec = kind.partition(".")
+    if format_ not in WRITES or (codec and codec not in CODECS):
+        remedy = f"Name one of {', '.join(WRITES)}, perhaps with .{', .'.join(CODECS)}, or a folder."
         raise UsageError("output-format", f"{kind} files are read and not written", remedy, name)
     if "to" in options.model_fields_set and options.to != kind:
         remedy = "Leave out --to, or name the output otherwise."

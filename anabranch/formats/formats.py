@@ -11,16 +11,18 @@ WHOLE = ("avro", "excel")  # read from start to end
 FORMATS = (*TEXT, *UNITS, *WHOLE)
 ENGINES = {"avro": "fastavro", "excel": "python-calamine"}  # what reads a format; the further ones see `foreign`
 LIBRARIES = (  # which decide what is read and written; the later ones read further formats, where they are installed
-    *("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine"),
+    *("pyarrow", "numpy", "orjson", "isal", "fastavro", "python-calamine", "cramjam"),
     *("iterabledata", "pymongo", "msgpack", "cbor2", "pyyaml"),
 )
 _SUFFIXES = {
     ".csv": "csv", ".txt": "csv", ".dat": "csv", ".psv": "csv", ".tsv": "tsv", ".tab": "tsv",
     ".jsonl": "jsonl", ".ndjson": "jsonl", ".jl": "jsonl", ".json": "json",
     ".parquet": "parquet", ".pq": "parquet", ".orc": "orc", ".avro": "avro",
-    ".arrow": "arrow", ".arrows": "arrow", ".feather": "arrow", ".ipc": "arrow",
+    ".arrow": "arrow", ".arrows": "arrow", ".feather": "arrow", ".ipc": "arrow", ".stream": "arrow",
     ".xlsx": "excel", ".xlsm": "excel", ".xls": "excel", ".xlsb": "excel", ".ods": "excel",
 }  # fmt: skip
+_STREAM = b"\xff\xff\xff\xff"  # of Arrow: then the size of its schema, in four bytes
+_MOST_SCHEMA = 16 << 20  # bytes, of which more are another kind of file
 _MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"ORC": "orc", b"Obj\x01": "avro"}
 
 
@@ -29,6 +31,8 @@ def format_of(name: str, head: bytes, label: str = "") -> str:
     for magic, known in _MAGIC.items():
         if head.startswith(magic):
             return known
+    if head.startswith(_STREAM) and 0 < int.from_bytes(head[4:8], "little") < _MOST_SCHEMA:
+        return "arrow"
     suffix = uncompressed(PurePosixPath(name)).suffix.lower()
     named = _SUFFIXES.get(suffix)
     if named in ("csv", "tsv", "excel"):

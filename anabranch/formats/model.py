@@ -20,6 +20,7 @@ class Dialect:
     quote: str = '"'
     newline: str = "\n"  # the byte that ends a record: "\n" (also behind "\r"), or "\r" alone
     header: bool = True
+    trailing: bool = False  # whether every row, but not the header, ends with a delimiter, behind which is no cell
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,18 +134,15 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     """Read the head of a file: its codec, format, dialect, columns and their least types."""
     with codecs.open_source(source) as raw:
         start = raw.read(HEAD_BYTES + 1)  # one byte more shows whether there is more
-    codec = "" if source.packed else codecs.sniff(start)
+    codec = "" if source.packed else codecs.sniff_named(source.path, start)
     if codec:
         with codecs.open_text(source, codec) as text:
             start = text.read(HEAD_BYTES + 1)
     _require_once(source, codec or source.packed, start)
     if not start:
         raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
-    kind = (
-        options.format
-        or foreign.format_of(remote.named(source.path))
-        or format_of(remote.named(source.path), start, source.label)
-    )
+    name = codecs.inner_name(source) if codec == "zip" else remote.named(source.path)
+    kind = options.format or foreign.format_of(name) or format_of(name, start, source.label)
     misnamed = _misnamed(source, codec)
     if misnamed and not codec and kind in TEXT and b"\0" in start and _encoding(options, start) == "utf-8":
         reason = f"it is neither a {codecs.named_codec(source.path)} file nor text"

@@ -13,6 +13,7 @@ from typing_extensions import Buffer
 from anabranch.core.errors import SourceError
 from anabranch.sources import remote
 from anabranch.sources.decoding import NAMES, DamageError, damage_noticed, frames, sniff, streams
+from anabranch.sources.packaged import SNAPPY, ZIP, unsnapped, unzipped, zip_member
 from anabranch.sources.source import Source
 from anabranch.sources.spans import SpanFile
 
@@ -20,18 +21,20 @@ __all__ = [
     "CODEC_SUFFIXES",
     "decoded",
     "decompressed",
+    "inner_name",
     "named_codec",
     "open_source",
     "open_text",
     "require_bounded",
     "sniff",
     "sniff_encoding",
+    "sniff_named",
     "uncompressed",
 ]
 
 CODEC_SUFFIXES = {
     ".gz": "gz", ".gzip": "gz", ".bgz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz",
-    ".zst": "zst", ".zstd": "zst", ".lz4": "lz4",
+    ".zst": "zst", ".zstd": "zst", ".lz4": "lz4", ".br": "br", ".sz": "sz", ".zip": "zip",
 }  # fmt: skip
 # Compressed data that expand beyond both are taken for an attack: gz reaches 1,032 at most, bz2 and zst a million.
 MOST_BYTES, MOST_RATIO = 1 << 30, 1000
@@ -57,6 +60,43 @@ def uncompressed(path: PurePosixPath) -> PurePosixPath:
 def named_codec(path: str) -> str:
     """Name the codec that a file's suffix promises, or nothing."""
     return CODEC_SUFFIXES.get(PurePosixPath(remote.named(path)).suffix.lower(), "")
+
+
+def sniff_named(path: str, head: bytes) -> str:
+    """Name the codec of a file that begins so, by its content; of br and zip, which others may look like, by its name.
+
+    Spreadsheets are zip archives, too, and a brotli stream has no mark to know it by.
+    """
+    if found := sniff(head):
+        return found
+    if head.startswith(SNAPPY):
+        return "sz"
+    named = named_codec(path)
+    if named == "zip" and head.startswith(ZIP):
+        return named
+    return named if named == "br" and head and (not _is_text(head) or _decodes(head)) else ""
+
+
+def _is_text(head: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with suppress(UnicodeDecodeError):
+        return "\0" not in decoder.decode(head)
+    return False
+
+
+def _decodes(head: bytes) -> bool:
+    with suppress(OSError):
+        return bool(next(frames(io.BytesIO(head), "br", 1), b""))
+    return False
+
+
+def inner_name(source: Source) -> str:
+    """Name the one file of a source that is a zip archive; SourceError where it is damaged, or holds others."""
+    with open_source(source) as raw:
+        try:
+            return zip_member(raw, source.label)
+        except DamageError as error:
+            raise _damaged(f"the zip archive is damaged ({error})", source.label) from error
 
 
 def open_source(source: Source) -> IO[bytes]:
@@ -100,7 +140,7 @@ def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]
     size = 0
     try:
         with damage_noticed():
-            for piece in (frames if codec in NAMES else _padded)(raw, codec):
+            for piece in _pieces_of(raw, codec, label):
                 yield piece
                 size += len(piece)
                 require_bounded(size, raw.tell(), label)
@@ -111,6 +151,14 @@ def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]
     if raw.read(1):
         where = f"at byte {end} of the file, after {size} decompressed bytes"
         raise _damaged(f"something that is not {codec} follows {where}", label)
+
+
+def _pieces_of(raw: IO[bytes], codec: str, label: str) -> Iterator[bytes]:
+    if codec == "zip":
+        return unzipped(raw, label)
+    if codec == "sz":
+        return unsnapped(raw)
+    return (frames if codec in NAMES else _padded)(raw, codec)
 
 
 def _padded(raw: IO[bytes], codec: str) -> Iterator[bytes]:

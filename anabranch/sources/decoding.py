@@ -1,6 +1,6 @@
 """Undo compression: detect the codec by the first bytes, and decode one stream or several, in pieces.
 
-Of zst and lz4 by Arrow: it knows both, and pyarrow is here anyway.
+Of zst, lz4 and br by Arrow: it knows them, and pyarrow is here anyway.
 """
 
 import bz2
@@ -46,7 +46,7 @@ _DECODERS: dict[str, Callable[[], _Decoder]] = {
     "bz2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
 }
-NAMES = {"zst": "zstd", "lz4": "lz4"}  # as Arrow calls them
+NAMES = {"zst": "zstd", "lz4": "lz4", "br": "brotli"}  # as Arrow calls them
 _PROGRAMS = {"gz": "gzip", "bz2": "bzip2", "xz": "xz"}
 
 

@@ -3,13 +3,18 @@
 What must be large is as large as it takes to lie behind the rows that decide the types; LATE says where.
 """
 
+import io
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.files.packing import PACK
+import fastavro
+import pyarrow as pa
+
+from tests.files.packing import ALL as PACK
 
 DATA = Path(__file__).parent.parent / "data" / "files" / "bad"
 LATE = 20_001  # the row, counted from 1, of what is wrong far behind the head
@@ -77,6 +82,38 @@ def loop(folder: Path) -> None:
     (folder / "a.csv").symlink_to("b.csv")
     (folder / "b.csv").symlink_to("a.csv")
     _written(folder / "c.csv", b"id\n1\n")
+
+
+def zipped(content: bytes, *names: str) -> Callable[[Path], object]:
+    def make(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names:
+                archive.writestr(name, content)
+
+    return make
+
+
+def cut_zip(folder: Path) -> None:
+    zipped(b"id\n1\n", "a.csv")(folder)
+    path = folder / "a.zip"
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def avro(codec: str) -> Callable[[Path], object]:
+    """Write two records; what names a codec that is not installed was written with none."""
+    fields = [{"name": "id", "type": "long"}, {"name": "name", "type": "string"}]
+    out = io.BytesIO()
+    schema = {"type": "record", "name": "row", "fields": fields}
+    fastavro.writer(out, schema, TWO, codec="snappy" if codec == "snappy" else "null")
+    named = out.getvalue().replace(b"\x08null", bytes([2 * len(codec)]) + codec.encode(), 1)
+    return text(named if codec != "snappy" else out.getvalue(), "a.avro")
+
+
+def arrow_stream(name: str) -> Callable[[Path], object]:
+    table, sink = pa.Table.from_pylist(TWO), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as out:
+        out.write_table(table)
+    return text(sink.getvalue().to_pybytes(), name)
 
 
 ONE = [{"id": 1, "name": "a"}]
@@ -265,6 +302,49 @@ BAD_INPUTS = [
         {"quote": ""},
         rows=2,
         values=[{"a": 1, "b": '5" disc'}, {"a": 2, "b": '"x'}],
+    ),
+    BadInput("28 delimiter behind every row", text("id,name\n1,a,\n2,b,\n"), rows=2, values=TWO),
+    BadInput("28 delimiter behind quotes", text('id;name\n1;"a";\n2;"b";\n'), rows=2, values=TWO),
+    BadInput(
+        "28 delimiter behind every row, set aside",
+        late("8,n\n9,n,1\n", head="id,name\n1,a,\n", line="{0},n{0},\n"),
+        {"on_bad_row": "quarantine"},
+        rows=LATE,
+        types=NAMES,
+        aside=(LATE + 1, LATE + 2),
+    ),
+    BadInput("28 delimiter behind some rows", text("id,name\n1,a,\n2,b\n"), code="bad-row", says=("row 1", "3")),
+    BadInput(
+        "28 a null behind the last delimiter",
+        text("id,name\n1,a,\n2,b,NA\n3,c,\n"),
+        {"null_values": "NA"},
+        code="bad-row",
+        says=("row 2", "follows the last delimiter"),
+    ),
+    BadInput("29 zip of one file", zipped(PLAIN.encode(), "data.csv"), rows=2, values=TWO),
+    BadInput("29 zip and what a Mac adds", zipped(PLAIN.encode(), "d/data.csv", "__MACOSX/d/._data.csv"), rows=2),
+    BadInput(
+        "29 zip of several files",
+        zipped(PLAIN.encode(), "a.csv", "b.csv"),
+        code="format-unknown",
+        says=("2 files", "b.csv"),
+    ),
+    BadInput("29 zip cut off", cut_zip, code="source-damaged", says=("zip",)),
+    BadInput("30 brotli", packed(PLAIN.encode(), "a.csv.br", codec="br"), rows=2, values=TWO),
+    BadInput("30 brotli cut off", text(PACK["br"](UNCLOSED.encode())[:-9], "a.csv.br"), code="source-damaged"),
+    BadInput("30 text called br", text(PLAIN, "a.csv.br"), rows=2, values=TWO, warns="its name says br"),
+    BadInput("30 snappy", packed(PLAIN.encode(), "a.csv.sz", codec="sz"), rows=2, values=TWO),
+    BadInput("30 snappy called csv", packed(PLAIN.encode(), "a.csv", codec="sz"), rows=2, warns="content sz"),
+    BadInput("30 snappy cut off", text(PACK["sz"](PLAIN.encode())[:-9], "a.csv.sz"), code="source-damaged"),
+    BadInput("31 avro with snappy", avro("snappy"), rows=2, values=TWO),
+    BadInput("31 avro with a codec that is not installed", avro("lz4"), code="format-missing", says=("lz4",)),
+    BadInput("32 arrow stream", arrow_stream("a.stream"), rows=2, values=TWO),
+    BadInput("32 arrow stream called arrows", arrow_stream("a.arrows"), rows=2, values=TWO),
+    BadInput(
+        "33 JSON: NaN and infinity",
+        text('{"id":1}\n{"id":NaN}\n{"id":-Infinity}\n', "a.jsonl"),
+        rows=3,
+        types={"id": "double"},
     ),
     BadInput("26 blank lines", text("id,name\n\n1,a\n\n\n2,b\n\n"), rows=2, values=TWO),
 ]

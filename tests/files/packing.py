@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 
+import cramjam
 import pyarrow as pa
 
 SKIPPABLE = b"\x50\x2a\x4d\x18\x05\0\0\0about"  # a frame that zstd and lz4 pass over
@@ -22,4 +23,9 @@ PACK = {
     "xz": lambda data: lzma.compress(data, preset=0),
     "zst": lambda data: _arrow("zstd", data),
     "lz4": lambda data: _arrow("lz4", data),
+}
+ALL = {
+    **PACK,
+    "br": lambda data: bytes(cramjam.brotli.compress(data)),
+    "sz": lambda data: bytes(cramjam.snappy.compress(data)),
 }

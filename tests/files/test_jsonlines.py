@@ -24,7 +24,7 @@ from tests.files.converting import convert
 
 BIG = pa.decimal128(38, 0)
 BAD_LINES = [
-    b'{"a":', b"5", b"[1]", b"null", b'{"a":1,"a":2}', b'{"a":{"b":1,"b":2}}', b'{"a":NaN}', b'{"a":-Infinity}',
+    b'{"a":', b"5", b"[1]", b"null", b'{"a":1,"a":2}', b'{"a":{"b":1,"b":2}}', b'{"a":nan}', b'{"a":-inf}',
     b'{"a":"\xff"}', b'{"\xff":1}', b'{"a":"\\ud800"}', b'{"a":1} {"a":2}', b'{"a":01}', b'{"a":"x\ty"}',
     b'{"a":' + b"[" * 1000 + b"]" * 1000 + b"}", b'{"a":1},', b"\xef\xbb\xbf{}", b'{"a":0e999}', b'{"a":1e400}',
     b'{"a":1}\r{"a":2}',

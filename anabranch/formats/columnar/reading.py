@@ -1,5 +1,6 @@
 """Read formats whose columns have types: parquet, arrow and orc piece by piece, avro and excel from start to end."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import IO
@@ -126,6 +127,9 @@ def _damaged(format: str, error: Exception) -> SourceError:  # noqa: A002
     if "out of range for nanosecond" in reason:  # pyarrow's only unit of orc
         remedy = "Write it as Parquet at its origin, or without years before 1678 and after 2261."
         return SourceError("type-not-read", reason, remedy)
+    if "need to install" in reason:  # fastavro, of what a block is compressed with
+        packages = " or ".join(re.findall(r"'([\w.-]+)'", reason))
+        return SourceError("format-missing", reason, f"pip install {packages}")
     return SourceError(
         "source-damaged", f"it is not a complete {format} file: {reason}", "Fetch the file again, or repair it."
     )

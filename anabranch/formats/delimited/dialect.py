@@ -40,6 +40,7 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
     dialect = replace(dialect, newline=rows.newline)
     known = len(rows.start) - int(not whole and not rows.complete)
     names, warnings = _names(rows, body, known, options)
+    dialect = replace(dialect, trailing=_trails(rows, known, dialect))
     start = rows.end(0) if dialect.header else 0
     sample = body[start : rows.end(min(known, options.head + int(dialect.header)) - 1)] if known else b""
     return Look(
@@ -82,6 +83,15 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
     cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
     found = [column[0].as_py() or "" for column in cells.values()]
     return unique_names(found, rename=options.duplicate_columns == "rename")
+
+
+def _trails(rows: Rows, known: int, dialect: Dialect) -> bool:
+    """Whether the rows end with a delimiter, behind which the header names no column."""
+    if not dialect.header or known <= 1:
+        return False
+    more = rows.cells[1:known] - rows.cells[0]
+    trailing = (more == 1) & rows.trail[1:known]
+    return bool(not (more == 0).any() and 2 * trailing.sum() > len(trailing))
 
 
 def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:

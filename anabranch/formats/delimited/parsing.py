@@ -71,6 +71,13 @@ def read_text(
     numbers: Mapping[str, pa.DataType] = _NONE,
 ) -> dict[str, pa.Array]:
     """Return the cells of a block by column, as text but for the `numbers`; ArrowInvalid where it cannot be read so."""
+    if dialect.trailing:
+        beyond = _beyond(names)
+        columns = read_text(block, replace(dialect, trailing=False), [*names, beyond], options, numbers)
+        last = columns.pop(beyond)
+        if last.null_count < len(last) or (options.null_values and not Rows(block, dialect).trail.all()):
+            raise pa.ArrowInvalid("a cell follows the last delimiter")
+        return columns
     types = {name: numbers.get(name, pa.string()) for name in names}
     if _BLANK.fullmatch(block):
         return {name: pa.array([], kind) for name, kind in types.items()}
@@ -86,6 +93,11 @@ def read_text(
         ),
     )
     return {name: column.chunk(0) for name, column in zip(names, table.columns, strict=True)}
+
+
+def _beyond(names: Sequence[str]) -> str:
+    """Name the column behind the last one as none of these."""
+    return max(names, key=len) + "_"
 
 
 def _manner(field: pa.Field, look: Look, options: ReadOptions) -> Manner:

@@ -43,6 +43,11 @@ class Rows:
         """Count the cells of each row."""
         return np.searchsorted(self._marks, self.stop) - np.searchsorted(self._marks, self.start) + 1
 
+    @property
+    def trail(self) -> NDArray[np.bool_]:
+        """Tell of each row whether it ends with a delimiter."""
+        return np.isin(self.stop - 1, self._marks)
+
     def broken(self, names: Sequence[str]) -> dict[int, BadRow]:
         """Find the rows that no parser should read, by number: of these columns."""
         return {
@@ -80,6 +85,10 @@ class Rows:
         for place in self._quotes.strays().tolist():
             yield self._row(place), place, "stray_quote", "text follows the quote that closes the cell"
         cells = self.cells
+        if self.dialect.trailing:
+            cells = cells - 1
+            for row in np.flatnonzero((cells == columns) & ~self.trail).tolist():
+                yield row, -1, "field_count", "a cell follows the last delimiter, where other rows end"
         for row in np.flatnonzero(cells != columns).tolist():
             yield row, -1, "field_count", f"expected {columns} cell{'s' * (columns != 1)}, found {cells[row]}"
         for row, place, reason in self._undecodable():

@@ -36,6 +36,7 @@ BLANK = b" \t\r"  # what may surround a record
 
 _NEWLINE, _OPEN, _CLOSE = b"\n{}"
 _LONG_INTEGER = re.compile(rb'[:,\[]\s*"?-?\d{8,}+"?\s*[,}\]]')
+_NOT_FINITE = re.compile(rb"[:,\[]\s*(?:NaN|-?Infinity)\b")
 _SCALAR = rb"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false"
 _EXACT = {pa.float16(): 1 << 11, pa.float32(): 1 << 24, DOUBLE: 1 << 53}  # up to there every integer is itself
 
@@ -170,11 +171,11 @@ def _are_numbers(block: bytes, schema: pa.Schema) -> bool:
 
 
 def _require_exact(table: pa.Table, block: bytes) -> None:
-    """Refuse NaN and infinity, and a number that is not itself any more as a floating one or a decimal."""
+    """Refuse a number that is not itself any more as a floating one or a decimal, and a text that became NaN."""
     beyond = False
     for array in floats(table):
         largest = pc.max(pc.abs(array)).as_py()
-        if not pc.all(pc.is_finite(array), min_count=0).as_py():
+        if not (pc.all(pc.is_finite(array), min_count=0).as_py() or _NOT_FINITE.search(block)):
             raise MisfitError
         beyond |= largest is not None and largest >= _EXACT[array.type]
     if beyond and _rounds(block, table.schema, _LONG_INTEGER):

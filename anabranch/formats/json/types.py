@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 from pyarrow import types
 
-from anabranch.formats.json.values import Integer, Number, Real, text_of
+from anabranch.formats.json.values import NOT_FINITE, Integer, Number, Real, text_of
 from anabranch.schema.lattice import is_text
 from anabranch.schema.rules import OnConflict
 from anabranch.schema.schema import ConflictError, is_nested, wider
@@ -141,7 +141,7 @@ def scalar_type(value: Any) -> pa.DataType:
     if isinstance(value, Integer):
         return _integer_type(value)
     if isinstance(value, Real):
-        return DOUBLE if math.isfinite(float(value)) else STRING
+        return DOUBLE if math.isfinite(float(value)) or value in NOT_FINITE else STRING
     return STRING
 
 

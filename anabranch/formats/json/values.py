@@ -8,6 +8,8 @@ import orjson
 
 DEEPEST = 100  # levels of a record: deeper ones would end the interpreter's stack, or that of a reader of the output
 
+NOT_FINITE = ("NaN", "Infinity", "-Infinity")  # which Python and others write, though JSON has no such numbers
+
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|([\[{])|[\]}]', re.DOTALL)  # strings are passed over
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _OF = {dict: "object", list: "list", bool: "boolean", type(None): "null", str: "string"}
@@ -83,8 +85,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _constant(name: str) -> Any:
-    raise MalformedError(f"malformed JSON: {name} is not a JSON number")
+def _constant(name: str) -> Real:
+    return Real(name)
 
 
 _DECODER = json.JSONDecoder(
