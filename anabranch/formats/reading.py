@@ -1,5 +1,6 @@
 """Read any file: look at its head, then give its rows chunk by chunk, each of which can be parsed or examined."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -142,6 +143,8 @@ def look_at(source: Source, options: ReadOptions) -> Look:
     if not start:
         raise SourceError("empty-source", "the file is empty", "Leave it out, or fetch it again.", source.label)
     name = codecs.inner_name(source) if codec == "zip" else remote.named(source.path)
+    if not options.format:
+        _require_no_page(source, start)
     kind = options.format or foreign.format_of(name) or format_of(name, start, source.label)
     misnamed = _misnamed(source, codec)
     if misnamed and not codec and kind in TEXT and b"\0" in start and _encoding(options, start) == "utf-8":
@@ -327,6 +330,15 @@ def _require_once(source: Source, codec: str, start: bytes) -> None:
     if codec and (within := codecs.sniff(start)):
         reason = f"it is compressed twice: {within} within {codec}"
         raise SourceError("format-unknown", reason, "Decompress it once.", source.label)
+
+
+def _require_no_page(source: Source, start: bytes) -> None:
+    """Refuse an HTML page, which servers send in place of a file, under any name."""
+    if re.match(
+        rb"(?:\xef\xbb\xbf)?\s*(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", start, re.IGNORECASE | re.DOTALL
+    ):
+        remedy = "Fetch the file itself: the page may ask for a login, or tell of an error."
+        raise SourceError("not-a-table", "it is an HTML page and no table", remedy, source.label)
 
 
 def _misnamed(source: Source, codec: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from anabranch.core.errors import SourceError
+from anabranch.schema.durations import spelled
 from anabranch.schema.lattice import MOST_DIGITS, decimal, is_text
 
 Leaf = Callable[[pa.DataType], pa.DataType]
@@ -175,6 +176,8 @@ def _mapped_field(field: pa.Field, leaf: Leaf) -> pa.Field:
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     if column.type == kind:
         return column
+    if types.is_duration(column.type) and is_text(kind):
+        return pa.chunked_array([spelled(column).cast(kind)])
     if _is_castable(column.type) and not _holds_null(kind):
         return column.cast(kind)
     return pa.chunked_array([pa.array(column.to_pylist(), kind)])

@@ -3,6 +3,7 @@
 What must be large is as large as it takes to lie behind the rows that decide the types; LATE says where.
 """
 
+import datetime as dt
 import io
 import shutil
 import zipfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+import openpyxl
 import pyarrow as pa
 
 from tests.files.packing import ALL as PACK
@@ -107,6 +109,23 @@ def avro(codec: str) -> Callable[[Path], object]:
     fastavro.writer(out, schema, TWO, codec="snappy" if codec == "snappy" else "null")
     named = out.getvalue().replace(b"\x08null", bytes([2 * len(codec)]) + codec.encode(), 1)
     return text(named if codec != "snappy" else out.getvalue(), "a.avro")
+
+
+def sheets(content: Mapping[str, Sequence[Sequence[Any]]]) -> Callable[[Path], object]:
+    """Write a workbook; a minus before its name hides a sheet."""
+
+    def make(folder: Path) -> None:
+        book = openpyxl.Workbook()
+        book.remove(book.active)
+        for name, rows in content.items():
+            sheet = book.create_sheet(name.removeprefix("-"))
+            sheet.sheet_state = "hidden" if name.startswith("-") else "visible"
+            for row in rows:
+                sheet.append(row)
+        book.active = len(book.sheetnames) - 1
+        book.save(folder / "a.xlsx")
+
+    return make
 
 
 def arrow_stream(name: str) -> Callable[[Path], object]:
@@ -345,6 +364,44 @@ BAD_INPUTS = [
         text('{"id":1}\n{"id":NaN}\n{"id":-Infinity}\n', "a.jsonl"),
         rows=3,
         types={"id": "double"},
+    ),
+    BadInput("34 no header", text("399.19,74.3\n399.21,74.4\n"), rows=1, warns="'399.19', looks like data"),
+    BadInput("34 no header, of whole numbers", text("1,2,x\n7,5,y\n"), rows=1, warns="--no-header"),
+    BadInput("34 no header, of a date", text("Ann,2024-01-31\nBob,2024-02-01\n"), rows=1, warns="2024-01-31"),
+    BadInput("35 page", text("<!DOCTYPE html>\n<html><p>gone</p></html>"), code="not-a-table"),
+    BadInput("35 page called xlsx", text("\n<!-- a --> <HTML lang=en>", "a.xlsx"), code="not-a-table"),
+    BadInput(
+        "36 error cells",
+        sheets({"A": [["id", "n"], ["B1", "#DIV/0!"], ["B2", 2]]}),
+        rows=2,
+        values=[{"id": "B1", "n": "#DIV/0!"}, {"id": "B2", "n": "2"}],
+    ),
+    BadInput(
+        "36 error cell late",
+        sheets({"A": [["n"], *[[number] for number in range(1, 9000)], ["#N/A"]]}),
+        code="type-conflict",
+        says=("row 9000", "#N/A"),
+    ),
+    BadInput(
+        "37 hidden sheet",
+        sheets({"-A": [["x"], [1]], "B": [["id"], [7]]}),
+        rows=1,
+        values=[{"id": 7}],
+        warns="(hidden)",
+    ),
+    BadInput(
+        "37 hidden sheet, named",
+        sheets({"-A": [["x"], [1]], "B": [["id"], [7]]}),
+        {"sheet": "A"},
+        rows=1,
+        values=[{"x": 1}],
+    ),
+    BadInput("37 only hidden sheets", sheets({"-A": [["x"], [1]], "B": []}), code="sheet-missing", says=("'A'",)),
+    BadInput(
+        "38 durations",
+        sheets({"A": [["id", "d"], [1, dt.timedelta(hours=36)]]}),
+        rows=1,
+        values=[{"id": 1, "d": dt.timedelta(hours=36)}],
     ),
     BadInput("26 blank lines", text("id,name\n\n1,a\n\n\n2,b\n\n"), rows=2, values=TWO),
 ]

@@ -9,10 +9,11 @@ from typing import IO, Any
 
 import pyarrow as pa
 from pyarrow import types
-from python_calamine import CalamineSheet, CalamineWorkbook
+from python_calamine import CalamineSheet, CalamineWorkbook, SheetMetadata, SheetVisibleEnum
 
 from anabranch.core.errors import SourceError
 from anabranch.formats.columnar.excel_errors import error_cells
+from anabranch.formats.headers import header_warnings
 from anabranch.formats.options import ReadOptions
 
 _ROWS = 8 << 10  # of a batch
@@ -33,17 +34,18 @@ class ExcelFile:
 
     A column's type is that of the first rows, and text where they mix; each batch has the types that its own
     values need. Whole numbers are integers and dates timestamps, since a cell does not distinguish them from others.
-    An error cell is its text where `options.keeps_records`, and else empty.
+    An error cell of an xlsx file is its text, such as #DIV/0!. A hidden sheet is only read by its name.
     """
 
     def __init__(self, file: IO[bytes], options: ReadOptions) -> None:
         book = _opened(file)
-        errors = partial(error_cells, file) if options.keeps_records else _no_errors
-        name, first, rows = _filled(book, [options.sheet] if options.sheet else book.sheet_names, errors)
-        others = ", ".join(repr(other) for other in book.sheet_names if other != name)
+        name, first, rows = _filled(book, options.sheet, partial(error_cells, file))
+        others = ", ".join(_shown(other) for other in book.sheets_metadata if other.name != name)
         self.warnings: tuple[str, ...] = (
             (f"only the sheet {name!r} was read, not {others}",) if others and not options.sheet else ()
         )
+        if options.header:
+            self.warnings += header_warnings([_text(cell) for cell in first])
         if not options.header:
             rows = chain([first], rows)
         self._names = [_text(cell) if options.header else "" for cell in first]
@@ -74,22 +76,32 @@ def _opened(file: IO[bytes]) -> CalamineWorkbook:
         return CalamineWorkbook.from_filelike(io.BytesIO(file.read()))
 
 
-def _no_errors(_: str) -> Errors:
-    return {}
-
-
 def _filled(
-    book: CalamineWorkbook, names: Sequence[str], errors: Callable[[str], Errors]
+    book: CalamineWorkbook, named: str | None, errors: Callable[[str], Errors]
 ) -> tuple[str, Row, Iterator[Row]]:
-    """Return the first of these sheets with a row that holds anything: its name, that row, the others."""
+    """Return the named sheet, or else the first visible one that holds anything: its name, first row and other rows."""
+    if named and named not in book.sheet_names:
+        known = ", ".join(map(repr, book.sheet_names))
+        raise SourceError("sheet-missing", f"there is no sheet {named!r}", f"Name one of {known} with --sheet.")
+    hidden = [sheet.name for sheet in book.sheets_metadata if _is_hidden(sheet)]
+    names = [named] if named else [name for name in book.sheet_names if name not in hidden]
     for name in names:
-        if name not in book.sheet_names:
-            known = ", ".join(map(repr, book.sheet_names))
-            raise SourceError("sheet-missing", f"there is no sheet {name!r}", f"Name one of {known} with --sheet.")
         rows = _rows(book.get_sheet_by_name(name), errors(name))
         if first := next(rows, None):
             return name, first, rows
+    for name in [] if named else hidden:
+        if any(_rows(book.get_sheet_by_name(name), {})):
+            reason = f"of the sheets only hidden ones hold anything: {name!r}"
+            raise SourceError("sheet-missing", reason, "Name it with --sheet, or leave the file out.")
     raise SourceError("empty-source", "no sheet holds anything", "Leave it out.")
+
+
+def _is_hidden(sheet: SheetMetadata) -> bool:
+    return bool(sheet.visible != SheetVisibleEnum.Visible)
+
+
+def _shown(sheet: SheetMetadata) -> str:
+    return repr(sheet.name) + " (hidden)" * _is_hidden(sheet)
 
 
 def _rows(sheet: CalamineSheet, errors: Errors) -> Iterator[Row]:

@@ -1,8 +1,11 @@
 """The error cells of a sheet (#N/A, #DIV/0!), which the library that reads workbooks gives as empty ones."""
 
+import io
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree as ET
 
@@ -17,7 +20,24 @@ _OVERLAP = 4 << 10  # more than an error cell with its formula mostly has
 
 def error_cells(file: IO[bytes], sheet: str) -> Mapping[tuple[int, int], str]:
     """Find the error cells of a sheet of an xlsx or xlsm file by row and column, from 0; none in other workbooks."""
-    file.seek(0)
+    with _own(file) as own:
+        return _cells(own, sheet)
+
+
+@contextmanager
+def _own(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Open the file once more where it lies, so that its place stays; what lies nowhere is read from its start."""
+    try:
+        place = Path(f"/proc/self/fd/{file.fileno()}")
+    except io.UnsupportedOperation:
+        file.seek(0)
+        yield file
+        return
+    with place.open("rb") as own:
+        yield own
+
+
+def _cells(file: IO[bytes], sheet: str) -> Mapping[tuple[int, int], str]:
     if not zipfile.is_zipfile(file):
         return {}
     file.seek(0)

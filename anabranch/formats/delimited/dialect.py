@@ -11,6 +11,7 @@ import pyarrow as pa
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.formats.delimited.parsing import read_text
 from anabranch.formats.delimited.rows import Rows
+from anabranch.formats.headers import header_warnings
 from anabranch.formats.model import Dialect, Look
 from anabranch.formats.options import ReadOptions
 from anabranch.schema import narrowing
@@ -82,7 +83,8 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
     width = int(rows.cells[0])
     cells = read_text(header, rows.dialect, [str(place) for place in range(width)], ReadOptions())
     found = [column[0].as_py() or "" for column in cells.values()]
-    return unique_names(found, rename=options.duplicate_columns == "rename")
+    names, warnings = unique_names(found, rename=options.duplicate_columns == "rename")
+    return names, [*warnings, *header_warnings(found)]
 
 
 def _trails(rows: Rows, known: int, dialect: Dialect) -> bool:

@@ -9,6 +9,7 @@ import pyarrow.csv
 import pyarrow.types as kinds
 
 from anabranch.formats.json.writing import json_lines
+from anabranch.schema.durations import spelled
 from anabranch.schema.plain import in_coarsest_unit, require_sayable
 
 _ROWS_AT_ONCE = 4 << 10  # a tenth faster than pyarrow's own 1 Ki
@@ -24,8 +25,8 @@ def csv_rows(table: pa.Table, delimiter: str) -> memoryview:
     """Write the rows of a table, each ended by a newline.
 
     Timestamps are ISO with a space, those with a time zone in UTC with a Z, and have the fewest digits that hold the
-    block's values. Binary values are base64. In a table of one column null is written as "", too, since an empty
-    line would be no row.
+    block's values; durations are like 36:00:00. Binary values are base64. In a table of one column null is written as
+    "", too, since an empty line would be no row.
     """
     plain = pa.table(
         [_plain(*pair) for pair in zip(table.columns, table.column_names, strict=True)], names=table.column_names
@@ -61,8 +62,8 @@ def _plain(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         require_sayable(column, name)
     if kinds.is_nested(kind):
         return as_json(column, name)
-    if kinds.is_timestamp(kind) or kinds.is_time(kind):
-        return in_coarsest_unit(column)
+    if kinds.is_timestamp(kind) or kinds.is_time(kind) or kinds.is_duration(kind):
+        return pa.chunked_array([spelled(column)]) if kinds.is_duration(kind) else in_coarsest_unit(column)
     if kinds.is_decimal(kind):
         return without_exponent(column)
     if kinds.is_floating(kind):

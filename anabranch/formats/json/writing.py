@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyarrow import types
 
 from anabranch.core.errors import SourceError
+from anabranch.schema.durations import spelled
 from anabranch.schema.lattice import is_bytes, is_text
 from anabranch.schema.plain import in_coarsest_unit, require_sayable
 
@@ -26,8 +27,8 @@ def json_lines(table: pa.Table | pa.RecordBatch) -> bytes:
 
     Null is null. Integers and decimals are exact numbers, floating ones the shortest that are read as the same, with a
     point or an exponent. Times are ISO 8601, with T and with Z for those in a time zone, in the coarsest unit that
-    holds all of their column here; durations count their unit; binary is base64; a map is an object. Raises SourceError
-    for NaN and infinity, which JSON cannot express.
+    holds all of their column here; durations are like 36:00:00; binary is base64; a map is an object. Raises
+    SourceError for NaN and infinity, which JSON cannot express.
     """
     if not table.num_columns:
         return b"{}\n" * int(table.num_rows)
@@ -106,7 +107,7 @@ def _float(array: pa.Array, path: str) -> pa.Array:
 
 
 def _duration(array: pa.Array, _: str) -> pa.Array:
-    return array.cast(pa.int64()).cast(_TEXT)
+    return _quoted(spelled(array).cast(_TEXT))
 
 
 def _text(array: pa.Array, _: str) -> pa.Array:
