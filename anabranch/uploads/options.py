@@ -64,6 +64,10 @@ class UploadOptions(BaseModel):
         int,
         Field(ge=1, le=256, description="Parts that each worker process sends at the same time."),
     ] = Field(default_factory=lambda: int(os.environ.get("ANABRANCH_PARTS_IN_FLIGHT", "8")))
+    requests_per_minute: Annotated[
+        int | None,
+        Field(ge=1, description="Requests to Google Drive that each process sends in a minute. Default: no limit."),
+    ] = None
     user: Annotated[
         str | None,
         Field(

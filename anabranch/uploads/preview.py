@@ -22,6 +22,9 @@ def check(source: Sequence[str], output: str | None, options: UploadOptions) -> 
     if not output:
         raise UsageError("output-missing", "no destination is named", "Name one last, such as s3://bucket/prefix/.")
     selection = select(source, output, options)
+    if options.requests_per_minute and selection.destination.kind != "gdrive":
+        reason = f"{selection.destination} has no limit of requests per minute"
+        raise UsageError("bad-option", reason, "Leave --requests-per-minute away.", "--requests-per-minute")
     store = open_store(selection.destination)
     units(selection.files, options, store.limits, in_order=store.in_order)
     if selection.destination.kind != "file":

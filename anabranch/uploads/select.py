@@ -80,7 +80,7 @@ def destination_of(output: str, options: UploadOptions) -> tuple[Destination, st
         return Destination("file", path), ""
     if scheme.lower() == "gdrive" and rest.partition("/")[0]:
         folder, _, path = rest.partition("/")
-        return Destination("gdrive", folder, options.endpoint, options.credentials), path
+        return Destination("gdrive", folder, options.endpoint, options.credentials, options.requests_per_minute), path
     if scheme.lower() != "s3":
         raise UsageError(
             "destination-scheme",

@@ -6,13 +6,18 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import distributed
 import pytest
 import yaml
 
+from anabranch.core.config import RunOptions
 from anabranch.core.parts import Report
+from anabranch.uploads.options import UploadOptions
+from tests.uploads.faulty import PASS, Faulty, error
 
 COMMAND = [sys.executable, "-m", "anabranch.command.cli", "upload-files"]
 MIB = 1 << 20
@@ -133,3 +138,48 @@ def test_a_run_from_the_deployments_form_uploads(tmp_path, monkeypatch, environm
     assert hashlib.sha256(sent).digest() == hashlib.sha256((Path("outbox") / "big.bin").read_bytes()).digest()
     assert report.items["sent"] == 1
     assert list(report.pictures) == ["MB/s over the run"]
+
+
+@pytest.mark.server
+def test_of_two_runs_of_one_file_at_once_one_waits_and_finds_it_sent(bucket, big, environment, tmp_path):
+    go, busy = threading.Event(), error("SlowDown", "503 Slow Down")
+    with Faulty(bucket.server.port, lambda request: busy if request.number > 4 and not go.is_set() else PASS) as proxy:
+        words = [*COMMAND, str(big), f"{bucket.url}/", "--endpoint", proxy.endpoint, "--part-size", "5MiB", "--json"]
+        both = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE) for _ in range(2)]
+        while len(list((tmp_path / "work").rglob("status/*.json"))) < 2 or proxy.seen["part"] < 5:
+            assert [process.poll() for process in both] == [None, None]
+            time.sleep(0.05)
+        go.set()
+        reports = [Report.model_validate_json(process.communicate()[0]) for process in both]
+
+    assert sorted(report.items["sent"] for report in reports) == [0, 1]
+    assert sorted(report.items["unchanged"] for report in reports) == [0, 1]
+    assert proxy.seen["create"] == proxy.seen["complete"] == 1
+    assert sum(report.bytes_out for report in reports) == 60 * MIB
+    assert bucket.read(big.name) == big.read_bytes()
+
+
+@pytest.mark.cluster
+def test_a_worker_killed_in_the_middle_costs_no_more_than_the_parts_in_flight(bucket, big, cluster, tmp_path):
+    from anabranch.run.blocks import S3Credentials
+    from flows.uploads import upload_files
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        victim, *_ = client.run(os.getpid).values()
+        threads = max(client.nthreads().values())
+    S3Credentials(access_key_id="test:tester", secret_access_key="testing").save("s3-cluster", overwrite=True)
+
+    def kill(request):
+        if request.kind == "part" and request.count == 4:
+            os.kill(victim, signal.SIGKILL)
+        return PASS
+
+    with Faulty(bucket.server.port, kill) as proxy:
+        options = UploadOptions(endpoint=proxy.endpoint, credentials="s3-cluster", part_size="5MiB")
+        report = upload_files(
+            [str(big)], f"{bucket.url}/", options, RunOptions(cluster=cluster, work_dir=str(tmp_path / "work"))
+        )
+
+    assert bucket.read(big.name) == big.read_bytes()
+    assert (report.items["sent"], len(proxy.parts)) == (1, 12 + 1)  # beside the requests of no part
+    assert sum(proxy.parts.values()) - 12 <= threads

@@ -1,6 +1,7 @@
 """Google Drive: bytes in order, from where the server says that it stands, whatever happens to an answer."""
 
 import random
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from anabranch.core.parts import Job
 from anabranch.uploads import retrying
 from anabranch.uploads.ledger import FOLDER
 from anabranch.uploads.options import UploadOptions
-from anabranch.uploads.preview import preview
+from anabranch.uploads.preview import check, preview
 from anabranch.uploads.ranges import RangeFile, summed
 from anabranch.uploads.stores.base import Destination, Head, UploadGoneError
 from anabranch.uploads.stores.opening import open_store
@@ -157,3 +158,20 @@ def test_the_address_of_a_session_is_in_the_ledger_alone_and_for_its_owner_only(
     assert [path.parent for path in holders] == [tmp_path / "work" / FOLDER]
     assert holders[0].stat().st_mode & 0o777 == 0o600
     assert not any(b"secret-token" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_requests_come_no_faster_than_asked_for(tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        (tmp_path / "in" / str(number)).write_bytes(bytes(1000))
+    began = time.monotonic()
+    with Drive() as drive:
+        report = send(tmp_path / "in", drive, tmp_path / "work", requests_per_minute=1200)
+
+    assert (report.items["sent"], sum(drive.seen.values())) == (4, 4 * 4)  # looked for twice, started, sent
+    assert time.monotonic() - began >= (4 * 4 - 1) * 60 / 1200
+
+
+def test_a_bucket_is_refused_requests_per_minute(tmp_path):
+    with pytest.raises(UsageError, match="s3://bucket has no limit of requests per minute"):
+        check([str(tmp_path)], "s3://bucket/", UploadOptions(requests_per_minute=10))

@@ -11,37 +11,51 @@ import pytest
 from anabranch.core.parts import Report
 
 COMMAND = [sys.executable, "-m", "anabranch.command.cli", "upload-files"]
-FILES, SIZE = 4, 11 << 20  # of each command, in three parts each
-ALL, EACH = 4, 2
+SIZE = 6 << 20  # bytes of a file, in two parts
+
+pytestmark = pytest.mark.server
+
+
+def test_never_more_files_are_sent_than_the_limits_say_and_all_are_sent(bucket, tmp_path, prefect_server):
+    send_all(bucket, tmp_path, {"ann": 4, "bob": 4, "cyd": 4}, processes=3, most=(4, 2))
 
 
 @pytest.mark.soak
-@pytest.mark.server
-@pytest.mark.timeout(900)
-def test_never_more_files_are_sent_than_the_limits_say_and_all_are_sent(bucket, tmp_path, prefect_server):
-    environment = {
-        **os.environ, "ANABRANCH_WORK_DIR": str(tmp_path / "work"), "ANABRANCH_STATE_DIR": str(tmp_path / "state"),
-        "ANABRANCH_UPLOADS": str(ALL), "ANABRANCH_UPLOADS_PER_USER": str(EACH),
-    }  # fmt: skip
-    running = []
-    for user in ("ann", "bob", "cyd"):
-        folder = tmp_path / user
+@pytest.mark.timeout(3600)
+def test_limits_hold_for_many_uploads_of_many_users(bucket, tmp_path, prefect_server):
+    for number in range(20):
+        folder = tmp_path / str(number)
         folder.mkdir()
-        for number in range(FILES):
-            (folder / str(number)).write_bytes(random.Random(f"{user}{number}").randbytes(SIZE))
-        words = [folder, f"{bucket.url}/{user}/", "--endpoint", bucket.server.endpoint, "--part-size", "5MiB",
-                 "--user", user, "--parts-in-flight", "1", "--json"]  # fmt: skip
-        running.append(subprocess.Popen([*COMMAND, *map(str, words)], env=environment, stdout=subprocess.PIPE))
-    most_of_all = most_of_each = 0
-    while any(process.poll() is None for process in running):
-        users = [key.partition("/")[0] for key in bucket.unfinished()]
-        most_of_all = max(most_of_all, len(users))
-        most_of_each = max([most_of_each, *(users.count(user) for user in set(users))])
+        users = {f"user{user}": 4 if user == 0 else 3 for user in range(8)}
+        send_all(bucket, folder, users, processes=5, most=(6, 2))
+
+
+def send_all(bucket, folder, users, processes, most):
+    """Send that many files of each user, with that many commands at the same time; `most` are the two limits."""
+    environment = {
+        **os.environ, "ANABRANCH_WORK_DIR": str(folder / "work"), "ANABRANCH_STATE_DIR": str(folder / "state"),
+        "ANABRANCH_UPLOADS": str(most[0]), "ANABRANCH_UPLOADS_PER_USER": str(most[1]),
+    }  # fmt: skip
+    prefix = folder.name
+    for user, files in users.items():
+        (folder / user).mkdir()
+        for number in range(files):
+            (folder / user / str(number)).write_bytes(random.Random(f"{prefix}{user}{number}").randbytes(SIZE))
+    waiting, running, ended, seen = list(users), {}, {}, []
+    while waiting or running:
+        while waiting and len(running) < processes:
+            user = waiting.pop()
+            words = [folder / user, f"{bucket.url}/{prefix}/{user}/", "--endpoint", bucket.server.endpoint,
+                     "--user", user, "--part-size", "5MiB", "--parts-in-flight", "1", "--json"]  # fmt: skip
+            running[user] = subprocess.Popen([*COMMAND, *map(str, words)], env=environment, stdout=subprocess.PIPE)
+        seen.append([key.split("/")[1] for key in bucket.unfinished()])
+        for user in [user for user, process in running.items() if process.poll() is not None]:
+            ended[user] = Report.model_validate_json(running.pop(user).stdout.read())
         time.sleep(0.1)
 
-    reports = [Report.model_validate_json(process.stdout.read()) for process in running]
-    assert [report.items["sent"] for report in reports] == [FILES] * 3
-    assert (1 <= most_of_all <= ALL, 1 <= most_of_each <= EACH) == (True, True)
-    for user in ("ann", "bob", "cyd"):
-        for number in range(FILES):
-            assert bucket.read(f"{user}/{number}") == (tmp_path / user / str(number)).read_bytes()
+    assert {user: report.items["sent"] for user, report in ended.items()} == users
+    assert 1 <= max(len(each) for each in seen) <= most[0]
+    assert max(each.count(user) for each in seen for user in users) <= most[1]
+    for user, files in users.items():
+        for number in range(files):
+            assert bucket.read(f"{prefix}/{user}/{number}") == (folder / user / str(number)).read_bytes()

@@ -38,6 +38,7 @@ class Destination:
     place: str  # the folder, or the bucket
     endpoint: str | None = None
     credentials: str | None = None
+    requests_per_minute: int | None = None  # of one process
 
     def __str__(self) -> str:
         return self.place if self.kind == "file" else f"{self.kind}://{self.place}"

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import threading
+import time
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -116,6 +117,8 @@ class DriveStore:
 
     def _ask(self, method: str, url: str, **more: Any) -> httpx.Response:
         token = _token(secrets_of(self._destination, self._unlock), self._destination.credentials, os.getpid())
+        if self._destination.requests_per_minute:
+            _pace(self._destination.requests_per_minute, os.getpid()).wait()
         headers = {**more.pop("headers", {}), "Authorization": f"Bearer {token.text()}"}
         try:
             answer = self._client.request(method, url, headers=headers, **more)
@@ -155,6 +158,26 @@ def _reasons(answer: httpx.Response) -> list[str]:
 @lru_cache(maxsize=1)
 def _client(process: int) -> httpx.Client:  # noqa: ARG001  a fork shares no connections
     return httpx.Client(timeout=TIMEOUT, follow_redirects=False, limits=httpx.Limits(max_connections=64))
+
+
+class _Pace:
+    """Lets the requests of a process through one by one, evenly spaced."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._gap, self._next, self._lock = 60 / per_minute, 0.0, threading.Lock()
+
+    def wait(self) -> None:
+        """Wait for the turn of a request."""
+        with self._lock:
+            now = time.monotonic()
+            turn = max(self._next, now)
+            self._next = turn + self._gap
+        time.sleep(turn - now)
+
+
+@lru_cache(maxsize=16)
+def _pace(per_minute: int, process: int) -> _Pace:  # noqa: ARG001
+    return _Pace(per_minute)
 
 
 class _Token:
