@@ -21,6 +21,7 @@ from anabranch.core.once import one_run
 from anabranch.core.parts import Report
 from anabranch.run.cautions import collecting
 from anabranch.run.following import followed, following
+from anabranch.run.overlapping import overlapped
 from anabranch.run.progress import artifact_key, page_of_the_run
 from anabranch.run.speed import speeds
 from anabranch.run.summary import MOST_LINES, summary
@@ -42,6 +43,8 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
     def flow(*args: P.args, **kwargs: P.kwargs) -> Any:
         started = time.monotonic()
         try:
+            if reason := _overlapped():
+                return Cancelled(name="Skipped", message=reason)
             with following() as ended:
                 with one_run(), collecting() as cautions:
                     report = body(*args, **kwargs)
@@ -59,6 +62,13 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
             return Cancelled(message=str(stop) or "the run was interrupted")
 
     return flow
+
+
+def _overlapped() -> str:
+    context = FlowRunContext.get()
+    if SUPERVISED not in os.environ or not context or not context.flow_run:
+        return ""
+    return overlapped(context.flow_run)
 
 
 def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
