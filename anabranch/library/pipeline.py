@@ -117,6 +117,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         parallel: Use several workers. Default: the setting ANABRANCH_PARALLEL, else no.
         workers: How many. Default: the setting ANABRANCH_WORKERS, else one per core.
         parallel_mode: auto, thread, process or inline. Default: the setting ANABRANCH_PARALLEL_MODE, else auto.
+            Process also takes lambdas, closures and functions of a script below `if __name__ == "__main__":`; what
+            they change outside of their state is lost. Auto leaves these in this process.
         chunk_size: Most records of a chunk. Default: the setting ANABRANCH_CHUNK_SIZE, else 1000.
         merge: Combines two states, of consecutive chunks, into one.
         init: Called once in each process; the dictionary that it returns is part of every state and is not merged.

@@ -13,7 +13,7 @@ import cloudpickle
 
 from anabranch.core.errors import UsageError
 from anabranch.files.pipeline.decision import PROBE, START_SECONDS, Decision, Measured, decide
-from anabranch.files.pipeline.functions import why_here
+from anabranch.files.pipeline.functions import why_here, why_not_sent
 from anabranch.files.pipeline.options import Mode
 from anabranch.files.pipeline.shares import FIRST
 from anabranch.files.pipeline.step import Failure, Ran, Record, State, Step, timed
@@ -52,12 +52,13 @@ class Stream:
 
     def in_chunks(self) -> Iterator[Came]:
         """Run as `mode` says, or as the first records show that it pays; `decision` then says how."""
-        here = why_here((self.step.function, self.step.init))
+        functions = (self.step.function, self.step.init)
         if self.mode == "auto":
-            yield from self._probed(here)
-        elif self.mode == "process" and here:
-            self.decision = Decision("inline", 1, self.chunk_size, f"{here}, so it stays in this process")
+            yield from self._probed(why_here(functions))
         else:
+            if self.mode == "process" and (reason := why_not_sent(functions)):
+                remedy = "Choose the parallel_mode thread or inline."
+                raise UsageError("bad-argument", f"other processes cannot call the function: {reason}", remedy)
             self.decision = Decision(self.mode, self.workers, self.chunk_size, "")
         if self.decision.mode == "inline":
             yield from self._here(self.chunk_size)

@@ -16,6 +16,7 @@ from anabranch.core.errors import UsageError
 from anabranch.core.storage import fingerprint
 
 Function = Callable[..., Any]
+_DAEMON = "this process is a daemon, which cannot start others"
 _LATER = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
@@ -80,9 +81,13 @@ def reference_to(function: Function) -> str | None:
 
 
 def why_here(functions: Iterable[Function | None]) -> str:
-    """Return why these functions can be called in this process only; an empty text if others can call them."""
+    """Return why these functions should be called in this process; an empty text if others find them by their names.
+
+    A script without `if __name__ == "__main__":` ends the processes that it starts, so that what only it defines goes
+    to others only if the user says so; see `why_not_sent`.
+    """
     if multiprocessing.current_process().daemon:
-        return "this process is a daemon, which cannot start others"
+        return _DAEMON
     for function in functions:
         if function is None or reference_to(function):
             continue
@@ -93,10 +98,23 @@ def why_here(functions: Iterable[Function | None]) -> str:
             return f"{name} is a closure"
         if getattr(function, "__module__", None) == "__main__":
             return f"{name} is defined in __main__"
-        try:
-            cloudpickle.dumps(function)
-        except Exception as error:  # noqa: BLE001  whatever its own __reduce__ raises
-            return f"{name} cannot be pickled ({error})"
+        if reason := _why_not_pickled(function):
+            return reason
+    return ""
+
+
+def why_not_sent(functions: Iterable[Function | None]) -> str:
+    """Return why these functions cannot be called in other processes; an empty text if they can, as lambdas can."""
+    if multiprocessing.current_process().daemon:
+        return _DAEMON
+    return next(filter(None, map(_why_not_pickled, filter(None, functions))), "")
+
+
+def _why_not_pickled(function: Function) -> str:
+    try:
+        cloudpickle.dumps(function)
+    except Exception as error:  # noqa: BLE001  whatever its own __reduce__ raises
+        return f"{getattr(function, '__qualname__', type(function).__name__)} cannot be pickled ({error})"
     return ""
 
 

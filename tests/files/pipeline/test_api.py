@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -187,17 +188,37 @@ def test_a_changed_state_without_merge_stays_in_one_piece_or_is_refused(function
         assert refused.value.code == "state-not-merged"
 
 
-@pytest.mark.parametrize("mode", ["auto", "process"])
-def test_a_lambda_runs_in_this_process_and_says_so(mode):
+def test_a_lambda_stays_in_this_process_unless_processes_are_asked_for():
     here = []
 
-    result = anabranch.pipeline(
-        RECORDS, None, lambda record: here.append(record["id"]), parallel=True, parallel_mode=mode
-    )
+    result = anabranch.pipeline(RECORDS, None, lambda record: here.append(record["id"]), parallel=True)
 
     assert here == list(range(300))
     assert result.decision["mode"] == "inline"
     assert "is a lambda, so it stays in this process" in result.decision["reason"]
+
+
+def test_lambdas_and_closures_run_in_processes_where_these_are_asked_for():
+    offset = 5
+
+    def closure(record):
+        return {"id": record["id"] + offset, "pid": os.getpid()}
+
+    for function in (closure, lambda record: {"id": record["id"] + offset, "pid": os.getpid()}):
+        target = Kept()
+        how = {"parallel": True, "parallel_mode": "process", "workers": 2}
+        result = anabranch.pipeline(RECORDS, target, function, **how)
+
+        assert result.decision["mode"] == "process"
+        assert [record["id"] for record in target.records] == [record["id"] + offset for record in RECORDS]
+        assert os.getpid() not in {record["pid"] for record in target.records}
+
+
+def test_what_no_other_process_can_call_is_refused_with_the_reason():
+    lock = threading.Lock()
+
+    with pytest.raises(UsageError, match="cannot be pickled"):
+        anabranch.pipeline(RECORDS, None, lambda record: lock and record, parallel=True, parallel_mode="process")
 
 
 def test_what_can_be_pickled_needs_no_name():

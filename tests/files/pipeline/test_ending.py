@@ -51,6 +51,32 @@ def test_a_signal_ends_a_pipeline_and_its_processes(tmp_path, mode, signal_numbe
         script.communicate()
 
 
+def test_functions_of_a_script_run_in_processes(tmp_path):
+    (tmp_path / "script.py").write_text(
+        """
+import os
+import anabranch
+
+def work(record):
+    return {"id": record["id"], "pid": os.getpid()}
+
+if __name__ == "__main__":
+    class Kept(list):
+        def write(self, record):
+            self.append(record)
+
+    kept = Kept()
+    records = [{"id": number} for number in range(3000)]
+    anabranch.pipeline(records, kept, work, parallel=True, workers=2, parallel_mode="process")
+    print([one["id"] for one in kept] == list(range(3000)), os.getpid() in {one["pid"] for one in kept})
+"""
+    )
+
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True False\n"
+
+
 def test_an_error_of_the_source_does_not_wait_for_the_rest_of_a_chunk(monkeypatch, tmp_path):
     monkeypatch.setenv("NOTED", str(tmp_path / "noted"))
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from anabranch.core.errors import UsageError
-from anabranch.files.pipeline.functions import code_of, load_function, reference_to, takes_state, why_here
+from anabranch.files.pipeline.functions import code_of, load_function, reference_to, takes_state, why_here, why_not_sent
 from tests.files.pipeline import steps
 
 
@@ -59,5 +59,7 @@ def test_what_another_process_cannot_get_is_told_in_words():
     assert why_here([lambda record: record]).endswith("is a lambda")
     assert "closure is a closure" in why_here([closure])
     assert "cannot be pickled" in why_here([functools.partial(steps.score, lock)])
+    assert why_not_sent([lambda record: record, closure, None]) == ""
+    assert "cannot be pickled" in why_not_sent([lambda record: lock])
     assert reference_to(steps.score) == "tests.files.pipeline.steps:score"
     assert reference_to(closure) is None
