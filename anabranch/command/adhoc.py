@@ -62,7 +62,7 @@ def _run(request: Request, terminal: Terminal) -> Any:
         from anabranch.run.lean import call
         from anabranch.run.progress import listening
     with terminal, listening(terminal.show):
-        return call(flow, request.parameters)
+        return call(flow, request.parameters, untold=interrupts.leave_without_farewell)
 
 
 def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:

@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> None:
         result.append(code)
     # the exit code is settled; a late Ctrl-C must not change it
     interrupts.handle(lambda *_: os._exit(code), *interrupts.SIGNALS)
+    if result and interrupts.hasty():
+        _end(result)
     sys.exit(code)
 
 

@@ -11,6 +11,17 @@ MESSAGE = "stopped. Run the same command again to resume."
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _seen: list[int] = []
+_hasty: list[bool] = []
+
+
+def leave_without_farewell() -> None:
+    """Let the command end without what libraries do at the end: Prefect would try to send what is left, for minutes."""
+    _hasty.append(True)
+
+
+def hasty() -> bool:
+    """Whether the command is to end so."""
+    return bool(_hasty)
 
 
 def seen() -> bool:

@@ -20,6 +20,7 @@ from prefect_dask.task_runners import PrefectDaskFuture
 from anabranch.core.errors import TemporaryError
 from anabranch.run.crashes import Origin
 from anabranch.run.payload import pack_state, unpack_state
+from anabranch.run.telling import END_SECONDS
 
 R = TypeVar("R")
 
@@ -97,7 +98,7 @@ class Collector:
         still_open = reversed(tuple(self._open))
         dropped = [future.wrapped_future.key for future in still_open if future.settle(state)]
         self._arrived.put(None)
-        self._thread.join()
+        self._thread.join(END_SECONDS)  # it may be telling the server of a crash
         return dropped
 
     async def _fetch(self, future: WarmFuture[Any]) -> None:

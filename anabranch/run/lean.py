@@ -1,26 +1,46 @@
 """Call a flow from a command, without what Prefect does only for other callers: a tenth of a small run."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.context import SettingsContext, get_settings_context
+from prefect.exceptions import Abort
 from prefect.flows import Flow
 from pydantic import TypeAdapter
 
+from anabranch.core.errors import PartlyFailed
+from anabranch.core.parts import Report
 from anabranch.run.orphans import noting
+from anabranch.run.telling import INCOMPLETE, remembering
 
 
-def call(flow: Flow[..., Any], parameters: dict[str, Any]) -> State[Any]:
-    """Run the flow in this process, with parameters that are valid already; return its final state."""
+def call(flow: Flow[..., Any], parameters: dict[str, Any], untold: Callable[[], object] = lambda: None) -> State[Any]:
+    """Run the flow in this process, with parameters that are valid already; return its final state.
+
+    A server that has gone cannot change how the run ended: its report says so, and `untold` is called.
+    """
     lean: Any = flow.with_options(validate_parameters=False)  # validation of parameters imports pydantic's version 1
     lean.serialize_parameters = _plain  # to show them on the run's page, Prefect imports FastAPI
-    with _without_heartbeat(), noting(os.environ["PREFECT_API_URL"]) as note:
+    with _without_heartbeat(), remembering() as end, noting(os.environ["PREFECT_API_URL"], end) as note:
         lean.on_running_hooks = [*lean.on_running_hooks, note]
-        state: State[Any] = lean(**parameters, return_state=True)
+        try:
+            state: State[Any] = lean(**parameters, return_state=True)
+        except (Exception, Abort):
+            if end.state is None:
+                raise
+            end.told, state = False, end.state  # the work is done; only the server does not know
+            _warn(state.data)
+            untold()
     return state
+
+
+def _warn(result: Any) -> None:
+    report = result.report if isinstance(result, PartlyFailed) else result
+    if isinstance(report, Report) and INCOMPLETE not in report.warnings:
+        report.warnings.append(INCOMPLETE)
 
 
 def _plain(parameters: dict[str, Any]) -> Any:

@@ -65,6 +65,7 @@ NAMES = {
 ATTRIBUTES = {
     "prefect_dask.task_runners:DaskTaskRunner": ("_client", "_exit_stack", "_started", "address", "client_kwargs"),
     "prefect_dask.task_runners:PrefectDaskFuture": ("_final_state", "_wrapped_future"),
+    "prefect.client.orchestration:SyncPrefectClient": ("_client",),
     "prefect.flows:Flow": ("on_running_hooks", "fn", "__wrapped__"),
 }
 

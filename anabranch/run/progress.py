@@ -15,6 +15,7 @@ from anabranch.core.parts import Outcome, Part, Plan
 from anabranch.core.tally import ACTIVE, WAITING, FileProgress, Tally
 from anabranch.run.following import followed
 from anabranch.run.pictures import in_bytes, in_time
+from anabranch.run.telling import tell
 
 SHOW_EVERY = 1.0  # seconds: the run's page is never updated more often
 LOG_EVERY = 10.0  # seconds between lines in the run's log
@@ -32,6 +33,7 @@ class Progress:
         self._words = plan.counted
         self.started = self._shown = self._logged = time.monotonic()
         self._artifact: UUID | None = None
+        self._has_page = False
         self.tally = followed()
         self._tell()
 
@@ -85,19 +87,22 @@ class Progress:
 
     def close(self) -> None:
         """Show the end."""
-        if self._artifact is not None:
+        if self._has_page:
             self._update_page()
         self._tell()
         get_run_logger().info("%s", self)
 
     def _update_page(self) -> None:
         percent, text = 100 * self.fraction, "\n".join((str(self), *(f"- {line}" for line in self._lines())))
-        with page_of_the_run():
-            if self._artifact is None:
-                created = create_progress_artifact(percent, key=artifact_key(self.step), description=text)
-                self._artifact = created if isinstance(created, UUID) else None
-            else:
-                update_progress_artifact(self._artifact, percent, description=text)
+        self._has_page = True
+        tell(f"progress {id(self)}", lambda: self._write_page(percent, text))
+
+    def _write_page(self, percent: float, text: str) -> None:
+        if self._artifact is None:
+            created = create_progress_artifact(percent, key=artifact_key(self.step), description=text)
+            self._artifact = created if isinstance(created, UUID) else None
+        else:
+            update_progress_artifact(self._artifact, percent, description=text)
 
     def _lines(self) -> Iterator[str]:
         yield from (f"{file.name}: {text}" for file, text in self.files)
@@ -105,15 +110,6 @@ class Progress:
     def _tell(self) -> None:
         if (listener := _listener.get()) is not None:
             listener(self)
-
-
-@contextmanager
-def page_of_the_run() -> Iterator[None]:
-    """Log an error in the block and continue, since a server that refuses an artifact must not undo the work."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  the run's outputs exist whatever it is
-        get_run_logger().warning("this is missing from the run's page: %s", error)
 
 
 def artifact_key(name: str) -> str:

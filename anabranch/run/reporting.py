@@ -22,9 +22,10 @@ from anabranch.core.parts import Report
 from anabranch.run.cautions import collecting
 from anabranch.run.following import followed, following
 from anabranch.run.overlapping import overlapped
-from anabranch.run.progress import artifact_key, page_of_the_run
+from anabranch.run.progress import artifact_key
 from anabranch.run.speed import speeds
 from anabranch.run.summary import MOST_LINES, summary
+from anabranch.run.telling import INCOMPLETE, Teller, end_with, server_answers, telling
 
 SUPERVISED = "PREFECT__FLOW_RUN_ID"  # set for flow runs that a Prefect worker started
 
@@ -45,7 +46,7 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
         try:
             if reason := _overlapped():
                 return Cancelled(name="Skipped", message=reason)
-            with following() as ended:
+            with telling() as teller, following() as ended:
                 with one_run(), collecting() as cautions:
                     report = body(*args, **kwargs)
                 report.warnings = [*cautions, *report.warnings]
@@ -53,13 +54,13 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
                     report.pictures["MB/s over the run"] = picture
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
-                state = _conclude(report, time.monotonic() - started, bound.arguments["run"])
+                state = _conclude(report, time.monotonic() - started, bound.arguments["run"], teller)
                 ended(report.status)
-                return state
+                return end_with(state, answers=not teller.unanswered)
         except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
             if isinstance(stop, TerminationSignal) and SUPERVISED in os.environ:
                 raise  # the Prefect worker that sent the signal knows whether the run was cancelled
-            return Cancelled(message=str(stop) or "the run was interrupted")
+            return end_with(Cancelled(message=str(stop) or "the run was interrupted"), answers=server_answers())
 
     return flow
 
@@ -71,7 +72,7 @@ def _overlapped() -> str:
     return overlapped(context.flow_run)
 
 
-def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
+def _conclude(report: Report, seconds: float, run: RunOptions, teller: Teller) -> State[Any]:
     context = FlowRunContext.get()
     if context and context.flow_run:
         report.run_id = str(context.flow_run.id)
@@ -87,17 +88,23 @@ def _conclude(report: Report, seconds: float, run: RunOptions) -> State[Any]:
         get_run_logger().warning("%s", warning)
     for error in report.errors[:MOST_LINES]:
         get_run_logger().error("%s", error)
-    with page_of_the_run():
-        data = report.model_dump(mode="json")
-        Artifact(
-            type="json", key=artifact_key("report"), description="the whole report, for programs", data=data
-        ).create()
-    with page_of_the_run():
-        MarkdownArtifact(key=artifact_key("summary"), description=report.message, markdown=summary(report)).create()
+    teller.tell("report", lambda: _show_whole(report))
+    teller.tell("summary", lambda: _show_summary(report))
+    if not teller.finish():
+        report.warnings.append(INCOMPLETE)
     if report.status in ("partly_failed", "failed"):
         name = "PartlyFailed" if report.status == "partly_failed" else "Failed"
         return Failed(name=name, message=message, data=PartlyFailed(report))
     return Completed(message=message, data=report)
+
+
+def _show_whole(report: Report) -> None:
+    data, about = report.model_dump(mode="json"), "the whole report, for programs"
+    Artifact(type="json", key=artifact_key("report"), description=about, data=data).create()
+
+
+def _show_summary(report: Report) -> None:
+    MarkdownArtifact(key=artifact_key("summary"), description=report.message, markdown=summary(report)).create()
 
 
 def _message(report: Report) -> str:

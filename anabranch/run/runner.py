@@ -143,6 +143,8 @@ def _shared_context() -> dict[str, Any]:
         # without its body, which no task needs; it may not pickle, or may need a module that workers do not have
         flow_run["flow"] = copy(flow_run["flow"])
         flow_run["flow"].fn = flow_run["flow"].__wrapped__ = _no_body
+    # a worker would ask for the server's version, and refuse to work without it; the flow has asked already
+    context["settings_context"]["settings"].setdefault("client", {})["server_version_check_enabled"] = False
     context["settings_context"] = cloudpickle.dumps(context["settings_context"])  # as bytes, which a worker can compare
     return context
 

@@ -53,7 +53,8 @@ class WarmRun:
 
     def __del__(self) -> None:
         # when the thread ends or keeps other runs; objects of the run may still hold the client
-        self.context.run(self._client.__exit__, None, None, None)
+        if client := self.__dict__.get("_client"):  # not if its settings could not be read
+            self.context.run(client.__exit__, None, None, None)
 
 
 @lru_cache(maxsize=WARM_RUNS)

@@ -15,6 +15,7 @@ from anabranch.core.config import state_dir
 from anabranch.run.background import Program, note_down, patiently
 from anabranch.run.lean import call
 from anabranch.run.orphans import end_orphans, noting
+from anabranch.run.telling import End
 
 pytestmark = pytest.mark.server
 
@@ -143,5 +144,5 @@ def test_a_folder_that_cannot_be_written_stops_no_run(prefect_server, tmp_path):
     def work():
         return 7
 
-    with noting(prefect_server):
+    with noting(prefect_server, End()):
         assert call(work, {}).result() == 7

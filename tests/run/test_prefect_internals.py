@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.context import serialize_context
 from prefect.settings import Settings
 from prefect.settings.legacy import _get_settings_fields
@@ -21,6 +22,7 @@ SOURCES = [path for top in ("anabranch", "tasks", "flows") for path in sorted((R
 INSTANCES = {
     "prefect_dask.task_runners:DaskTaskRunner": DaskTaskRunner,
     "prefect_dask.task_runners:PrefectDaskFuture": lambda: PrefectDaskFuture(uuid4(), None),
+    "prefect.client.orchestration:SyncPrefectClient": lambda: SyncPrefectClient("http://127.0.0.1:1/api"),
     "prefect.flows:Flow": lambda: flow(lambda: None, name="any"),
 }
 
