@@ -15,6 +15,7 @@ from anabranch.photos import outputs
 from anabranch.photos.addresses import Server
 from anabranch.photos.fetching import Photo
 from anabranch.photos.known import Known, lasting
+from anabranch.photos.layers import writer_of
 from anabranch.photos.maps import flight_path
 from anabranch.photos.plan import Extraction, PhotoPart
 from anabranch.photos.positions import STATUSES, Facts
@@ -46,7 +47,7 @@ def join(plan: Extraction, outcomes: Sequence[Outcome], seconds: float = 0.0) ->
         target = Path(plan.output or Path(plan.folder) / f"{fingerprint(plan.output)}.csv")
         target.parent.mkdir(parents=True, exist_ok=True)
         with published(target, keep_equal=True) as file:
-            (outputs.write_csv if target.suffix.lower() == ".csv" else outputs.write_geojson)(file, rows)
+            writer_of(target)(file, rows)
         written.append(target)
     read = _read(ordered)
     report = _report(plan, ordered, rows, read)

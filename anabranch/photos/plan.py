@@ -28,7 +28,7 @@ _FEW = 10  # photos for which a second connection would not pay
 _CONNECTIONS = 4
 _SECONDS = 1e-3  # of work that a photo costs, most of it waiting
 _PYTHON_SECONDS = 2.5e-4  # of that with Python's lock held
-FORMATS = (".csv", ".geojson")
+FORMATS = (".csv", ".geojson", ".gpx", ".kml", ".parquet", "geo.txt")  # by the end of the output's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> l
     if output is None:
         return []
     if not output.lower().endswith(FORMATS):
-        raise UsageError("output-format", "the output's name ends in neither .csv nor .geojson", "Name it so.", output)
+        names = ", ".join(FORMATS)
+        raise UsageError("output-format", f"the output's name ends in none of {names}", "Name it so.", output)
     require_writable([Path(output)], [])
     return [Path(output)]
 

@@ -1,0 +1,121 @@
+"""Write the positions for other programs: GPX and KML for maps, GeoParquet for tables, geo.txt for OpenDroneMap."""
+
+import json
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from pathlib import PurePath
+from typing import IO, Any
+from xml.sax.saxutils import escape
+
+from anabranch.photos.outputs import COLUMNS, Row, number, write_csv, write_geojson
+from anabranch.photos.plan import FORMATS
+
+_XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+_GPX = "http://www.topografix.com/GPX/1/1"
+_KML = "http://www.opengis.net/kml/2.2"
+_POINT, _POINT_Z = 1, 1001  # of well-known binary, as ISO numbers them
+_TYPES = {"size": "int64", "mtime": "string"} | dict.fromkeys(COLUMNS[7:18], "float64")
+
+
+def writer_of(target: PurePath) -> Callable[[IO[bytes], Sequence[Row]], None]:
+    """Return what writes the format that a file's name asks for."""
+    return _WRITERS[ending(target)]
+
+
+def ending(target: PurePath) -> str:
+    """Return by which of FORMATS a name ends; "" for none."""
+    return next((known for known in FORMATS if target.name.lower().endswith(known)), "")
+
+
+def write_gpx(file: IO[bytes], rows: Iterable[Row]) -> None:
+    """Write a waypoint for each position: GPX 1.1, heights above the sea in metres."""
+    file.write(
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="Anabranch" xmlns="{_GPX}">\n'.encode()
+    )
+    for one in _placed(rows):
+        height = "" if one["alt_msl_m"] is None else f"<ele>{number(one['alt_msl_m'], 4)}</ele>"
+        time = f"<time>{_instant(one)}</time>" if one["gps_time_utc"] else ""
+        at = f'lat="{number(one["lat"], 9)}" lon="{number(one["lon"], 9)}"'
+        words = f"<name>{escape(one['name'])}</name><src>{escape(one['path'])}</src>"
+        file.write(f"<wpt {at}>{height}{time}{words}</wpt>\n".encode())
+    file.write(b"</gpx>\n")
+
+
+def write_kml(file: IO[bytes], rows: Iterable[Row]) -> None:
+    """Write a placemark for each position, in a folder for each folder of the source: KML 2.2.
+
+    One without a height lies on the ground.
+    """
+    file.write(_XML + f'<kml xmlns="{_KML}"><Document>\n'.encode())
+    for folder, photos in groupby(_placed(rows), key=lambda one: one["folder"]):
+        file.write(f"<Folder><name>{escape(folder)}</name>\n".encode())
+        for one in photos:
+            height = one["alt_msl_m"]
+            place = [number(one["lon"], 9), number(one["lat"], 9), *([] if height is None else [number(height, 4)])]
+            mode = "clampToGround" if height is None else "absolute"
+            time = f"<TimeStamp><when>{_instant(one)}</when></TimeStamp>" if one["gps_time_utc"] else ""
+            point = f"<Point><altitudeMode>{mode}</altitudeMode><coordinates>{','.join(place)}</coordinates></Point>"
+            file.write(f"<Placemark><name>{escape(one['name'])}</name>{time}{point}</Placemark>\n".encode())
+        file.write(b"</Folder>\n")
+    file.write(b"</Document></kml>\n")
+
+
+def write_geo(file: IO[bytes], rows: Sequence[Row]) -> None:
+    """Write geo.txt as OpenDroneMap reads it: name, longitude, latitude and height of the photos that have a height.
+
+    A name that stands in two folders keeps its path, since names alone would not tell them apart.
+    """
+    names = Counter(one["name"] for one in rows)
+    file.write(b"EPSG:4326\n")
+    for one in _placed(rows):
+        if one["alt_msl_m"] is not None:
+            name = one["path"] if names[one["name"]] > 1 else one["name"]
+            words = [name, number(one["lon"], 9), number(one["lat"], 9), number(one["alt_msl_m"], 4)]
+            file.write(f"{' '.join(words)}\n".encode())
+
+
+def write_parquet(file: IO[bytes], rows: Sequence[Row]) -> None:
+    """Write the whole table as GeoParquet 1.1: points in well-known binary, null where there is no position."""
+    import pyarrow as pa  # noqa: PLC0415  the other formats do without it
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    columns = {
+        name: pa.array([None if one[name] == "" else one[name] for one in rows], _TYPES.get(name, "string"))
+        for name in COLUMNS
+    }
+    points = [_well_known(one) if one["status"] == "ok" else None for one in rows]
+    kinds = sorted({"Point Z" if len(point) > 21 else "Point" for point in points if point})  # noqa: PLR2004  two numbers
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": kinds}},
+    }
+    table = pa.table({**columns, "geometry": pa.array(points, pa.binary())})
+    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), file, compression="zstd")
+
+
+def _placed(rows: Iterable[Row]) -> Iterable[Row]:
+    return (one for one in rows if one["status"] == "ok")
+
+
+def _instant(one: Row) -> str:
+    return escape(str(one["gps_time_utc"]))
+
+
+def _well_known(one: dict[str, Any]) -> bytes:
+    place = (one["lon"], one["lat"])
+    if one["alt_msl_m"] is None:
+        return struct.pack("<bI2d", 1, _POINT, *place)
+    return struct.pack("<bI3d", 1, _POINT_Z, *place, one["alt_msl_m"])
+
+
+_WRITERS: dict[str, Callable[[IO[bytes], Sequence[Row]], None]] = {
+    ".csv": write_csv,
+    ".geojson": write_geojson,
+    ".gpx": write_gpx,
+    ".kml": write_kml,
+    ".parquet": write_parquet,
+    "geo.txt": write_geo,
+}

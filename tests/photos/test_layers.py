@@ -1,0 +1,98 @@
+"""The formats for other programs, read back by readers that are not ours."""
+
+import json
+import re
+import struct
+from pathlib import PurePath
+from xml.etree import ElementTree as ET
+
+import pyarrow.parquet as pq
+import pytest
+
+from anabranch.photos.fetching import Photo
+from anabranch.photos.layers import FORMATS, writer_of
+from anabranch.photos.outputs import COLUMNS, row
+from anabranch.photos.positions import Facts
+
+GPX, KML = "{http://www.topografix.com/GPX/1/1}", "{http://www.opengis.net/kml/2.2}"
+PLACES = {
+    b"/a/one.jpg": Facts(
+        "ok", lat=47.123456789, lon=-7.987654321, alt_msl_m=418.125, gps_time_utc="2025-06-14T08:09:10Z"
+    ),
+    b"/a/<two> & \xff\n.jpg": Facts("ok", lat=-0.5, lon=179.9999999),
+    b"/b/one.jpg": Facts("ok", lat=10.0, lon=20.0, alt_msl_m=-3.25),
+    b"/b/none.jpg": Facts("no_gps"),
+    b"/b/only.jpg": Facts("ok", lat=1.0, lon=2.0, alt_msl_m=0.0),
+}
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(name):
+        rows = [row(Photo(path, 7, 0), facts, re.compile("x")) for path, facts in PLACES.items()]
+        with (tmp_path / name).open("wb") as file:
+            writer_of(PurePath(name))(file, rows)
+        return tmp_path / name
+
+    return write
+
+
+def close(found):
+    expected = [(facts.lat, facts.lon, facts.alt_msl_m) for facts in PLACES.values() if facts.status == "ok"]
+    return [tuple(round(value, 7) if value is not None else None for value in one) for one in found] == [
+        tuple(round(value, 7) if value is not None else None for value in one) for one in expected
+    ]
+
+
+def test_gpx_has_a_waypoint_for_each_position(written):
+    points = ET.parse(written("p.gpx")).getroot().findall(f"{GPX}wpt")
+
+    heights = [point.findtext(f"{GPX}ele") for point in points]
+    assert close(
+        (float(point.get("lat")), float(point.get("lon")), height and float(height))
+        for point, height in zip(points, heights, strict=True)
+    )
+    assert points[0].findtext(f"{GPX}time") == "2025-06-14T08:09:10Z"
+    assert points[1].findtext(f"{GPX}name").startswith("<two> & ")
+
+
+def test_kml_has_the_folders_of_the_source_and_puts_what_has_no_height_on_the_ground(written):
+    folders = ET.parse(written("p.kml")).getroot().findall(f"{KML}Document/{KML}Folder")
+    points = [point for folder in folders for point in folder.iter(f"{KML}Point")]
+
+    assert [(folder.findtext(f"{KML}name"), len(folder.findall(f"{KML}Placemark"))) for folder in folders] == [
+        ("/a", 2), ("/b", 2),
+    ]  # fmt: skip
+    found = [[float(number) for number in point.findtext(f"{KML}coordinates").split(",")] for point in points]
+    assert close((lat, lon, height[0] if height else None) for lon, lat, *height in found)
+    modes = [point.findtext(f"{KML}altitudeMode") for point in points]
+    assert modes == ["absolute", "clampToGround", "absolute", "absolute"]
+
+
+def test_geoparquet_has_the_table_and_a_point_for_each_position(written):
+    table = pq.read_table(written("p.parquet"))
+    geo = json.loads(table.schema.metadata[b"geo"])
+    points = [data for data in table.column("geometry").to_pylist() if data]
+
+    assert table.column_names == [*COLUMNS, "geometry"]
+    assert table.column("status").to_pylist() == [facts.status for facts in PLACES.values()]
+    assert geo["columns"][geo["primary_column"]] == {"encoding": "WKB", "geometry_types": ["Point", "Point Z"]}
+    found = [struct.unpack("<bI" + "d" * ((len(point) - 5) // 8), point)[2:] for point in points]
+    assert close((lat, lon, height[0] if height else None) for lon, lat, *height in found)
+
+
+def test_geo_txt_has_the_photos_with_a_height_and_tells_equal_names_apart(written):
+    assert written("geo.txt").read_text().splitlines() == [
+        "EPSG:4326",
+        "/a/one.jpg -7.987654321 47.123456789 418.125",
+        "/b/one.jpg 20 10 -3.25",
+        "only.jpg 2 1 0",
+    ]
+
+
+@pytest.mark.parametrize("name", [f"p{ending}" if ending.startswith(".") else ending for ending in FORMATS])
+def test_no_photos_make_a_whole_file(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        writer_of(PurePath(name.upper()))(file, [])
+
+    assert (tmp_path / name).stat().st_size
