@@ -1,6 +1,7 @@
 """Between two rounds of a conversion: take in what came of the parts, and say what is to be done again."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pyarrow as pa
@@ -9,9 +10,13 @@ from anabranch.core.errors import AnabranchError, SourceError
 from anabranch.core.parts import Outcome
 from anabranch.core.storage import shown
 from anabranch.files.plan import C, Conversion, ConvertPart, Segment, next_round
+from anabranch.formats.catalogue import File
 from anabranch.schema.fit import BadRow
 from anabranch.schema.tables import folded
+from anabranch.sources import codecs
+from anabranch.sources.guessing import hint
 
+_AROUND = 64 << 10  # bytes before and after what could not be read
 _SHOWN = 80  # characters of a value in a message
 
 
@@ -88,21 +93,24 @@ def failed_files(plan: Conversion, segments: Sequence[Segment]) -> dict[int, Ana
     rows: dict[int, int] = {}
     for segment in sorted(segments, key=lambda segment: (segment.piece.file, segment.piece.first)):
         index = segment.piece.file
-        label = plan.catalogue.files[index].source.label
         if segment.error:
             failed.setdefault(index, segment.error)
         elif segment.bad_row:
-            failed.setdefault(index, bad_row_error(segment.bad_row, rows.get(index, 0), label))
+            failed.setdefault(index, bad_row_error(segment.bad_row, rows.get(index, 0), plan.catalogue.files[index]))
         rows[index] = rows.get(index, 0) + segment.rows
     return failed
 
 
-def bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
+def bad_row_error(row: BadRow, before: int, file: File) -> SourceError:
     """Return why a file failed; `before` rows precede those that the row is counted in."""
     place = f"row {before + row.row + 1}" + (f" (byte {row.offset})" if row.offset >= 0 else "")
+    label = file.source.label
     if not row.expected:
-        encoding = "Name the file's encoding with --encoding, correct" if "UTF-8" in row.reason else "Correct"
+        undecodable = "UTF-8" in row.reason
+        encoding = "Name the file's encoding with --encoding, correct" if undecodable else "Correct"
         remedy = f"{encoding} the row, or set such rows aside with --on-bad-row quarantine."
+        if undecodable and (guess := _likely(file, row.offset)):
+            remedy = f"{remedy} {guess}"
         return SourceError("bad-row", f"{place}: {row.reason}", remedy, label)
     value = shown(row.value[:_SHOWN])
     return SourceError(
@@ -111,3 +119,11 @@ def bad_row_error(row: BadRow, before: int, label: str) -> SourceError:
         "Choose another --on-conflict, name the type with --schema, or --on-bad-row quarantine.",
         label,
     )
+
+
+def _likely(file: File, offset: int) -> str:
+    """Name the likely encoding of the text around a byte."""
+    with suppress(AnabranchError, OSError), codecs.open_text(file.source, file.look.codec) as text:
+        text.seek(max(offset - _AROUND, 0))
+        return hint(text.read(2 * _AROUND))
+    return ""

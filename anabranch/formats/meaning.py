@@ -18,6 +18,8 @@ _READ: Mapping[str, Container[str]] = {
     "delimiter": DELIMITED,
     "quote": DELIMITED,
     "header": (*DELIMITED, "excel"),
+    "skip_rows": (*DELIMITED, "excel"),
+    "short_rows": DELIMITED,
     "null_values": DELIMITED,
     "infer": {*FORMATS, *FOREIGN}.difference(_TYPED),
     "paths": JSON,

@@ -20,6 +20,7 @@ class Dialect:
     quote: str = '"'
     newline: str = "\n"  # the byte that ends a record: "\n" (also behind "\r"), or "\r" alone
     header: bool = True
+    padded: bool = False  # rows of too few cells end with empty ones
     trailing: bool = False  # whether every row, but not the header, ends with a delimiter, behind which is no cell
 
 
@@ -38,6 +39,7 @@ class Look:
     units: tuple[int, ...] = ()  # rows of each row group, stripe or batch, where the format has such
     warnings: tuple[str, ...] = ()
     sheet: str | None = None  # of a workbook, where the user named one
+    skip_rows: int = 0  # of a sheet, before its header
     keeps_records: bool = False  # a record that cannot be read is returned with its reason, not raised
 
 

@@ -63,6 +63,13 @@ class ReadOptions(BaseModel):
         str | None, Field(max_length=1, description='Character around cells; empty for none. Default: ".')
     ] = None
     header: Annotated[bool, Field(description="The first record of delimited text names the columns.")] = True
+    skip_rows: Annotated[
+        int, Field(ge=0, description="Lines before the header, or rows of a sheet, that are not read.")
+    ] = 0
+    short_rows: Annotated[
+        Literal["fail", "pad"],
+        Field(description="What to do with a row of too few cells: treat it as a bad row, or add empty cells."),
+    ] = "fail"
     null_values: Annotated[
         Words[str], Field(description="Cells that mean a missing value, besides the empty one: NA,NULL.")
     ] = Field(default_factory=list)

@@ -145,4 +145,4 @@ def _records(file: File, options: ReadOptions) -> Iterator[dict[str, Any]]:
 
 def _require_sound(group: Group, before: int, file: File) -> None:
     for bad in group.bad:
-        raise bad_row_error(bad, before, file.source.label)
+        raise bad_row_error(bad, before, file)

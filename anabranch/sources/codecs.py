@@ -13,6 +13,7 @@ from typing_extensions import Buffer
 from anabranch.core.errors import SourceError
 from anabranch.sources import remote
 from anabranch.sources.decoding import NAMES, DamageError, damage_noticed, frames, sniff, streams
+from anabranch.sources.guessing import hint
 from anabranch.sources.packaged import SNAPPY, ZIP, unsnapped, unzipped, zip_member
 from anabranch.sources.source import Source
 from anabranch.sources.spans import SpanFile
@@ -208,16 +209,17 @@ def _utf8(decoder: codecs.IncrementalDecoder, piece: bytes, read: int, encoding:
         return decoder.decode(piece, not piece).encode()
     except UnicodeDecodeError as error:
         # what the decoder held back is in the object, too
-        raise _undecodable(f"offset {read - len(error.object) + error.start}", encoding, error.reason, label) from error
+        place = f"offset {read - len(error.object) + error.start}"
+        raise _undecodable(place, encoding, error.reason, error.object, label) from error
     except UnicodeError as error:  # no mark of the byte order where one must be, or half of a surrogate pair
-        raise _undecodable(f"or before offset {read}", encoding, str(error), label) from error
+        raise _undecodable(f"or before offset {read}", encoding, str(error), piece, label) from error
 
 
-def _undecodable(place: str, encoding: str, reason: str, label: str) -> SourceError:
+def _undecodable(place: str, encoding: str, reason: str, data: bytes, label: str) -> SourceError:
     return SourceError(
         "undecodable",
         f"the bytes at {place} of the text are not {encoding} ({reason})",
-        "Name the right encoding with --encoding.",
+        f"Name the right encoding with --encoding. {hint(data)}".rstrip(),
         label,
     )
 

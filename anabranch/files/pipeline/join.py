@@ -104,7 +104,7 @@ def _failed(plan: Applying, done: Spans) -> dict[int, AnabranchError]:
             if one.error:
                 found.setdefault(index, one.error)
             elif one.bad_row:
-                found.setdefault(index, bad_row_error(one.bad_row, before, label))
+                found.setdefault(index, bad_row_error(one.bad_row, before, plan.catalogue.files[index]))
             elif one.failure:
                 row, remedy = (
                     before + one.failure.index + 1,

@@ -39,7 +39,7 @@ class ExcelFile:
 
     def __init__(self, file: IO[bytes], options: ReadOptions) -> None:
         book = _opened(file)
-        name, first, rows = _filled(book, options.sheet, partial(error_cells, file))
+        name, first, rows = _filled(book, options, partial(error_cells, file))
         others = ", ".join(_shown(other) for other in book.sheets_metadata if other.name != name)
         self.warnings: tuple[str, ...] = (
             (f"only the sheet {name!r} was read, not {others}",) if others and not options.sheet else ()
@@ -77,20 +77,21 @@ def _opened(file: IO[bytes]) -> CalamineWorkbook:
 
 
 def _filled(
-    book: CalamineWorkbook, named: str | None, errors: Callable[[str], Errors]
+    book: CalamineWorkbook, options: ReadOptions, errors: Callable[[str], Errors]
 ) -> tuple[str, Row, Iterator[Row]]:
     """Return the named sheet, or else the first visible one that holds anything: its name, first row and other rows."""
+    named, skipped = options.sheet, options.skip_rows
     if named and named not in book.sheet_names:
         known = ", ".join(map(repr, book.sheet_names))
         raise SourceError("sheet-missing", f"there is no sheet {named!r}", f"Name one of {known} with --sheet.")
     hidden = [sheet.name for sheet in book.sheets_metadata if _is_hidden(sheet)]
     names = [named] if named else [name for name in book.sheet_names if name not in hidden]
     for name in names:
-        rows = _rows(book.get_sheet_by_name(name), errors(name))
+        rows = _rows(book.get_sheet_by_name(name), errors(name), skipped)
         if first := next(rows, None):
             return name, first, rows
     for name in [] if named else hidden:
-        if any(_rows(book.get_sheet_by_name(name), {})):
+        if any(_rows(book.get_sheet_by_name(name), {}, skipped)):
             reason = f"of the sheets only hidden ones hold anything: {name!r}"
             raise SourceError("sheet-missing", reason, "Name it with --sheet, or leave the file out.")
     raise SourceError("empty-source", "no sheet holds anything", "Leave it out.")
@@ -104,12 +105,12 @@ def _shown(sheet: SheetMetadata) -> str:
     return repr(sheet.name) + " (hidden)" * _is_hidden(sheet)
 
 
-def _rows(sheet: CalamineSheet, errors: Errors) -> Iterator[Row]:
+def _rows(sheet: CalamineSheet, errors: Errors, skipped: int) -> Iterator[Row]:
     rows: Iterator[Row] = sheet.iter_rows()
     if errors:
         left = sheet.start[1] if sheet.start else 0  # the library leaves out empty columns there, but no rows
         rows = (_with_errors(row, number, left, errors) for number, row in enumerate(rows))
-    return (row for row in rows if any(cell != "" for cell in row))
+    return (row for row in islice(rows, skipped, None) if any(cell != "" for cell in row))
 
 
 def _with_errors(row: Row, number: int, left: int, errors: Errors) -> Row:

@@ -47,6 +47,7 @@ def _look(open_file: Open, format: str, options: ReadOptions) -> Look:  # noqa: 
             schema=_renamed(plain_schema(typed.schema), names),
             units=typed.units(),
             sheet=options.sheet,
+            skip_rows=options.skip_rows,
             keeps_records=options.keeps_records,
             warnings=(*typed.warnings, *nameless),
         )
@@ -76,7 +77,7 @@ def _read_streams(open_file: Open, look: Look, units: range, work: str) -> Itera
 
 
 def _read_units(open_file: Open, look: Look, units: range, work: str) -> Iterator[tuple[int, pa.RecordBatch]]:
-    plain = ReadOptions(header=look.dialect is None or look.dialect.header, sheet=look.sheet)
+    plain = ReadOptions(header=look.dialect is None or look.dialect.header, sheet=look.sheet, skip_rows=look.skip_rows)
     options = keeping(plain) if look.keeps_records else plain
     with (
         open_file() as lying,

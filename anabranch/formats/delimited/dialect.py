@@ -16,6 +16,7 @@ from anabranch.formats.model import Dialect, Look
 from anabranch.formats.options import ReadOptions
 from anabranch.schema import narrowing
 from anabranch.schema.schema import unique_names
+from anabranch.sources.guessing import hint
 
 DELIMITERS = (",", ";", "\t", "|", "^", "~", "\x1f", "\x01")  # of equally good ones the first
 _SNIFFED = 200  # lines
@@ -33,6 +34,7 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
     if told := _SEP_LINE.match(head, begin):  # by which a spreadsheet tells another of its delimiter
         begin = told.end()
         options = options if options.delimiter else options.model_copy(update={"delimiter": told[1].decode()})
+    begin = _after_lines(head, begin, options.skip_rows)
     body = head[begin:]
     if not body.strip(b"\r\n"):
         raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")
@@ -76,7 +78,8 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
         header.decode()
     except UnicodeDecodeError as error:
         reason = f"the header is not UTF-8: {error.reason} at byte {error.start}"
-        raise SourceError("header-encoding", reason, "Name the file's encoding with --encoding.") from error
+        remedy = f"Name the file's encoding with --encoding. {hint(body)}".rstrip()
+        raise SourceError("header-encoding", reason, remedy) from error
     if b"\0" in header:
         remedy = "Name the encoding with --encoding, such as utf-16-le; leave out files that are not text."
         raise SourceError("header-encoding", "the header holds NUL characters, as UTF-16 and binary files do", remedy)
@@ -107,7 +110,7 @@ def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
                 "Choose another ASCII character with --delimiter or --quote.",
             )
     delimiter = told or _delimiter(_lines(body, _SNIFFED), quote, options.header)
-    return Dialect(delimiter, quote, header=options.header)
+    return Dialect(delimiter, quote, header=options.header, padded=options.short_rows == "pad")
 
 
 def _rows(body: bytes, dialect: Dialect, head: int) -> Rows:
@@ -116,6 +119,14 @@ def _rows(body: bytes, dialect: Dialect, head: int) -> Rows:
     rows = Rows(lines, dialect)
     enough = len(rows.start) > max(head, 1) + 1 and rows.newline == "\n"  # so that no row further on could tell more
     return rows if enough or lines is body else Rows(body, dialect)
+
+
+def _after_lines(head: bytes, begin: int, count: int) -> int:
+    """Return the place after so many lines, blank ones included."""
+    newline = b"\n" if b"\n" in head else b"\r"
+    for _ in range(count):
+        begin = head.find(newline, begin) + 1 or len(head)
+    return begin
 
 
 def _lines(body: bytes, count: int) -> bytes:

@@ -71,6 +71,11 @@ def read_text(
     numbers: Mapping[str, pa.DataType] = _NONE,
 ) -> dict[str, pa.Array]:
     """Return the cells of a block by column, as text but for the `numbers`; ArrowInvalid where it cannot be read so."""
+    if dialect.padded:
+        plain = replace(dialect, padded=False)
+        with suppress(pa.ArrowInvalid):
+            return read_text(block, plain, names, options, numbers)
+        return read_text(Rows(block, dialect).padded(len(names)), plain, names, options, numbers)
     if dialect.trailing:
         beyond = _beyond(names)
         columns = read_text(block, replace(dialect, trailing=False), [*names, beyond], options, numbers)

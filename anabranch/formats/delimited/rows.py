@@ -78,6 +78,14 @@ class Rows:
         """Return the block without these rows, which are in order."""
         return without(self._block, bad) if bad else self._block
 
+    def padded(self, columns: int) -> bytes:
+        """Return the block with empty cells at the end of rows that have too few."""
+        missing = np.maximum(columns - self.cells, 0)
+        places = np.repeat(self.stop, missing)
+        return (
+            np.insert(self._quotes.text, places, ord(self.dialect.delimiter)).tobytes() if len(places) else self._block
+        )
+
     def _faults(self, columns: int) -> Iterator[tuple[int, int, str, str]]:
         """Yield row, place, code and reason, the worst first."""
         if self.unclosed:
@@ -89,7 +97,8 @@ class Rows:
             cells = cells - 1
             for row in np.flatnonzero((cells == columns) & ~self.trail).tolist():
                 yield row, -1, "field_count", "a cell follows the last delimiter, where other rows end"
-        for row in np.flatnonzero(cells != columns).tolist():
+        wrong = cells > columns if self.dialect.padded else cells != columns
+        for row in np.flatnonzero(wrong).tolist():
             yield row, -1, "field_count", f"expected {columns} cell{'s' * (columns != 1)}, found {cells[row]}"
         for row, place, reason in self._undecodable():
             yield row, place, "bad_encoding", reason
