@@ -60,6 +60,7 @@ class TestRun:
         said = [line for line in done.stderr.decode().splitlines() if not PROGRESS.fullmatch(line)]
 
         assert (done.stdout, done.returncode) == (KNOWN, 0)
+        assert b"wrote" not in done.stderr  # what it wrote on the way is a file of ours
         assert said[0] == "parse-logs: completed: 2 of 2 parts done"  # without a word of Prefect's
         assert any("/runs/flow-run/" in line for line in said)
 
@@ -207,6 +208,7 @@ def _read(descriptor):
 @pytest.mark.parametrize(("arguments", "reason"), [
     (["parse-logs", "missing.tar"], b"there is no such file"),
     (["parse-logs", BASIC, "--mode", "nonsense"], b"--mode"),
+    (["parse-logs", BASIC, "--mode", "knwn"], b"(given: 'knwn'; did you mean 'known'?)"),
     (["parse-logs", BASIC, "--timezone", "Foo/Bar"], b"Foo/Bar"),
     (["parse-logs", BASIC, "--begin", "garbage"], b"garbage"),
     (["parse-logs", BASIC, "--workers", "0"], b"--workers"),
@@ -360,6 +362,11 @@ def test_the_summary_counts_in_words(capsys):
     Terminal().summarise(Report(flow="f", items={"rows": 1000, "rows_set_aside": 2}, seconds=1), own_server=False)
 
     assert "1,000 rows, 2 rows set aside in 1.00 s" in capsys.readouterr().err
+
+    one = {"files": 1, "rows": 1, "rows_set_aside": 1, "bw": 1, "candidates": 5, "pieces": 3}
+    Terminal().summarise(Report(flow="f", items=one, seconds=1), own_server=False)
+
+    assert "1 file, 1 row, 1 row set aside, 1 bw in 1.00 s" in capsys.readouterr().err
 
 
 def test_who_reads_the_plan_may_leave(environment, tmp_path):

@@ -1,5 +1,6 @@
 """What a user sees on stderr: a live bar on a terminal, otherwise a plain line every 10 s; a summary at the end."""
 
+import re
 import sys
 import time
 from contextlib import suppress
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0  # seconds between plain lines
 BAR_WIDTH, NAME_WIDTH = 20, 24  # characters
 MOST_LINES = 20  # errors, warnings or outputs in the summary; the run's page and --json have them all
+INNER = ("candidates", "pieces")  # of the report's figures, those that say how it was done
+_MANY = re.compile(r"\b(file|row|line|record|session|photo|reject|duplicate|position|value|table|part|byte)s\b")
+_ONE = r"\1"
 
 
 class Terminal:
@@ -87,7 +91,7 @@ class Terminal:
             self._say_rest(len(lines), f"{title}s")
         for note in report.notes:
             self.say(note)
-        items = ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in report.items.items() if number)
+        items = ", ".join(_amount(*item) for item in report.items.items() if item[1] and item[0] not in INNER)
         speed = f", {report.bytes_in / report.seconds / 1e6:.1f} MB/s" if report.seconds and report.bytes_in else ""
         done = f": {report.message}" if report.parts.total else ""
         self.say(f"{report.flow}: {report.status.replace('_', ' ')}{done}")
@@ -104,3 +108,8 @@ class Terminal:
     def _say_rest(self, count: int, what: str) -> None:
         if count > MOST_LINES:
             self.say(f"… and {count - MOST_LINES:,} more {what}: --json lists them all")
+
+
+def _amount(name: str, number: int) -> str:
+    words = name.replace("_", " ")
+    return f"{number:,} {_MANY.sub(_ONE, words) if number == 1 else words}"

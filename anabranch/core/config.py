@@ -2,6 +2,9 @@
 
 import math
 import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -62,8 +65,16 @@ def first_fault(error: ValidationError) -> tuple[str, str]:
     if not first["loc"]:
         return "", first["msg"].removeprefix("Value error, ")
     reason = _REASONS.get(first["type"]) or first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] == "missing" else f" (given: {first['input']!r})"
+    given = "" if first["type"] == "missing" else f" (given: {first['input']!r}{_meant(first)})"
     return str(first["loc"][0]), f"{reason}{given}"
+
+
+def _meant(fault: Mapping[str, Any]) -> str:
+    """Return a question for the word that was probably meant, where a few are possible."""
+    if fault["type"] not in ("literal_error", "enum"):
+        return ""
+    close = get_close_matches(str(fault["input"]), re.findall("'([^']+)'", fault["ctx"]["expected"]), 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def cores(cpu_max: Path = CPU_MAX) -> int:

@@ -15,7 +15,7 @@ from distributed.comm.core import connect
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from anabranch.core.config import RunOptions, cluster_address, cores, work_dir
-from anabranch.core.errors import SetupError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.parts import Job, Opts, Plan, WorkFile
 from anabranch.run.cautions import caution
 
@@ -28,10 +28,20 @@ COMPARED = ("anabranch", "prefect", "distributed")  # must have the same version
 def require_scheduler(address: str, security: Security | None = None, seconds: float = CONNECT_SECONDS) -> None:
     """Raise SetupError "cluster-unreachable" unless a Dask scheduler answers at `address` within that time.
 
+    For a tls:// address without certificates, raise UsageError "cluster-certificates".
+
     Dask's own client sets no time limit for its handshake, so it would wait forever on another program's port.
     """
+    login = (security or Security()).get_connection_args("client")
+    if address.startswith("tls://") and login["ssl_context"] is None:
+        raise UsageError(
+            "cluster-certificates",
+            f"the address {address} needs certificates, and none are set",
+            "Name their files in DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and "
+            "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY.",
+        )
     try:
-        run_coro_as_sync(asyncio.wait_for(_greet(address, security or Security(), seconds), seconds))
+        run_coro_as_sync(asyncio.wait_for(_greet(address, login, seconds), seconds))
     except (OSError, ValueError, TimeoutError) as error:
         raise SetupError(
             "cluster-unreachable",
@@ -219,6 +229,6 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in COMPARED}
 
 
-async def _greet(address: str, security: Security, seconds: float) -> None:
-    comm = await connect(address, timeout=seconds, **security.get_connection_args("client"))
+async def _greet(address: str, login: dict[str, Any], seconds: float) -> None:
+    comm = await connect(address, timeout=seconds, **login)
     await comm.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.config import RunOptions
-from anabranch.core.errors import SetupError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.parts import WorkFile
 from anabranch.core.storage import work_file
 
@@ -187,3 +187,12 @@ def _open_as_900(folder):
 def _close(descriptors):
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def test_a_tls_address_without_certificates_is_wrong_usage_and_says_what_to_set():
+    from anabranch.run.cluster import require_scheduler
+
+    with pytest.raises(UsageError, match="DASK_DISTRIBUTED__COMM__TLS__CA_FILE") as caught:
+        require_scheduler("tls://127.0.0.1:1")
+
+    assert caught.value.code == "cluster-certificates"
