@@ -9,6 +9,7 @@ import time
 import pytest
 
 from anabranch.core.parts import Report
+from tests.examples import SOAK_EXAMPLES
 
 COMMAND = [sys.executable, "-m", "anabranch.command.cli", "upload-files"]
 SIZE = 6 << 20  # bytes of a file, in two parts
@@ -23,7 +24,7 @@ def test_never_more_files_are_sent_than_the_limits_say_and_all_are_sent(bucket, 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_limits_hold_for_many_uploads_of_many_users(bucket, tmp_path, prefect_server):
-    for number in range(20):
+    for number in range(max(2, SOAK_EXAMPLES // 100)):
         folder = tmp_path / str(number)
         folder.mkdir()
         users = {f"user{user}": 4 if user == 0 else 3 for user in range(8)}
