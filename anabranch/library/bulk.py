@@ -27,18 +27,12 @@ from anabranch.files.targets import is_named_like_a_file
 from anabranch.files.way import way
 from anabranch.formats.formats import ending
 from anabranch.formats.options import WriteOptions
-from anabranch.library.defaults import Defaults
+from anabranch.library.defaults import READ_ARGUMENTS, Defaults
 from anabranch.sources.source import Source
 
 Progress = Callable[[dict[str, Any]], object]
 
 _TAKEN = {"to", "pattern", "flatten"}  # of ConvertOptions, by arguments of another name
-_READ_ARGUMENTS = {  # of iterabledata's readers, and what they are here
-    "delimiter": "delimiter",
-    "quotechar": "quote",
-    "encoding": "encoding",
-    "format": "format",
-}
 
 
 @dataclass
@@ -211,10 +205,10 @@ def _format(pattern: str | None, to_ext: str | None) -> str:
 
 
 def _reading(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(arguments) - set(_READ_ARGUMENTS)
+    unknown = set(arguments) - set(READ_ARGUMENTS)
     if unknown:  # ignoring an option could silently change the data
-        raise ValueError(f"iterableargs has {sorted(unknown)}, but only {sorted(_READ_ARGUMENTS)} are supported")
-    return {_READ_ARGUMENTS[name]: value for name, value in arguments.items()}
+        raise ValueError(f"iterableargs has {sorted(unknown)}, but only {sorted(READ_ARGUMENTS)} are supported")
+    return {READ_ARGUMENTS[name]: value for name, value in arguments.items()}
 
 
 def _writing(arguments: Mapping[str, Any]) -> dict[str, Any]:

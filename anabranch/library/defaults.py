@@ -5,6 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+READ_ARGUMENTS = {  # of iterabledata's readers, and what they are here
+    "delimiter": "delimiter",
+    "quotechar": "quote",
+    "encoding": "encoding",
+    "format": "format",
+}
+
 
 class Defaults(BaseSettings):
     """What the library's functions do where an argument is not given; each from a variable ANABRANCH_NAME."""

@@ -13,14 +13,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
+from pydantic import ValidationError
 
-from anabranch.core.config import cores
+from anabranch.core.config import cores, first_fault
 from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from anabranch.formats import reading
 from anabranch.formats.meaning import require_read
 from anabranch.formats.options import ReadOptions
 from anabranch.formats.quarantine import require_none
-from anabranch.library.defaults import Defaults
+from anabranch.library.defaults import READ_ARGUMENTS, Defaults
 from anabranch.library.lanes import ClosedError, Lanes, Taken, weight_of
 from anabranch.schema import records
 from anabranch.sources.finding import find
@@ -55,6 +56,7 @@ def parallel_read(
     options: ReadOptions | None = None,
     buffer_bytes: int = BUFFER,
     close_seconds: float = CLOSE_SECONDS,
+    **iterableargs: Any,
 ) -> "ParallelReader":
     r"""Read sources on threads; use the result as a context manager and iterate over it.
 
@@ -71,6 +73,7 @@ def parallel_read(
         options: How files are read. An empty file has no rows, unless `on_empty` is fail.
         buffer_bytes: Bytes of rows that are read ahead.
         close_seconds: Seconds that the end of the block waits for a source that blocks; its thread ends later.
+        **iterableargs: In place of `options`: delimiter, quotechar, encoding, format, and all others of ReadOptions.
 
     Raises:
         SourceError: A source fails. It is raised by the iteration at once; `part` names the source, and the others
@@ -96,6 +99,8 @@ def parallel_read(
     for name, value in {"workers": workers, "batch_size": batch_size, "buffer_bytes": buffer_bytes}.items():
         if value is not None and value < 1:
             raise UsageError("bad-argument", f"{name} is {value}", "Give a number of at least 1.")
+    if iterableargs:
+        options = _options(options, iterableargs)
     if not isinstance(options, ReadOptions | None):
         raise UsageError("bad-argument", f"options is a {type(options).__name__}", "Give ReadOptions(...).")
     form = _Form(batches, batch_size, options or ReadOptions(), None if _is_one_file(sources) else set())
@@ -103,6 +108,17 @@ def parallel_read(
     threads = workers or Defaults().workers or cores()
     lanes = Lanes(buffer_bytes, threads, ordered=ordered)
     return ParallelReader(_each(sources), threads, lanes, form, close_seconds)
+
+
+def _options(options: ReadOptions | None, given: Mapping[str, Any]) -> ReadOptions:
+    if options is not None:
+        reason = f"options are given, and {sorted(given)} beside them"
+        raise UsageError("bad-argument", reason, "Write them into ReadOptions(...).")
+    try:
+        return ReadOptions(**{READ_ARGUMENTS.get(name, name): value for name, value in given.items()})
+    except ValidationError as error:
+        name, reason = first_fault(error)
+        raise UsageError("bad-argument", f"{name}: {reason}", "See ReadOptions for the options.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from anabranch.core.rejects import PATTERN, beyond, too_many
 from anabranch.files.pipeline.decision import Decision
 from anabranch.files.pipeline.functions import reference_to
 from anabranch.files.pipeline.options import Mode, OnError, PipelineOptions
+from anabranch.files.pipeline.plan import Applying
 from anabranch.files.pipeline.step import Failure, FunctionError, State, Step
 from anabranch.files.pipeline.tally import Tally, Watcher
 from anabranch.formats.options import ReadOptions
@@ -25,6 +26,7 @@ from anabranch.formats.writing import named_format
 from anabranch.library.defaults import Defaults
 from anabranch.library.destination import destination_of
 from anabranch.library.failed import Failed
+from anabranch.library.folder import into_folder, is_folder, require_files
 from anabranch.library.local import run_here
 from anabranch.library.origin import Origin, length_of, paths_of
 from anabranch.library.stream import Stream
@@ -88,6 +90,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     on_error: OnError = "fail",
     on_conflict: OnConflict = "fail",
     max_rejects: str | None = None,
+    to: str = "jsonl",
     **options: Any,
 ) -> PipelineResult:
     r"""Call a function for every record, in order, and write what it returns.
@@ -100,7 +103,8 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     Args:
         source: Paths, a glob pattern or a URL of files in any format, or an iterator of Path; an object that reads
             records; or any iterable of records.
-        destination: A path, whose extension names the format; an object with `write` or `write_bulk`; or None.
+        destination: A path, whose extension names the format; a folder (with a slash at its end, or one that is
+            there), which gets one output for each source file; an object with `write` or `write_bulk`; or None.
         process_func: Takes a record, or a record and the state. If it returns None, the record is dropped; if it
             raises, the record has failed.
         trigger_func: Called with the counts and the state every `trigger_on` records; in parallel, between chunks.
@@ -127,6 +131,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
             NAME.quarantine.jsonl beside it.
         max_rejects: Records that may fail before the run does: N, or P% of all. Default: all but one.
         on_conflict: What to do if the results of a column have no common type: fail, widen or string.
+        to: Format of the outputs in a folder, such as parquet or csv.gz.
         **options: How files are read, by the names in ReadOptions, such as delimiter or encoding.
 
     Raises:
@@ -154,8 +159,13 @@ def pipeline(  # noqa: PLR0917  the signature that users know
         {'Basel': 39.5, 'Bern': 12.0}
 
     """
-    _require_sizes(trigger_on=trigger_on, batch_size=batch_size, progress_interval=progress_interval)
-    _require_sizes(workers=workers, chunk_size=chunk_size)
+    _require_sizes(
+        trigger_on=trigger_on,
+        batch_size=batch_size,
+        progress_interval=progress_interval,
+        workers=workers,
+        chunk_size=chunk_size,
+    )
     _require_limit(max_rejects)
     _require_words(parallel_mode=(parallel_mode or "auto", Mode), on_error=(on_error, OnError))
     reading = _reading(on_conflict=on_conflict, **options)
@@ -165,17 +175,22 @@ def pipeline(  # noqa: PLR0917  the signature that users know
     size = chunk_size or defaults.chunk_size
     start = {} if start_state is None else start_state
     stop = debug or atomic or on_error == "fail"
+    how: dict[str, Any] = {
+        "mode": mode if several else "inline",
+        "chunk_size": size,
+        "on_conflict": on_conflict,
+        "max_rejects": max_rejects,
+        **options,
+    }
+    if is_folder(destination):
+        paths = require_files(source, start_state=start, progress=progress, debug=debug, keep_nulls=not skip_nulls)
+        watching = Tally(Step(process_func, init, merge), trigger_func, trigger_on, final_func)
+        how |= {"on_error": "fail" if stop else on_error, "to": to}
+        return _finished(into_folder(paths, destination, watching, threads if several else 1, how), watching)
     target = destination_of(destination, batch_size, on_conflict)
     step = Step(process_func, init, merge, start, None, stop, target.encode, keep_nulls=not skip_nulls)
     tally = Tally(step, trigger_func, trigger_on, final_func, strict=debug)
     if not (start or trigger_func or progress or debug or on_error == "quarantine" or not skip_nulls):
-        how = {
-            "mode": mode if several else "inline",
-            "chunk_size": size,
-            "on_conflict": on_conflict,
-            "max_rejects": max_rejects,
-            **options,
-        }
         named = options_over_files(source, destination, step, **how)
         if named and (several or not step.wants_state):  # which has one state for all records
             return _over_files(source, destination, named, threads if several else 1, tally)
@@ -204,9 +219,7 @@ def pipeline(  # noqa: PLR0917  the signature that users know
                 target.leave()
             watch.show(tally.stats)
     except FunctionError as error:
-        if debug and error.__cause__ and stream.decision.mode != "process":
-            raise error.__cause__ from None
-        raise _error(error.failure, tally, origin) from error
+        raise _raised(error, tally, origin, bare=debug and stream.decision.mode != "process") from error.__cause__
     if lost:
         raise lost
     tally.close()
@@ -260,6 +273,11 @@ def options_over_files(source: Any, destination: Any, step: Step, **options: Any
 def _over_files(source: Any, destination: Any, options: PipelineOptions, workers: int, tally: Tally) -> PipelineResult:
     output = str(Path(destination).absolute())
     plan, _ = run_here(Job(paths_of(source) or [], output, options, work_dir(RunOptions()), workers), tally)
+    return _finished(plan, tally)
+
+
+def _finished(plan: Applying, tally: Tally) -> PipelineResult:
+    """Return what came of a run over files; raises its first error."""
     for error in plan.all_errors:
         raise error
     tally.close()
@@ -289,6 +307,11 @@ class _Watch:
             self._progress({"rows_processed": count, "elapsed": elapsed, "throughput": throughput, **figures})
         except Exception:  # noqa: BLE001  the caller's own
             _log.warning("the progress callback failed", exc_info=True)
+
+
+def _raised(error: FunctionError, tally: Tally, origin: Origin, *, bare: bool) -> BaseException:
+    """Return what the function raised, as it is or in words of ours."""
+    return error.__cause__ if bare and error.__cause__ else _error(error.failure, tally, origin)
 
 
 def _error(failure: Failure, tally: Tally, origin: Origin) -> SourceError:
