@@ -21,6 +21,7 @@ from tests.logs.pipeline import parse_logs
 
 ROWS = b"id,name\n1,a\n2,b\n"
 LOGS = tar_of({"messages.log.1": flow(1), "messages.log": flow(2)})
+LATER = tar_of({"messages.log.1": flow(2), "messages.log": flow(3)})
 
 
 def same(record):
@@ -113,11 +114,11 @@ def test_an_archive_that_cannot_be_read_replaces_no_report_of_its_own_beside_oth
     parse_logs(sources, tmp_path / "out", LogOptions(mode="bw,md"), tmp_path / "work")
     before = outputs(tmp_path / "out")
     SPOILT[kind](tmp_path / "bad.tar.gz")
+    (tmp_path / "good.tar.gz").write_bytes(gzip.compress(LATER))
     sources = [str(tmp_path)]  # named one by one, a link to nowhere is refused
 
     report = parse_logs(sources, tmp_path / "out/", LogOptions(mode="bw,md"), tmp_path / "work")
 
     after = outputs(tmp_path / "out")
     assert [error.part for error in report.errors] == ["bad.tar.gz"]
-    assert {name for name in before if after[name] != before[name]} == {"good.tar.gz.bw.txt", "good.tar.gz.md.txt"}
-    assert {name: text for name, (text, *_) in after.items()} == {name: text for name, (text, *_) in before.items()}
+    assert {name for name in before if after[name] != before[name]} == {"good.tar.gz.bw.txt"}  # no modem is in either
