@@ -75,8 +75,9 @@ def test_status_tells_how_far_a_run_is_and_how_it_ended(bucket, big, environment
     assert SENT * 5 * MIB <= upload["bytes_done"] <= (SENT + 2) * 5 * MIB  # two parts are in flight, and refused
     assert upload["percent"] == round(100 * upload["bytes_done"] / (60 * MIB), 1)
     assert (upload["parts_failed"], upload["seconds_left"] > 0, upload["parts_per_second"] > 0) == (0, True, True)
-    slots = {slot["limit"]: slot["free"] for slot in found["slots"]}
-    assert (slots["uploads"], slots["uploads-user-ann"]) == (19, 2)
+    slots = {slot["limit"]: slot for slot in found["slots"]}  # another test may have set how many places there are
+    for name in ("uploads", "uploads-user-ann"):
+        assert (slots[name]["taken"], slots[name]["free"]) == (1, slots[name]["places"] - 1)
     assert limits == found["slots"] == one["slots"]
     assert 0 < found["memory"]["used_percent"] <= 100
     assert found["memory"]["limit_percent"] == run["memory"]["limit_percent"] == 80
