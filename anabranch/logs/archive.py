@@ -79,7 +79,8 @@ def archives(named: Sequence[str]) -> Named:
         if error.part in places:  # which is named, or the folder of a pattern
             raise UsageError(error.code, error.reason, error.remedy, error.part)
     logs = _by_folder(found.sources)
-    sources = tuple(dict.fromkeys(logs.get(source, source) for source in found.sources))
+    folders = {log: folder for folder, own in logs.items() for log in own}
+    sources = tuple(dict.fromkeys(folders.get(source, source) for source in found.sources))
     names: dict[str, Source] = {}
     for source in sources:
         other = names.setdefault(name_of(source), source)
@@ -91,23 +92,21 @@ def archives(named: Sequence[str]) -> Named:
                 "Rename one, or parse them in two runs.",
             )
     errors = (SourceError(error.code, error.reason, error.remedy, PurePath(error.part).name) for error in found.errors)
-    return Named(
-        sources, tuple(errors), {folder: tuple(one for one in logs if logs[one] == folder) for folder in logs.values()}
-    )
+    return Named(sources, tuple(errors), logs)
 
 
-def _by_folder(sources: Sequence[Source]) -> dict[Source, Source]:
-    """Return for each log that lies in a folder that folder, or the log itself where it is alone there."""
+def _by_folder(sources: Sequence[Source]) -> dict[Source, tuple[Source, ...]]:
+    """Group the logs that lie in folders: by their folder, or by itself for a log that is alone there."""
     beside: dict[str, list[Source]] = {}
     for source in sources:
         if _is_loose(PurePath(source.path).name) and not remote.is_url(source.path):
             beside.setdefault(str(PurePath(source.path).parent), []).append(source)
-    found: dict[Source, Source] = {}
-    for folder, logs in beside.items():
-        size, stamp = sum(log.size for log in logs), fingerprint(*(log.stamp for log in logs))
-        one = Source(folder, shown(PurePath(folder).name), size, stamp) if len(logs) > 1 else logs[0]
-        found |= dict.fromkeys(logs, one)
-    return found
+    return {_folder(folder, logs) if len(logs) > 1 else logs[0]: tuple(logs) for folder, logs in beside.items()}
+
+
+def _folder(path: str, logs: Sequence[Source]) -> Source:
+    size, stamp = sum(log.size for log in logs), fingerprint(*(log.stamp for log in logs))
+    return Source(path, shown(PurePath(path).name), size, stamp)
 
 
 def _is_listed(name: str) -> bool:
