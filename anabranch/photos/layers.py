@@ -4,7 +4,6 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
 from pathlib import PurePath
 from typing import IO, Any
 from xml.sax.saxutils import escape
@@ -21,12 +20,7 @@ _TYPES = {"size": "int64", "mtime": "string"} | dict.fromkeys(COLUMNS[7:18], "fl
 
 def writer_of(target: PurePath) -> Callable[[IO[bytes], Sequence[Row]], None]:
     """Return what writes the format that a file's name asks for."""
-    return _WRITERS[ending(target)]
-
-
-def ending(target: PurePath) -> str:
-    """Return by which of FORMATS a name ends; "" for none."""
-    return next((known for known in FORMATS if target.name.lower().endswith(known)), "")
+    return next(_WRITERS[known] for known in FORMATS if target.name.lower().endswith(known))
 
 
 def write_gpx(file: IO[bytes], rows: Iterable[Row]) -> None:
@@ -49,7 +43,10 @@ def write_kml(file: IO[bytes], rows: Iterable[Row]) -> None:
     One without a height lies on the ground.
     """
     file.write(_XML + f'<kml xmlns="{_KML}"><Document>\n'.encode())
-    for folder, photos in groupby(_placed(rows), key=lambda one: one["folder"]):
+    folders: dict[str, list[Row]] = {}
+    for one in _placed(rows):  # those of one folder need not follow one another: another may lie between them
+        folders.setdefault(one["folder"], []).append(one)
+    for folder, photos in folders.items():
         file.write(f"<Folder><name>{escape(folder)}</name>\n".encode())
         for one in photos:
             height = one["alt_msl_m"]

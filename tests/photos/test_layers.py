@@ -20,6 +20,8 @@ PLACES = {
         "ok", lat=47.123456789, lon=-7.987654321, alt_msl_m=418.125, gps_time_utc="2025-06-14T08:09:10Z"
     ),
     b"/a/<two> & \xff\n.jpg": Facts("ok", lat=-0.5, lon=179.9999999),
+    b"/a/deeper/x.jpg": Facts("ok", lat=5.0, lon=6.0, alt_msl_m=7.0),
+    b"/a/z.jpg": Facts("ok", lat=8.0, lon=9.0, alt_msl_m=1.0),
     b"/b/one.jpg": Facts("ok", lat=10.0, lon=20.0, alt_msl_m=-3.25),
     b"/b/none.jpg": Facts("no_gps"),
     b"/b/only.jpg": Facts("ok", lat=1.0, lon=2.0, alt_msl_m=0.0),
@@ -61,12 +63,13 @@ def test_kml_has_the_folders_of_the_source_and_puts_what_has_no_height_on_the_gr
     points = [point for folder in folders for point in folder.iter(f"{KML}Point")]
 
     assert [(folder.findtext(f"{KML}name"), len(folder.findall(f"{KML}Placemark"))) for folder in folders] == [
-        ("/a", 2), ("/b", 2),
+        ("/a", 3), ("/a/deeper", 1), ("/b", 2),
     ]  # fmt: skip
     found = [[float(number) for number in point.findtext(f"{KML}coordinates").split(",")] for point in points]
+    found.insert(2, found.pop(3))  # which lies between two of another folder in the table
     assert close((lat, lon, height[0] if height else None) for lon, lat, *height in found)
     modes = [point.findtext(f"{KML}altitudeMode") for point in points]
-    assert modes == ["absolute", "clampToGround", "absolute", "absolute"]
+    assert modes == ["absolute", "clampToGround", "absolute", "absolute", "absolute", "absolute"]
 
 
 def test_geoparquet_has_the_table_and_a_point_for_each_position(written):
@@ -85,6 +88,8 @@ def test_geo_txt_has_the_photos_with_a_height_and_tells_equal_names_apart(writte
     assert written("geo.txt").read_text().splitlines() == [
         "EPSG:4326",
         "/a/one.jpg -7.987654321 47.123456789 418.125",
+        "x.jpg 6 5 7",
+        "z.jpg 9 8 1",
         "/b/one.jpg 20 10 -3.25",
         "only.jpg 2 1 0",
     ]
