@@ -95,8 +95,9 @@ def obstore(endpoint: str, bucket: str) -> Callable[[Path], None]:
 
 
 def rclone(endpoint: str, bucket: str) -> Callable[[Path], None]:
-    remote = f":s3,provider=Other,env_auth=true,endpoint='{endpoint}':{bucket}"
-    return _program("rclone", "copy", "{}", remote)
+    setup = {"TYPE": "s3", "PROVIDER": "Other", "ENV_AUTH": "true", "ENDPOINT": endpoint}
+    os.environ.update({f"RCLONE_CONFIG_BENCH_{name}": value for name, value in setup.items()})
+    return _program("rclone", "copy", "{}", f"bench:{bucket}")
 
 
 def s5cmd(endpoint: str, bucket: str) -> Callable[[Path], None]:
@@ -147,9 +148,11 @@ def limited(endpoint: str, bucket: str) -> Callable[[Path], None]:
     os.environ.update(prefect_environment(ensure_server()))
     from anabranch.run.limits import Limit, SharedLimits
 
-    slots = SharedLimits([Limit("bench-user", 3), Limit("bench", 20)])
-    slots.__enter__()
-    return ours(endpoint, bucket, slots)
+    def send(folder: Path) -> None:  # gives its places back, for which the next row would wait else
+        with SharedLimits([Limit("bench-user", 3), Limit("bench", 20)]) as slots:
+            ours(endpoint, bucket, slots)(folder)
+
+    return send
 
 
 def command(endpoint: str, bucket: str) -> Callable[[Path], None]:
