@@ -21,7 +21,7 @@ from anabranch.core.once import one_run
 from anabranch.core.parts import Report
 from anabranch.run.cautions import collecting
 from anabranch.run.following import followed, following
-from anabranch.run.overlapping import overlapped
+from anabranch.run.overlapping import SKIPPED, overlapped
 from anabranch.run.progress import artifact_key
 from anabranch.run.speed import speeds
 from anabranch.run.summary import MOST_LINES, summary
@@ -45,7 +45,7 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
         started = time.monotonic()
         try:
             if reason := _overlapped():
-                return Cancelled(name="Skipped", message=reason)
+                return Cancelled(name=SKIPPED, message=reason)
             with telling() as teller, following() as ended:
                 with one_run(), collecting() as cautions:
                     report = body(*args, **kwargs)
