@@ -2,8 +2,8 @@
 
 from prefect import flow
 
+from anabranch.core.argument_files import expanded
 from anabranch.core.config import RunOptions
-from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.files.join import join
 from anabranch.files.options import ConvertOptions
@@ -35,7 +35,7 @@ def convert_files(
 
     """
     prefer_jemalloc()
-    source = taken_over(source)
+    source = expanded(source)
     check(source, output, options)
     return join(way(job_of(source, output, options, run), by_tasks(TASKS, run)))
 

@@ -2,8 +2,8 @@
 
 from prefect import flow
 
+from anabranch.core.argument_files import expanded
 from anabranch.core.config import RunOptions
-from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.logs.options import LogOptions
 from anabranch.logs.targets import check
@@ -33,7 +33,7 @@ def parse_logs(
         run: How the run is carried out.
 
     """
-    source = taken_over(source)
+    source = expanded(source)
     check(source, output, options)
     return way(job_of(source, output, options, run), by_tasks(TASKS, run))
 

@@ -2,8 +2,8 @@
 
 from prefect import flow
 
+from anabranch.core.argument_files import expanded
 from anabranch.core.config import RunOptions
-from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import check
@@ -33,7 +33,7 @@ def extract_gps(
         run: How the run is carried out.
 
     """
-    source = taken_over(source)
+    source = expanded(source)
     check(source, output, options)
     if options.connections:  # each needs a worker of its own
         run = run.model_copy(update={"workers": options.connections})

@@ -2,8 +2,8 @@
 
 from prefect import flow
 
+from anabranch.core.argument_files import expanded
 from anabranch.core.config import RunOptions, cluster_address
-from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.files.pipeline.join import join
 from anabranch.files.pipeline.options import PipelineOptions
@@ -36,7 +36,7 @@ def run_pipeline(
 
     """
     prefer_jemalloc()
-    source = taken_over(source)
+    source = expanded(source)
     check(source, output, options)
     start_seconds = 0.0 if cluster_address(run) else START_SECONDS
     return join(way(job_of(source, output, options, run), by_tasks(TASKS, run), start_seconds))

@@ -2,8 +2,8 @@
 
 from prefect import flow, get_run_logger
 
+from anabranch.core.argument_files import expanded
 from anabranch.core.config import RunOptions
-from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.formats.arrow import prefer_jemalloc
 from anabranch.run.blocks import secret
@@ -37,7 +37,7 @@ def import_table(
 
     """
     prefer_jemalloc()
-    source = taken_over(source)
+    source = expanded(source)
     check(source, output, options)
 
     def connect() -> Store:

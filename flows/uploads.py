@@ -4,8 +4,8 @@ import os
 
 from prefect import flow
 
+from anabranch.core.argument_files import expanded
 from anabranch.core.config import RunOptions, work_dir
-from anabranch.core.handover import taken_over
 from anabranch.core.parts import Report
 from anabranch.core.tally import Tally
 from anabranch.run.cancelling import CancelWatch
@@ -40,7 +40,7 @@ def upload_files(
         run: How the run is carried out.
 
     """
-    source = taken_over(source)
+    source = expanded(source)
     check(source, output, options)
     limits = [
         Limit(limit_name(name, whose) if whose else name, int(os.environ.get(variable, number)), variable in os.environ)

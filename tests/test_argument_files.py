@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch.core.argument_files import LONGEST, expanded, shortened
 from anabranch.core.errors import UsageError
-from anabranch.core.handover import LONGEST, handed_over, taken_over
 from tests.logs.archives import flow, write
 
 NAMES = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=40).map(lambda name: f"/{name}"))
@@ -20,19 +20,19 @@ NAMES = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 @given(NAMES, st.booleans())
 def test_every_list_comes_back_as_it_was(tmp_path_factory, names, long):
     source = names * (LONGEST // 4 if long and names else 1)
-    given_on = handed_over(source, tmp_path_factory.mktemp("work"))
+    given_on = shortened(source, tmp_path_factory.mktemp("work"))
 
-    assert taken_over(given_on) == source
+    assert expanded(given_on) == source
     assert len(json.dumps(given_on)) <= LONGEST
 
 
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_text("[]")], ids=["gone", "changed"])
 def test_a_list_that_is_gone_or_changed_is_an_error(tmp_path, spoil):
-    given_on = handed_over(["/a" * LONGEST], tmp_path)
+    given_on = shortened(["/a" * LONGEST], tmp_path)
     spoil(Path(given_on[0].removeprefix("@")))
 
     with pytest.raises(UsageError) as caught:
-        taken_over(given_on)
+        expanded(given_on)
     assert caught.value.code == "sources-gone"
 
 

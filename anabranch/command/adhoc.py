@@ -15,6 +15,7 @@ from anabranch.core.config import work_dir
 from anabranch.core.errors import PartlyFailed, as_ours
 from anabranch.core.outputs import require_usable
 from anabranch.core.parts import ErrorLine, Report
+from anabranch.run.api import page_of
 from anabranch.run.orphans import end_orphans
 from anabranch.run.server import ensure_server, link_to, prefect_environment
 
@@ -34,6 +35,9 @@ def run_flow(request: Request) -> int:
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
     state = _run(request, terminal)
     report, error = _reported(request.workload.name, state)
+    from anabranch.run.telling import INCOMPLETE  # which imports Prefect
+
+    own_server = own_server and INCOMPLETE not in report.warnings  # a server that was lost does not stay up
     if "json" in request.flags:
         with readers_may_leave():
             print(report.model_dump_json(indent=2))
@@ -68,15 +72,14 @@ def _run(request: Request, terminal: Terminal) -> Any:
 
 def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
     """Return the report from the flow's final state, or one that says what ended the flow."""
-    from prefect.utilities.urls import url_for
-
     result = None if state.is_cancelled() else state.result(raise_on_failure=False)
     if isinstance(result, PartlyFailed):
         return result.report, None
     if isinstance(result, Report):
         return result, None
-    run_id = state.state_details.flow_run_id
-    report = Report(flow=flow, run_id=str(run_id or ""), run_url=(run_id and url_for("flow-run", run_id)) or "")
+    run_id = str(state.state_details.flow_run_id or "")
+    page = page_of(os.environ["PREFECT_API_URL"], run_id) if run_id else ""
+    report = Report(flow=flow, run_id=run_id, run_url=page)
     if result is None or interrupts.seen():  # a library may have turned the interrupt into another error
         report.status, report.warnings = "cancelled", [state.message or ""]
         return report, None

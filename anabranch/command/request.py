@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from anabranch.command.workloads import Workload
+from anabranch.core.argument_files import shortened
 from anabranch.core.config import RunOptions, work_dir
-from anabranch.core.handover import handed_over
 
 FLAGS = {
     "dry_run": "Print the plan and exit; nothing is written, and no server is needed.",
@@ -33,5 +33,5 @@ class Request:
     @property
     def parameters(self) -> dict[str, Any]:
         """The flow's parameters; a long list of sources is in a file in the work folder."""
-        source = handed_over(self.source, work_dir(self.run))
+        source = shortened(self.source, work_dir(self.run))
         return {"source": source, "output": self.output, "options": self.options, "run": self.run}

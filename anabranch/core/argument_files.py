@@ -1,4 +1,4 @@
-"""Long lists of sources go by a file: Prefect refuses parameters above 512 KiB, and sends them with every task."""
+"""Files for long lists of sources: Prefect refuses parameters above 512 KiB, and sends them along with every task."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ _FOLDER = "sources"
 _MARK = "@"  # in front of the file's absolute path; a command makes paths absolute, so none begins so
 
 
-def handed_over(source: Sequence[str], work_dir: Path) -> list[str]:
+def shortened(source: Sequence[str], work_dir: Path) -> list[str]:
     """Return the sources, or where there are too many the name of a file of them, which tells their digest.
 
     The file lies in the work folder, which every process of the run sees.
@@ -28,8 +28,8 @@ def handed_over(source: Sequence[str], work_dir: Path) -> list[str]:
     return [f"{_MARK}{path}"]
 
 
-def taken_over(source: Sequence[str]) -> list[str]:
-    """Return the sources that `handed_over` put into a file, and any others as they are.
+def expanded(source: Sequence[str]) -> list[str]:
+    """Return the sources that `shortened` put into a file, and any others as they are.
 
     Raises UsageError "sources-gone" where the file is not there any more, or is not what it was.
     """

@@ -1,4 +1,4 @@
-"""How far a part in flight is: what works on it says so, and whoever started it may listen."""
+"""Progress within a part: the work on it reports the bytes that it has moved, to the code that started it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -100,6 +100,11 @@ def ui_url(url: str) -> str:
     return pages.replace("/accounts/", "/account/").replace("/workspaces/", "/workspace/")
 
 
+def page_of(url: str, run: str) -> str:
+    """Return the address of a flow run's page, by the address of the API."""
+    return f"{ui_url(url)}/runs/flow-run/{run}"
+
+
 def _refused(url: str, error: HTTPError) -> RefusedError:
     status, detail = error.code, _detail(error)
     reason = f"the Prefect server refused {url}: {detail} ({status})"

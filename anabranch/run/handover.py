@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from anabranch.core.errors import SetupError, UsageError
-from anabranch.run.api import NOT_FOUND, RefusedError, call, ui_url
+from anabranch.run.api import NOT_FOUND, RefusedError, call, page_of
 
 CONFLICT, UNPROCESSABLE = 409, 422  # how the server refuses parameters
 
@@ -40,7 +40,7 @@ def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any
         if error.status in (CONFLICT, UNPROCESSABLE):
             raise _bad_parameters(flow, error.detail) from error
         raise
-    return FlowRun(run["id"], f"{ui_url(url)}/runs/flow-run/{run['id']}")
+    return FlowRun(run["id"], page_of(url, run["id"]))
 
 
 def _find(url: str, flow: str, deployment: str) -> dict[str, Any]:
