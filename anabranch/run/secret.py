@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 FILE = "server.auth"
 TOKEN = "token"  # noqa: S105  the name of the parameter in a link
-LINK_SECONDS = 24 * 3600  # for which a link that nobody opened stays valid
+LINK_SECONDS = 24 * 3600  # a link that was not opened stays valid for so long
 _USER = "anabranch"
 
 

@@ -17,7 +17,7 @@ from anabranch.core.errors import UsageError
 from anabranch.core.tally import ACTIVE, FAILED, WAITING, FileProgress, Tally
 from anabranch.run.background import Program, alive
 
-FOLDER = "status"  # below the work folder, where what nobody used for a week is removed
+FOLDER = "status"  # below the work folder; a file that was not used for a week is removed
 RUNNING, KILLED, STOPPED = "running", "killed", "stopped"
 MOST_FILES = 200  # of one run, those under way first; the run's report has them all
 BEAT_SECONDS = 5.0  # between two signs of life
