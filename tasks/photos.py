@@ -4,11 +4,11 @@ from functools import partial
 
 from prefect import task
 
-from anabranch.photos.connecting import Credentials
 from anabranch.photos.plan import PhotoPart
 from anabranch.photos.work import work
 from anabranch.run.blocks import SftpCredentials, loaded, text_of
 from anabranch.run.mapping import Done, Tasks, carry_out
+from anabranch.sftp.connecting import Credentials
 from tasks.policy import RETRIED
 
 

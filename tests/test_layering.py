@@ -20,16 +20,17 @@ ROOMS = {  # and the rooms that each may import beside itself
     "core": set(),
     "sources": {"core"},
     "schema": {"core"},
+    "sftp": {"core"},
     "run": {"core"},
     "formats": {"core", "sources", "schema"},
-    "uploads": {"core", "sources"},
+    "uploads": {"core", "sources", "sftp"},
     "logs": READERS,
     "files": READERS,
     "tables": READERS,
-    "photos": READERS,
+    "photos": READERS | {"sftp"},
     "library": READERS | {"files"},
     "command": {"core", "run"},  # and the columns by name, see command/workloads.py
-    "tasks": READERS | COLUMNS | {"run"},
+    "tasks": READERS | COLUMNS | {"run", "sftp"},
     "flows": READERS | COLUMNS | {"run", "tasks"},
     "face": READERS | {"library"},  # anabranch/__init__.py
 }

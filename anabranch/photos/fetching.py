@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from anabranch.core.storage import shown
-from anabranch.photos import sftp
 from anabranch.photos.positions import Facts
 from anabranch.photos.reading import Reader
-from anabranch.photos.session import LostError, NoReplyError, Session, Stop
+from anabranch.sftp import packets
+from anabranch.sftp.session import LostError, NoReplyError, Session, Stop
 
 WINDOW = 128  # photos in flight
 _SHORTEST = 512  # replies shorter than that, again and again, would keep a photo forever
@@ -86,7 +86,7 @@ class Fetch:
             except NoReplyError as error:
                 self._end(error.owner, Facts("timeout", f"no reply for {self._manner.timeout:g} seconds"))
                 raise
-            except sftp.ProtocolError as error:
+            except packets.ProtocolError as error:
                 raise LostError(f"the server sent nonsense: {error}") from error
 
     def _fill(self, session: Session) -> None:
@@ -98,27 +98,27 @@ class Fetch:
     def _open(self, session: Session, photo: Photo) -> None:
         job = _Job(photo, self._manner, self._window, alone=not self._flight)
         self._flight[job] = None
-        session.ask(job, sftp.OPEN, photo.path, sftp.READ_ONLY)
+        session.ask(job, packets.OPEN, photo.path, packets.READ_ONLY)
 
-    def _take(self, session: Session, job: _Job, reply: sftp.Reply) -> None:
-        if reply.kind == sftp.STATUS:
-            code, text = sftp.status(reply.body)
+    def _take(self, session: Session, job: _Job, reply: packets.Reply) -> None:
+        if reply.kind == packets.STATUS:
+            code, text = packets.status(reply.body)
             if job.handle is None:
                 self._refused(job, code, text)
                 return
-            if code != sftp.EOF:
+            if code != packets.EOF:
                 self._end(job, Facts("unreadable", f"the server cannot read it: {shown(text)}"), session)
                 return
             data = b""
-        elif reply.kind == sftp.HANDLE and job.handle is None:
-            job.handle = sftp.text(reply.body)
+        elif reply.kind == packets.HANDLE and job.handle is None:
+            job.handle = packets.text(reply.body)
             self._opened += 1
             self._proven = max(self._proven, self._opened)
             self._ask(session, job)
             return
         else:
-            data = sftp.text(reply.body)[: job.asked]
-        self._feed(session, job, data, ended=reply.kind == sftp.STATUS)
+            data = packets.text(reply.body)[: job.asked]
+        self._feed(session, job, data, ended=reply.kind == packets.STATUS)
 
     def _feed(self, session: Session, job: _Job, data: bytes, *, ended: bool) -> None:
         self.reads += 1
@@ -135,8 +135,8 @@ class Fetch:
     def _ask(self, session: Session, job: _Job) -> None:
         if job.reader.wanted is not None and job.handle is not None:
             offset, length = job.reader.wanted
-            job.asked = min(length, sftp.LARGEST_READ)
-            session.ask(job, sftp.READ, job.handle, sftp.span(offset, job.asked))
+            job.asked = min(length, packets.LARGEST_READ)
+            session.ask(job, packets.READ, job.handle, packets.span(offset, job.asked))
 
     def _end(self, job: _Job, facts: Facts, session: Session | None = None) -> None:
         self.done[job.photo] = facts
@@ -148,10 +148,10 @@ class Fetch:
 
     def _refused(self, job: _Job, code: int, text: str) -> None:
         """Judge a file that the server does not open: it is gone, it may not be read, or too many are open."""
-        if code == sftp.NO_SUCH_FILE:
+        if code == packets.NO_SUCH_FILE:
             self._end(job, Facts("vanished", "it was listed, but no longer exists"))
             return
-        if job.alone or code not in (sftp.PERMISSION_DENIED, sftp.FAILURE):
+        if job.alone or code not in (packets.PERMISSION_DENIED, packets.FAILURE):
             self._end(job, Facts("unreadable", f"the server does not open it: {shown(text)}"))
             self._own_faults += job.alone
             self._window = min(self._widest, self._window * 2) if job.alone else self._window

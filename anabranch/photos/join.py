@@ -12,7 +12,6 @@ from anabranch.core.errors import AnabranchError
 from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
 from anabranch.core.storage import fingerprint, published, shown
 from anabranch.photos import outputs
-from anabranch.photos.addresses import Server
 from anabranch.photos.fetching import Photo
 from anabranch.photos.known import Known, lasting
 from anabranch.photos.layers import writer_of
@@ -20,6 +19,7 @@ from anabranch.photos.maps import flight_path
 from anabranch.photos.plan import Extraction, PhotoPart
 from anabranch.photos.positions import STATUSES, Facts
 from anabranch.photos.work import results
+from anabranch.sftp.addresses import Server
 
 _MOST_WARNINGS = 50  # photos that are named; the table has them all
 

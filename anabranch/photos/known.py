@@ -11,9 +11,9 @@ from pathlib import Path
 
 from anabranch.core import versions
 from anabranch.core.storage import fingerprint, touch
-from anabranch.photos.addresses import Server
 from anabranch.photos.fetching import Photo
 from anabranch.photos.positions import Facts
+from anabranch.sftp.addresses import Server
 
 _LASTING = {"ok", "no_gps", "placeholder", "invalid", "unreadable", "not_a_photo"}
 _SERVERS_FAULT = "the server "  # how the reasons begin that are not the photo's own
@@ -22,7 +22,7 @@ _LOCK_SECONDS = 60
 
 def photos_key() -> str:
     """Fingerprint the code that decides what is found in a photo."""
-    return versions.code_key("core", "photos")
+    return versions.code_key("core", "sftp", "photos")
 
 
 def lasting(facts: Facts) -> bool:

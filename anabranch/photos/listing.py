@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from anabranch.core.storage import shown
-from anabranch.photos import sftp
 from anabranch.photos.addresses import Place, place_label
 from anabranch.photos.fetching import Photo
-from anabranch.photos.session import NoReplyError, Session, Stop
+from anabranch.sftp import packets
+from anabranch.sftp.session import NoReplyError, Session, Stop
 
 SUFFIXES = (
     b".jpg", b".jpeg", b".tif", b".tiff", b".dng", b".heic", b".heif", b".hif", b".avif", b".png", b".webp", b".jxl",
@@ -104,7 +104,7 @@ class _Folder:
 
     def restart(self) -> None:
         self.handle: bytes | None = None
-        self.entries: list[sftp.Entry] = []
+        self.entries: list[packets.Entry] = []
         self.ahead, self.asked, self.ended, self.alone, self.fault = 1, 0, False, False, ""
 
 
@@ -155,14 +155,14 @@ class RemoteListing:
             except NoReplyError as error:
                 self._gives_up(error.owner)
                 raise
-            except sftp.ProtocolError as error:
+            except packets.ProtocolError as error:
                 raise self._misread(error) from error
         self.listed.photos.sort()
 
-    def _misread(self, error: sftp.ProtocolError) -> AnabranchError:
+    def _misread(self, error: packets.ProtocolError) -> AnabranchError:
         return SourceError(
             "listing-unreadable",
-            f"the server's listing is not that of SFTP version {sftp.OURS}: {error}",
+            f"the server's listing is not that of SFTP version {packets.OURS}: {error}",
             "Serve the folder by OpenSSH, or by a server that keeps to the version that was agreed on.",
             self.listed.place.label,
         )
@@ -176,9 +176,9 @@ class RemoteListing:
     def _open(self, session: Session, job: _Folder | _Probe) -> None:
         if isinstance(job, _Folder):
             job.alone = not self._flight
-            session.ask(job, sftp.OPENDIR, job.path)
+            session.ask(job, packets.OPENDIR, job.path)
         else:
-            session.ask(job, sftp.OPEN, job.path, sftp.READ_ONLY)
+            session.ask(job, packets.OPEN, job.path, packets.READ_ONLY)
         self._flight[job] = None
 
     def _gives_up(self, job: _Folder | _Probe) -> None:
@@ -189,21 +189,21 @@ class RemoteListing:
         else:
             self.listed.photos.append(Photo(job.path, None, None))
 
-    def _take(self, session: Session, job: _Folder, reply: sftp.Reply) -> None:
+    def _take(self, session: Session, job: _Folder, reply: packets.Reply) -> None:
         if job.handle is None:
-            if reply.kind == sftp.HANDLE:
-                job.handle = sftp.text(reply.body)
+            if reply.kind == packets.HANDLE:
+                job.handle = packets.text(reply.body)
                 self._ask(session, job)
             else:
-                self._refused(job, *sftp.status(reply.body))
+                self._refused(job, *packets.status(reply.body))
             return
         job.asked -= 1
-        if reply.kind == sftp.NAME:
-            job.entries += sftp.names(reply.body)
+        if reply.kind == packets.NAME:
+            job.entries += packets.names(reply.body)
             job.ahead = min(2 * job.ahead, _AHEAD)  # a big folder has more names than fit into a reply
         elif not job.ended:
-            code, text = sftp.status(reply.body)
-            job.ended, job.fault = True, "" if code == sftp.EOF else text
+            code, text = packets.status(reply.body)
+            job.ended, job.fault = True, "" if code == packets.EOF else text
         if not job.ended:
             self._ask(session, job)
         elif not job.asked:
@@ -212,14 +212,14 @@ class RemoteListing:
 
     def _ask(self, session: Session, job: _Folder) -> None:
         while job.asked < job.ahead and job.handle is not None:
-            session.ask(job, sftp.READDIR, job.handle)
+            session.ask(job, packets.READDIR, job.handle)
             job.asked += 1
 
     def _refused(self, job: _Folder, code: int, text: str) -> None:
         del self._flight[job]
         if not job.certain:
             return  # it was not known to be a folder
-        if job.alone or code not in (sftp.FAILURE, sftp.PERMISSION_DENIED):
+        if job.alone or code not in (packets.FAILURE, packets.PERMISSION_DENIED):
             self.listed.fails(job.path, shown(text))
         else:  # maybe too many are open
             self._window = max(1, self._window // 2)
@@ -245,7 +245,7 @@ class RemoteListing:
             photos += self._entry(job, name, known)
         self.listed.add(photos, self._rules)
 
-    def _entry(self, job: _Folder, name: bytes, known: sftp.Attributes) -> list[Photo]:
+    def _entry(self, job: _Folder, name: bytes, known: packets.Attributes) -> list[Photo]:
         """Return the photo that an entry is, or plan to look at it."""
         path = name if job.path == b"." else job.path.rstrip(b"/") + b"/" + name
         wanted = self._rules.wants(name)
@@ -260,19 +260,19 @@ class RemoteListing:
             self._queue.append(_Probe(path, name))
         return []
 
-    def _probed(self, session: Session, job: _Probe, reply: sftp.Reply) -> None:
-        if reply.kind == sftp.HANDLE:
-            job.handle = sftp.text(reply.body)
-            session.ask(job, sftp.FSTAT, job.handle)
+    def _probed(self, session: Session, job: _Probe, reply: packets.Reply) -> None:
+        if reply.kind == packets.HANDLE:
+            job.handle = packets.text(reply.body)
+            session.ask(job, packets.FSTAT, job.handle)
             return
-        if reply.kind == sftp.STATUS and job.handle is None and len(self._flight) > 1:
-            code, _ = sftp.status(reply.body)
-            if code in (sftp.FAILURE, sftp.PERMISSION_DENIED):  # maybe too many are open
+        if reply.kind == packets.STATUS and job.handle is None and len(self._flight) > 1:
+            code, _ = packets.status(reply.body)
+            if code in (packets.FAILURE, packets.PERMISSION_DENIED):  # maybe too many are open
                 self._window = max(1, min(self._window, len(self._flight)) // 2)
                 del self._flight[job]
                 self._queue.append(job)
                 return
-        known = sftp.attributes(reply.body) if reply.kind == sftp.ATTRS else sftp.Attributes()
+        known = packets.attributes(reply.body) if reply.kind == packets.ATTRS else packets.Attributes()
         if job.handle is not None:
             session.close_handle(job.handle)
         del self._flight[job]

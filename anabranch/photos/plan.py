@@ -14,14 +14,15 @@ from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_writable
 from anabranch.core.parts import Job, Part, Plan, WorkFile
 from anabranch.core.storage import fingerprint, published
-from anabranch.photos.addresses import Place, Server, place, place_label
-from anabranch.photos.connecting import Access
+from anabranch.photos.addresses import Place, place, place_label
 from anabranch.photos.fetching import Manner, Photo
-from anabranch.photos.hosts import Unlock, host
 from anabranch.photos.known import Known, photos_key
 from anabranch.photos.listing import Listed, RemoteListing, Rules, list_here
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.positions import Facts
+from anabranch.sftp.addresses import Server
+from anabranch.sftp.connecting import Access
+from anabranch.sftp.hosts import Unlock, host
 
 _PART = 600  # photos, at most, while there are few enough parts; the window of requests runs empty after each part
 _FEW = 10  # photos for which a second connection would not pay

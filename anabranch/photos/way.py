@@ -4,12 +4,12 @@ import time
 
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Report
-from anabranch.photos import hosts
-from anabranch.photos.hosts import Unlock, no_blocks
 from anabranch.photos.join import join
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import Extraction, plan
 from anabranch.photos.work import work
+from anabranch.sftp import hosts
+from anabranch.sftp.hosts import Unlock, no_blocks
 
 
 def way(job: Job[PhotoOptions], mapped: Mapped, unlock: Unlock = no_blocks) -> Report:

@@ -9,11 +9,11 @@ from anabranch.core.errors import Stopped
 from anabranch.core.parts import Manifest, WorkFile
 from anabranch.core.storage import published, work_file
 from anabranch.photos.fetching import Fetch, Manner, Photo
-from anabranch.photos.hosts import Unlock, host, no_blocks
 from anabranch.photos.plan import PhotoPart, loaded
 from anabranch.photos.positions import Facts
 from anabranch.photos.reading import Reader
-from anabranch.photos.session import Stop
+from anabranch.sftp.hosts import Unlock, host, no_blocks
+from anabranch.sftp.session import Stop
 
 
 def work(part: PhotoPart, stop: Stop = lambda: False, unlock: Unlock = no_blocks) -> Manifest:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from anabranch.photos import hosts, sample
-from tests.photos import sshd as openssh
+from anabranch.photos import sample
+from anabranch.sftp import hosts
+from tests import sshd as openssh
 
 
 @pytest.fixture(autouse=True)

@@ -336,7 +336,7 @@ class FaultyServer:
 
     @property
     def fingerprint(self):
-        from anabranch.photos.hostkeys import fingerprint
+        from anabranch.sftp.hostkeys import fingerprint
 
         return fingerprint(self.key)
 

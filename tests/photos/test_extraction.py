@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from anabranch.core.errors import AnabranchError, SetupError, TemporaryError, UsageError
 from anabranch.core.here import map_here, on_threads
 from anabranch.core.parts import Job, Outcome
-from anabranch.photos import hosts, sample
-from anabranch.photos.hosts import no_blocks
+from anabranch.photos import sample
 from anabranch.photos.join import join
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import check, plan
 from anabranch.photos.work import work
-from tests.photos import sshd as openssh
+from anabranch.sftp import hosts
+from anabranch.sftp.hosts import no_blocks
+from tests import sshd as openssh
 from tests.photos.extracting import access, extract, rows
 
 

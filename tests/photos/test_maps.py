@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from anabranch.core.here import map_here
 from anabranch.core.parts import Job
 from anabranch.photos import sample
-from anabranch.photos.hosts import no_blocks
 from anabranch.photos.maps import MOST_POINTS, flight_path
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import plan
 from anabranch.photos.work import work
+from anabranch.sftp.hosts import no_blocks
 from tests.photos.extracting import extract
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from anabranch.photos import hosts, sample
+from anabranch.photos import sample
+from anabranch.sftp import hosts
 from tests.examples import SOAK_EXAMPLES
 from tests.photos import servers
 from tests.photos.extracting import access, extract, rows

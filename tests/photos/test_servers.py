@@ -62,7 +62,7 @@ def test_connections_closed_before_the_banner_are_tried_again(sixty, tmp_path):
 
 
 def test_a_server_that_takes_one_connection_only_gets_one(sixty, tmp_path, monkeypatch):
-    monkeypatch.setattr("anabranch.photos.hosts.BACKOFF", (0.01, 0.02))
+    monkeypatch.setattr("anabranch.sftp.hosts.BACKOFF", (0.01, 0.02))
     with faulty(sixty, most=1) as server:
         report = run(server, tmp_path, connections=3)
 

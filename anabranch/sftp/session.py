@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from anabranch.core.errors import SetupError, Stopped
 from anabranch.core.storage import shown
-from anabranch.photos import sftp
-from anabranch.photos.sftp import Packets, ProtocolError, Reply
+from anabranch.sftp import packets
+from anabranch.sftp.packets import Packets, ProtocolError, Reply
 
 _RECEIVED = 256 << 10  # bytes taken from the channel at a time
 _TICK = 0.25  # seconds between looks at the clock and at a request to stop
@@ -64,19 +64,19 @@ class Session:
 
     def begin(self, timeout: float) -> None:
         """Agree on the version. Raises SetupError where the server sends text, or speaks only another version."""
-        self._flush(sftp.init())
+        self._flush(packets.init())
         deadline = time.monotonic() + timeout
         try:
             while (packet := self._packets.take()) is None:
                 if not self._receive() and time.monotonic() > deadline:
                     raise LostError("it does not answer the first SFTP packet")
-            version = sftp.version(packet)
+            version = packets.version(packet)
         except ProtocolError:
             raise self._text_instead() from None
-        if version != sftp.OURS:
+        if version != packets.OURS:
             raise SetupError(
                 "sftp-version",
-                f"the server speaks version {version} of SFTP, and was asked for {sftp.OURS}",
+                f"the server speaks version {version} of SFTP, and was asked for {packets.OURS}",
                 "Serve the folder by OpenSSH, or by a server that speaks version 3.",
                 self.label,
             )
@@ -105,7 +105,7 @@ class Session:
     def ask(self, owner: Any, kind: int, subject: bytes, tail: bytes = b"") -> None:
         """Queue a request on a path or a handle; it is sent before the next reply is waited for."""
         number = next(self._numbers) & 0xFFFFFFFF
-        self._out += sftp.request(kind, number, subject, tail)
+        self._out += packets.request(kind, number, subject, tail)
         if not self._live:
             self._head, self._head_since = number, time.monotonic()
         self._live[number] = owner
@@ -113,7 +113,7 @@ class Session:
     def close_handle(self, handle: bytes) -> None:
         """Queue a CLOSE, of which the reply is not waited for."""
         number = next(self._numbers) & 0xFFFFFFFF
-        self._out += sftp.request(sftp.CLOSE, number, handle)
+        self._out += packets.request(packets.CLOSE, number, handle)
         self._closing.add(number)
 
     def reply(self, timeout: float, stop: Stop) -> tuple[Any, Reply]:
@@ -126,7 +126,7 @@ class Session:
             try:
                 packet = self._packets.take()
                 if packet is not None:
-                    answer = sftp.reply(packet)
+                    answer = packets.reply(packet)
                     if answer.number in self._closing:
                         self._closing.discard(answer.number)
                         continue

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.core.errors import AnabranchError, SetupError
-from anabranch.photos.addresses import Server
-from anabranch.photos.hostkeys import KnownKeys
-from anabranch.photos.session import LostError, Session
+from anabranch.sftp.addresses import Server
+from anabranch.sftp.hostkeys import KnownKeys
+from anabranch.sftp.session import LostError, Session
 
 SECONDS = 30  # for each step of connecting
 _CHANNEL_WINDOW = 32 << 20  # bytes: more than all replies in flight, so that the server never waits for us

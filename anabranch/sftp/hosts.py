@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from anabranch.core.errors import Stopped, TemporaryError
-from anabranch.photos.addresses import Server
-from anabranch.photos.connecting import Access, Connection, Credentials, RefusedError, connect
-from anabranch.photos.session import LostError, NoReplyError, Session, Stop
+from anabranch.sftp.addresses import Server
+from anabranch.sftp.connecting import Access, Connection, Credentials, RefusedError, connect
+from anabranch.sftp.session import LostError, NoReplyError, Session, Stop
 
 BACKOFF = (0.2, 0.4, 0.8, 1.6, 3.2)  # seconds between attempts, each drawn from 0.5 to 1.5 times as long
 IDLE_SECONDS = 30  # that an unused connection is kept

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.core.errors import SetupError
-from anabranch.photos.addresses import Server
+from anabranch.sftp.addresses import Server
 
 SYSTEM_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 

@@ -65,7 +65,7 @@ class Server(NamedTuple):
 def fingerprint(public):
     import paramiko
 
-    from anabranch.photos.hostkeys import fingerprint as of_key
+    from anabranch.sftp.hostkeys import fingerprint as of_key
 
     kind, data = public.read_text().split()[:2]
     return of_key(paramiko.PKey.from_type_string(kind, __import__("base64").b64decode(data)))
