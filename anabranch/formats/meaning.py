@@ -17,6 +17,8 @@ _READ: Mapping[str, Container[str]] = {
     "encoding": (*TEXT, *(name for name in FOREIGN if name not in _BINARY)),
     "delimiter": DELIMITED,
     "quote": DELIMITED,
+    "escape": DELIMITED,
+    "comment": DELIMITED,
     "header": (*DELIMITED, "excel"),
     "skip_rows": (*DELIMITED, "excel"),
     "short_rows": DELIMITED,

@@ -14,7 +14,7 @@ BLOCK = 8 << 20  # bytes of text; every block begins with the first record at or
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a delimited file is written; `quote` is empty where nothing is quoted."""
+    """How a delimited file is written; `quote`, `escape` and `comment` are empty where there is none."""
 
     delimiter: str = ","
     quote: str = '"'
@@ -22,6 +22,14 @@ class Dialect:
     header: bool = True
     padded: bool = False  # rows of too few cells end with empty ones
     trailing: bool = False  # whether every row, but not the header, ends with a delimiter, behind which is no cell
+    escape: str = ""  # takes the meaning from the character that follows it, within quotes and without
+    comment: str = ""  # begins a line that is no record
+    spaced: bool = False  # blanks may stand between a delimiter and a quote
+
+    @property
+    def masks(self) -> bool:
+        """Whether some bytes mean nothing to who looks for cells and records, see `masking`."""
+        return bool(self.escape or self.comment or self.spaced)
 
 
 @dataclass(frozen=True, slots=True)

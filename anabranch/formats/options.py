@@ -62,6 +62,17 @@ class ReadOptions(BaseModel):
     quote: Annotated[
         str | None, Field(max_length=1, description='Character around cells; empty for none. Default: ".')
     ] = None
+    escape: Annotated[
+        str | None,
+        Field(
+            max_length=1,
+            description=r"Character that takes the meaning from the next one, such as \ in 5\" disc. Default: none.",
+        ),
+    ] = None
+    comment: Annotated[
+        str | None,
+        Field(max_length=1, description="Character that begins a line to be left out, such as #. Default: none."),
+    ] = None
     header: Annotated[bool, Field(description="The first record of delimited text names the columns.")] = True
     skip_rows: Annotated[
         int, Field(ge=0, description="Lines before the header, or rows of a sheet, that are not read.")

@@ -44,6 +44,8 @@ UNUSED = [
     ("csv", {"combine": True, "pattern": "{stem}.parquet"}),
     ("jsonl", {"delimiter": ";"}),
     ("jsonl", {"quote": "'"}),
+    ("jsonl", {"escape": "\\"}),
+    ("xlsx", {"comment": "#"}),
     ("jsonl", {"header": False}),
     ("jsonl", {"skip_rows": 1}),
     ("parquet", {"skip_rows": 1}),

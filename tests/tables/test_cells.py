@@ -56,6 +56,17 @@ def test_records_that_cannot_be_read_are_returned_with_their_place(tmp_path):
     assert cells.locate([1, 2, 5]) == [(1, 9, b"2"), (3, 12, b'3,"x\ny"'), (7, 31, b'6,"open\nend')]
 
 
+def test_comments_and_escapes_change_no_place(tmp_path):
+    text = b'# a, "b\nid,t\n# ,"c\n1,a\\,b\n2\n#\n3,"x\\"\ny"\n'
+    options = keeping(ReadOptions(comment="#", escape="\\"))
+
+    ((_, cells),) = cells_of(written(tmp_path / "a.csv", text), options=options)
+
+    assert rows(cells) == [("1", "a,b"), ("3", 'x"\ny')]
+    assert [(fault.record, fault.code) for fault in cells.faults] == [(1, "field_count")]
+    assert cells.locate([0, 1, 2]) == [(1, 19, b"1,a\\,b"), (2, 26, b"2"), (4, 30, b'3,"x\\"\ny"')]
+
+
 TEXTS = st.one_of(st.none(), st.text(alphabet='a", \nż7', max_size=4))
 
 

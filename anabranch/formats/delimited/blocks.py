@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator
 from typing import IO
 
-from anabranch.formats.delimited.quotes import Cutter, scan
+from anabranch.formats.delimited.masking import behind
+from anabranch.formats.delimited.quotes import Cutter, scan, without_head
 from anabranch.formats.delimited.rows import Rows
 from anabranch.formats.model import BLOCK, Dialect, Look
 
@@ -24,8 +25,9 @@ def blocks(stream: IO[bytes], look: Look, block: int = BLOCK, stop: float = math
     gathered: list[bytes] = []  # text of the block that is not yet complete
     waiting = 0  # blocks that began, but did not end; all but the first are empty
     begun = False
+    place = 0
     for data in _ranges(stream, block, stop):
-        first = cutter.add(scan(data, before, dialect))
+        first = cutter.add(scan(without_head(data, place, look), before, dialect))
         if first is None:
             gathered.append(data if begun else b"")
         else:
@@ -34,7 +36,8 @@ def blocks(stream: IO[bytes], look: Look, block: int = BLOCK, stop: float = math
             yield from [b""] * (waiting - begun)
             gathered, waiting, begun = [data[first:]], 0, True
         waiting += 1
-        before = data[-1:]
+        before = behind(before + data if dialect.masks else data, dialect)
+        place += len(data)
     cutter.finish(lambda begin: rows_before(stream, look, begin))
     yield from [b"".join(gathered)] * begun
     yield from [b""] * (waiting - begun)

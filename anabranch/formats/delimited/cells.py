@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from anabranch.formats.cells import Cells, Fault, Place, lines_before, sound
+from anabranch.formats.delimited.masking import uncommented
 from anabranch.formats.delimited.parsing import read_text
 from anabranch.formats.delimited.quotes import Quotes, is_regular
 from anabranch.formats.delimited.rows import Rows
@@ -18,6 +19,7 @@ def cells(block: bytes, look: Look, options: ReadOptions, offset: int) -> Cells:
     if look.dialect is None:
         raise TypeError("this is not delimited text")
     dialect = look.dialect
+    block = uncommented(block, dialect)
     lines = block.count(dialect.newline.encode())
 
     def locate(records: Sequence[int]) -> list[Place]:

@@ -36,10 +36,10 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
         options = options if options.delimiter else options.model_copy(update={"delimiter": told[1].decode()})
     begin = _after_lines(head, begin, options.skip_rows)
     body = head[begin:]
-    if not body.strip(b"\r\n"):
-        raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")
     dialect = _dialect(body, options, format)
     rows = _rows(body, dialect, options.head)
+    if whole and not len(rows.start):
+        raise SourceError("empty-source", "the file holds no row", "Leave it out, or fetch it again.")
     dialect = replace(dialect, newline=rows.newline)
     known = len(rows.start) - int(not whole and not rows.complete)
     names, warnings = _names(rows, body, known, options)
@@ -73,7 +73,7 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
     if not known or (rows.unclosed and len(rows.start) == 1):
         remedy = "Look for a quote that is never closed; if quotes have no meaning in this file, use --quote ''."
         raise SourceError("header-incomplete", f"the header does not end within {len(body)} bytes", remedy)
-    header = body[: rows.end(0)]
+    header = rows.without([])[: rows.end(0)]
     try:
         header.decode()
     except UnicodeDecodeError as error:
@@ -101,16 +101,37 @@ def _trails(rows: Rows, known: int, dialect: Dialect) -> bool:
 
 def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
     quote = '"' if options.quote is None else options.quote
-    told = options.delimiter or ("\t" if format_ == "tsv" else None)
-    for mark in (told or ",", quote):
-        if not mark.isascii() or (mark and mark in "\r\n") or told == quote:
+    told = options.delimiter or ("\t" if format_ == "tsv" else "")
+    marks = [mark for mark in (told, quote, options.escape, options.comment) if mark]
+    for mark in marks:
+        if not mark.isascii() or mark in "\r\n" or marks.count(mark) > 1:
             raise UsageError(
                 "bad-delimiter",
-                f"{mark!r} cannot be distinguished from other text as a delimiter or quote",
-                "Choose another ASCII character with --delimiter or --quote.",
+                f"{mark!r} cannot be distinguished from other text as a delimiter, quote, escape or comment",
+                "Choose another ASCII character with --delimiter, --quote, --escape or --comment.",
             )
-    delimiter = told or _delimiter(_lines(body, _SNIFFED), quote, options.header)
-    return Dialect(delimiter, quote, header=options.header, padded=options.short_rows == "pad")
+    dialect = Dialect(
+        told,
+        quote,
+        header=options.header,
+        padded=options.short_rows == "pad",
+        escape=options.escape or "",
+        comment=options.comment or "",
+    )
+    lines = _lines(body, _SNIFFED)
+    dialect = dialect if told else replace(dialect, delimiter=_delimiter(lines, dialect))
+    return replace(dialect, spaced=_is_spaced(lines, dialect, whole=len(lines) == len(body)))
+
+
+def _is_spaced(lines: bytes, dialect: Dialect, *, whole: bool) -> bool:
+    """Whether blanks stand between delimiters and quotes, and every quote has its meaning once they are left out."""
+    if not dialect.quote or dialect.delimiter == " " or f" {dialect.quote}".encode() not in lines:
+        return False
+    plain, spaced = Rows(lines, dialect), Rows(lines, replace(dialect, spaced=True))
+    if not spaced.is_spaced or (whole and spaced.unclosed):
+        return False
+    width = int(spaced.cells[0]) if dialect.header else _most_common(spaced.cells.tolist())
+    return spaced.sound and bool((spaced.cells == width).mean() >= (plain.cells == width).mean())
 
 
 def _rows(body: bytes, dialect: Dialect, head: int) -> Rows:
@@ -139,7 +160,7 @@ def _lines(body: bytes, count: int) -> bytes:
     return body[:end]
 
 
-def _delimiter(lines: bytes, quote: str, header: bool) -> str:
+def _delimiter(lines: bytes, dialect: Dialect) -> str:
     """Choose the delimiter that gives the most rows as many cells as the header has; then, the most cells.
 
     Before a comma that stands between digits only goes any other that fits as well: it may part whole numbers from
@@ -147,10 +168,12 @@ def _delimiter(lines: bytes, quote: str, header: bool) -> str:
     """
     scores = {}
     for mark in DELIMITERS:
-        if mark.encode() in lines and mark != quote:
-            cells = Rows(lines, Dialect(mark, quote)).cells
-            width = int(cells[0]) if header else _most_common(cells.tolist())
-            others = cells[1:] if header else cells
+        if mark.encode() in lines and mark not in (dialect.quote, dialect.escape, dialect.comment):
+            cells = Rows(lines, replace(dialect, delimiter=mark)).cells
+            if not cells.size:
+                continue
+            width = int(cells[0]) if dialect.header else _most_common(cells.tolist())
+            others = cells[1:] if dialect.header else cells
             if width > 1 and (not others.size or others.max() > 1):
                 share = float((others == width).mean()) if others.size else 1.0
                 scores[mark] = (share, mark != "," or bool(_NO_DECIMAL.search(lines)), width)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
+from anabranch.formats.delimited.masking import uncommented
 from anabranch.formats.delimited.quotes import Quotes, is_regular
 from anabranch.formats.delimited.rows import Rows
 from anabranch.formats.model import Dialect, Look
@@ -34,6 +35,7 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     """
     if look.dialect is None:
         raise TypeError("this is not delimited text")
+    block = uncommented(block, look.dialect)
     if not is_regular(block, look.dialect) and not Quotes(block, look.dialect).sound:
         raise MisfitError
     try:
@@ -71,6 +73,8 @@ def read_text(
     numbers: Mapping[str, pa.DataType] = _NONE,
 ) -> dict[str, pa.Array]:
     """Return the cells of a block by column, as text but for the `numbers`; ArrowInvalid where it cannot be read so."""
+    if dialect.spaced:
+        return read_text(Rows(block, dialect).closed_up(), replace(dialect, spaced=False), names, options, numbers)
     if dialect.padded:
         plain = replace(dialect, padded=False)
         with suppress(pa.ArrowInvalid):
@@ -89,7 +93,12 @@ def read_text(
     table = pa.csv.read_csv(
         pa.BufferReader(block),
         pa.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, column_names=names),
-        pa.csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False, newlines_in_values=True),
+        pa.csv.ParseOptions(
+            delimiter=dialect.delimiter,
+            quote_char=dialect.quote or False,
+            newlines_in_values=True,
+            escape_char=dialect.escape or False,
+        ),
         pa.csv.ConvertOptions(
             column_types=types,
             null_values=["", *options.null_values],

@@ -10,30 +10,22 @@ scans joined afterwards. That is exact, with bare quotes (5" pipe), too.
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anabranch.core.errors import SourceError
+from anabranch.formats.delimited.masking import BLANK, State, behind, dangles, masked
 from anabranch.formats.model import BLOCK, Dialect, Look, require_bounded
 
 WINDOW = 1 << 16  # bytes at the ends of a range that are looked at first
-
+_FURTHER = 64  # times as many bytes in front of a range are read where fewer do not tell how it begins
 
 RowsBefore = Callable[[int], int | None]  # counts the rows of data before a byte, where that can be known
 
 _CLOSE = "Look for a quote there that is never closed; if quotes have no meaning in this file, use --quote ''."
 ONE_TEXT = "If the file is a single JSON text, use --format json."
-
-
-class State(IntEnum):
-    """How the text leaves off."""
-
-    PLAIN = 0  # no quoted cell is open
-    QUOTED = 1  # in a quoted cell
-    CLOSED = 2  # after the quote that closes a cell, unless another quote follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +46,14 @@ class Scan:
 
 
 class Quotes:
-    """The runs of adjacent quotes in a range of text; `before` is at least the byte in front of it, if there is one."""
+    """The runs of adjacent quotes in a range of text, which is entered in some state.
 
-    def __init__(self, data: bytes, dialect: Dialect, before: bytes = b"") -> None:
-        self.text = np.frombuffer(data, np.uint8)
+    `before` is at least the byte in front of it, if there is one; see `masking.behind`.
+    """
+
+    def __init__(self, data: bytes, dialect: Dialect, before: bytes = b"", entry: State = State.PLAIN) -> None:
+        self.text, self.fore, self.in_comment = masked(data, dialect, before, entry)
+        self._dangles = dangles(data, dialect)
         found = _places(data, self.text, dialect.quote)
         gaps = np.flatnonzero(np.diff(found) > 1)
         self._start = found[np.concatenate([[0], gaps + 1])] if found.size else found
@@ -67,7 +63,7 @@ class Quotes:
         if found.size and not before and found[0] == (len(BOM_UTF8) if data.startswith(BOM_UTF8) else 0):
             self._begins[0] = True
         elif found.size and found[0] == 0:
-            self._begins[0] = self._separates[before[-1]]
+            self._begins[0] = not self.fore or self._separates[self.fore[0]]
 
     def quoted(self, entry: State = State.PLAIN) -> NDArray[np.int64]:
         """Return, for the text before each run and after the last, whether it is quoted (1) or not (0)."""
@@ -83,6 +79,8 @@ class Quotes:
 
     def leave(self, entry: State, quoted: NDArray[np.int64]) -> State:
         """Return the state at the end, from what `quoted` said for this entry."""
+        if self.in_comment:
+            return State.COMMENT
         if quoted[-1]:
             return State.QUOTED
         if not self._stop.size or self._stop[-1] < self.text.size:
@@ -92,7 +90,7 @@ class Quotes:
     @property
     def sound(self) -> bool:
         """Whether every quoted cell is closed, and ends there; the text is some records."""
-        return not self.quoted()[-1] and not self.strays().size
+        return not self.quoted()[-1] and not self.strays().size and not self._dangles
 
     def strays(self) -> NDArray[np.intp]:
         """Find the quotes that close a cell though it goes on; the text begins with a record."""
@@ -115,11 +113,14 @@ def separators(dialect: Dialect) -> NDArray[np.bool_]:
     """Return, for each of the 256 bytes, whether a cell may start after it."""
     table = np.zeros(256, np.bool_)
     table[[ord(mark) for mark in "\r\n" + dialect.delimiter]] = True
+    table[BLANK] = dialect.spaced
     return table
 
 
 def is_regular(data: bytes, dialect: Dialect) -> bool:
     """Whether all quotes of some records surround cells or are paired within them: the quick check."""
+    if dialect.escape and dialect.escape.encode() in data:
+        return False
     text = np.frombuffer(data, np.uint8)
     quotes = _places(data, text, dialect.quote)
     if not quotes.size:
@@ -138,10 +139,11 @@ def scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
 
     Mostly, a little of its begin and of its end decide.
     """
-    size = WINDOW if dialect.quote and dialect.quote.encode() in data else len(data)
+    size = WINDOW if dialect.masks or (dialect.quote and dialect.quote.encode() in data) else len(data)
     while 2 * size < len(data):
         head = _scan(data[:size], before, dialect)
-        tail = _scan(data[-size:], data[-size - 1 : -size], dialect)
+        front = behind(before + data[:-size], dialect) if dialect.masks else data[-size - 1 : -size]
+        tail = _scan(data[-size:], front, dialect)
         ends = {(passage.state, passage.last) for passage in tail.passages}
         if len(ends) == 1 and all(passage.first >= 0 for passage in (*head.passages, *tail.passages)):
             ((state, last),) = ends
@@ -152,20 +154,27 @@ def scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
 
 
 def _scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
-    at_begin = bool(data) and (not before or before[-1:] == dialect.newline.encode())
-    if not dialect.quote or dialect.quote.encode() not in data:
-        return _scan_plain(data, at_begin, dialect.newline.encode())
-    quotes = Quotes(data, dialect, before)
+    if not dialect.masks and (not dialect.quote or dialect.quote.encode() not in data):
+        newline = dialect.newline.encode()
+        return _scan_plain(data, bool(data) and (not before or before[-1:] == newline), newline)
+    quotes = None if dialect.comment else Quotes(data, dialect, before)  # where comments are depends on the state
+    entries = list(State) if dialect.comment else (State.PLAIN, State.QUOTED, State.CLOSED)
+    return Scan(
+        len(data),
+        tuple(_passage(quotes or Quotes(data, dialect, before, entry), dialect, entry) for entry in entries),
+    )
+
+
+def _passage(quotes: Quotes, dialect: Dialect, entry: State) -> Passage:
     ends = np.flatnonzero(quotes.text == ord(dialect.newline))
-    runs = quotes.runs_before(ends)
-    passages = []
-    for entry in State:
-        quoted = quotes.quoted(entry)
-        outside = ends[quoted[runs] == 0]
-        begins = outside[: np.searchsorted(outside, len(data) - 1)] + 1  # the next range starts after the last byte
-        first = 0 if at_begin and entry is State.PLAIN else int(begins[0]) if begins.size else -1
-        passages.append(Passage(quotes.leave(entry, quoted), first, int(begins[-1]) if begins.size else first))
-    return Scan(len(data), tuple(passages))
+    at_begin = bool(quotes.text.size) and quotes.fore in (b"", dialect.newline.encode())
+    if entry is State.COMMENT:  # which is hidden
+        at_begin, entry = at_begin and bool(quotes.fore), State.PLAIN
+    quoted = quotes.quoted(entry)
+    outside = ends[quoted[quotes.runs_before(ends)] == 0]
+    begins = outside[: np.searchsorted(outside, quotes.text.size - 1)] + 1  # the next range starts after the last byte
+    first = 0 if at_begin and entry is State.PLAIN else int(begins[0]) if begins.size else -1
+    return Passage(quotes.leave(entry, quoted), first, int(begins[-1]) if begins.size else first)
 
 
 def _scan_plain(data: bytes, at_begin: bool, newline: bytes) -> Scan:
@@ -184,9 +193,22 @@ def _places(data: bytes, text: NDArray[np.uint8], quote: str) -> NDArray[np.intp
 
 def scan_range(raw: IO[bytes], start: int, size: int, look: Look, block: int = BLOCK) -> Scan:
     """Scan the `block` bytes at `start` of a file of `size` bytes; a range begins at a multiple of them."""
-    raw.seek(max(start - 1, 0))
-    before = raw.read(1) if start else b""
-    return scan(raw.read(min(block, size - start)), before, look.dialect or Dialect())
+    dialect = look.dialect or Dialect()
+    known, before = 1, b""
+    while start and (not before or (dialect.masks and before == behind(before, dialect) and known < start)):
+        known = min(known * _FURTHER, start)
+        raw.seek(start - known)
+        before = raw.read(known)
+    raw.seek(start)
+    data = raw.read(min(block, size - start))
+    return scan(without_head(data, start, look), behind(before, dialect), dialect)
+
+
+def without_head(data: bytes, start: int, look: Look) -> bytes:
+    """Blank what precedes the first record, and is none: its quotes, such as those of a title, open no cell."""
+    size = min(max(look.data_start - start, 0), len(data))
+    newline = look.dialect.newline if look.dialect else "\n"
+    return newline.encode() * size + data[size:] if size else data
 
 
 class Cutter:

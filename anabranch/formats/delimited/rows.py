@@ -6,20 +6,21 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from anabranch.formats.delimited.masking import BLANK, dangles, uncommented
 from anabranch.formats.delimited.quotes import Quotes
 from anabranch.formats.model import Dialect, without
 from anabranch.schema.fit import RAW, BadRow
 
-_LINE_END = re.compile(rb"\r*\n?")
+_LINE_END = {"\n": re.compile(rb"\r*\n?"), "\r": re.compile(rb"\r*")}
 
 
 class Rows:
-    """All rows as the parser sees them; blank lines are none. Places count from the start of the block."""
+    """All rows as the parser sees them; blank lines and comments are none. Places count from the start of the block."""
 
     def __init__(self, block: bytes, dialect: Dialect) -> None:
         self.dialect = dialect
-        self._block = block
-        self._quotes = Quotes(block, dialect)
+        self._block = uncommented(block, dialect)
+        self._quotes = Quotes(self._block, dialect)
         self._quoted = self._quotes.quoted()
         text = self._quotes.text
         ends = self._outside((text == ord("\n")) | (text == ord("\r")))
@@ -71,7 +72,7 @@ class Rows:
 
     def end(self, row: int) -> int:
         """Return the place after a row and its line end."""
-        end = _LINE_END.match(self._block, int(self.stop[row]))
+        end = _LINE_END[self.dialect.newline].match(self._block, int(self.stop[row]))
         return end.end() if end else len(self._block)
 
     def without(self, bad: Collection[BadRow]) -> bytes:
@@ -83,13 +84,32 @@ class Rows:
         missing = np.maximum(columns - self.cells, 0)
         places = np.repeat(self.stop, missing)
         return (
-            np.insert(self._quotes.text, places, ord(self.dialect.delimiter)).tobytes() if len(places) else self._block
+            np.insert(np.frombuffer(self._block, np.uint8), places, ord(self.dialect.delimiter)).tobytes()
+            if len(places)
+            else self._block
         )
+
+    @property
+    def is_spaced(self) -> bool:
+        """Whether blanks stand between a delimiter and a quote."""
+        return bool(self._outside(self._quotes.text == BLANK).size)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every quote has its meaning, but for those of the last row, which may not be all there."""
+        return bool((self._quotes.strays() < (self.start[-1] if self.start.size else 0)).all())
+
+    def closed_up(self) -> bytes:
+        """Return the block without the blanks between a delimiter and a quote."""
+        blanks = self._outside(self._quotes.text == BLANK)
+        return np.delete(np.frombuffer(self._block, np.uint8), blanks).tobytes() if blanks.size else self._block
 
     def _faults(self, columns: int) -> Iterator[tuple[int, int, str, str]]:
         """Yield row, place, code and reason, the worst first."""
         if self.unclosed:
             yield len(self.start) - 1, -1, "unterminated_quote", "a quote is never closed"
+        if dangles(self._block, self.dialect):
+            yield len(self.start) - 1, -1, "unterminated_quote", "nothing follows the escape character at the end"
         for place in self._quotes.strays().tolist():
             yield self._row(place), place, "stray_quote", "text follows the quote that closes the cell"
         cells = self.cells
