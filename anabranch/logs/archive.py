@@ -2,19 +2,19 @@
 
 import glob
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.storage import fingerprint, shown
-from anabranch.logs.members import is_log
+from anabranch.logs.members import is_log, is_near_miss, remarks_on
 from anabranch.sources import codecs, remote
 from anabranch.sources.finding import find
 from anabranch.sources.source import Source
 from anabranch.sources.unpack import MAGIC
-from anabranch.sources.walking import split
+from anabranch.sources.walking import split, walk
 
 _CHUNK = 1 << 20  # bytes read at a time
 _SUFFIXES = {
@@ -26,6 +26,7 @@ _SUFFIXES = {
     ".gz": "gz",
 }
 _TARS = (".tar.bz2", ".tbz2", ".tar.gz", ".tgz", ".tar", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+_DEEPEST = 3  # folders below one that is named in which logs are looked for that are not read
 _LISTED = (*_TARS, ".bz2", ".gz")  # what is taken from a folder, beside logs
 
 
@@ -60,11 +61,15 @@ def name_of(source: Source) -> str:
 
 
 class Named(NamedTuple):
-    """The archives and folders of logs, in the order of the arguments; what cannot be read; each folder's logs."""
+    """The archives and folders of logs, in the order of the arguments; what cannot be read; each folder's logs.
+
+    `remarks` tell of files in the folders that may be logs, but are not read.
+    """
 
     sources: tuple[Source, ...]
     errors: tuple[SourceError, ...]
     logs: Mapping[Source, tuple[Source, ...]]
+    remarks: tuple[str, ...] = ()
 
 
 def archives(named: Sequence[str]) -> Named:
@@ -92,7 +97,22 @@ def archives(named: Sequence[str]) -> Named:
                 "Rename one, or parse them in two runs.",
             )
     errors = (SourceError(error.code, error.reason, error.remedy, PurePath(error.part).name) for error in found.errors)
-    return Named(sources, tuple(errors), logs)
+    remarks = [remark for argument in named if not remote.is_url(argument) for remark in _remarks(argument)]
+    return Named(sources, tuple(errors), logs, tuple(remarks))
+
+
+def _remarks(argument: str) -> Iterator[str]:
+    """Tell which files in a folder, and in those in it, may be logs but are not read."""
+    folder = Path(remote.without_scheme(argument)).absolute()
+    if not argument or not folder.is_dir():
+        return
+    here = sorted(match.path.name for match in walk(folder, ("*",)) if not match.error)
+    below = [match.path for depth in range(_DEEPEST) for match in walk(folder, (*["*"] * (depth + 1), "[mM]essages*"))]
+    nested = [str(path.relative_to(folder)) for path in sorted(below) if is_near_miss(path.name) or is_log(path.name)]
+    names = [name for name in here if is_near_miss(name)] + nested
+    any_read = any(map(_is_listed, here))
+    remarks = remarks_on(names if names or any_read else here, "no file in it", any_log=any_read)
+    yield from (f"{shown(folder.name)}: {remark}" for remark in remarks)
 
 
 def _by_folder(sources: Sequence[Source]) -> dict[Source, tuple[Source, ...]]:
@@ -110,7 +130,7 @@ def _folder(path: str, logs: Sequence[Source]) -> Source:
 
 
 def _is_listed(name: str) -> bool:
-    return name.lower().endswith(_LISTED) or _is_loose(name)
+    return (name.lower().endswith(_LISTED) and not is_near_miss(name)) or _is_loose(name)
 
 
 def _is_loose(name: str) -> bool:

@@ -146,7 +146,7 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
     counts = PartCounts.of(every)
     counts.total += len(unsliced)
     counts.failed += len(unsliced)
-    warnings = [warning for source in plan.sources for warning in source.warnings]
+    warnings = [*plan.remarks, *(warning for source in plan.sources for warning in source.warnings)]
     warnings += [
         warning for source, one in zip(plan.sources, joined, strict=True) for warning in _backwards(source, one)
     ]

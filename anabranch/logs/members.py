@@ -1,6 +1,7 @@
 """List the rotated logs in a tar archive, in the order of time, from names that are never used as paths."""
 
 import io
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
@@ -11,6 +12,7 @@ from anabranch.core.storage import shown
 from anabranch.sources.spans import Span, SpanFile, within
 
 _NAME = "messages.log"
+_NEAR = re.compile(r"messages(\.log)?([-.]\d+)*(\.(gz|bz2|xz|zst|lz4|zip|z))?", re.IGNORECASE)
 _ZEROS = "/dev/zero"
 _LARGEST_SPARSE = 64 << 30  # bytes; a header may declare any size, and holes take time, too
 _MOST_LINKS = 40  # one after the other, as the system follows them
@@ -66,7 +68,7 @@ def listing(spans: Sequence[Span]) -> Listing:
         except (tarfile.TarError, ValueError, OverflowError) as error:
             fault = str(error)
     members, remarks = _oldest_first([_followed(member, found) for name, member in found.items() if is_log(name)])
-    remarks += _near(found, any_log=bool(members or fault))
+    remarks += remarks_on(found, "no member", any_log=bool(members or fault))
     if outside:
         remarks.append(f"names that lead out of the archive are left out: {_some(outside)}")
     return Listing(members, fault, (*remarks, *ends))
@@ -153,13 +155,13 @@ def _followed(member: Member, found: Mapping[str, Member]) -> Member:
     return last._replace(name=member.name) if last.regular else member
 
 
-def _near(names: Iterable[str], *, any_log: bool) -> list[str]:
-    """Tell which members look like logs but are named otherwise; where there is no log, what there is instead."""
-    near = [name for name in names if PurePosixPath(name).name.startswith("messages") and not is_log(name)]
+def remarks_on(names: Iterable[str], none: str, *, any_log: bool) -> list[str]:
+    """Tell which names are like those of logs but are others; where there is no log, what there is instead."""
+    near = [name for name in names if PurePosixPath(name).name.lower().startswith("messages") and not is_log(name)]
     if near:
         return [f"not read, since their names are not {_NAME} or {_NAME}.N: {_some(near)}"]
     has = _some(filter(None, names)) or "no files"
-    return [] if any_log else [f"no member is named {_NAME} or {_NAME}.N; it has {has}"]
+    return [] if any_log else [f"{none} is named {_NAME} or {_NAME}.N; it has {has}"]
 
 
 def _some(names: Iterable[str]) -> str:
@@ -180,6 +182,11 @@ def beside(logs: Sequence[tuple[str, int]]) -> Listing:
 def is_log(name: str) -> bool:
     """Whether a file of this name, in no folder, is a log or a rotated one."""
     return "/" not in name and (name == _NAME or name.startswith(_NAME + "."))
+
+
+def is_near_miss(name: str) -> bool:
+    """Whether a file of this name is likely to be a log, but is not named as one: messages-20250926.gz."""
+    return bool(_NEAR.fullmatch(name)) and not is_log(name)
 
 
 def _oldest_first(logs: Sequence[Member]) -> tuple[list[Member], list[str]]:

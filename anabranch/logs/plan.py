@@ -62,6 +62,7 @@ class LogPlan(Plan[LogPart]):
     modes: tuple[str, ...] = ()
     slices: tuple[Outcome, ...] = ()
     errors: tuple[AnabranchError, ...] = ()  # of the archives that are left out
+    remarks: tuple[str, ...] = ()
 
     def save(self) -> None:
         """Write the catalogue, which the parts read."""
@@ -128,6 +129,7 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
         modes=tuple(options.mode),
         slices=tuple(outcomes),
         errors=slices.errors,
+        remarks=slices.remarks,
     )
 
 

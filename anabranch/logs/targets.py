@@ -17,7 +17,7 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
 
     Raises UsageError where a source is missing, an output cannot be written, or several reports have no folder.
     """
-    found, _, logs = archives(source)
+    found, _, logs, _ = archives(source)
     if output is not None:
         return list(targets(found, options.mode, output, [log for one in logs.values() for log in one]).values())
     if len(found) * len(options.mode) > 1:

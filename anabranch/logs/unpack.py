@@ -26,6 +26,7 @@ class Survey(Slices):
 
     archives: tuple[Archive, ...] = ()
     errors: tuple[AnabranchError, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what may be logs, but is not read
 
 
 def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
@@ -53,6 +54,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
         sources=tuple(one.source for one in looked),
         archives=tuple(looked),
         errors=tuple(errors),
+        remarks=found.remarks,
     )
 
 

@@ -518,3 +518,25 @@ def test_paths_take_values_out_of_records_as_columns(name, tmp_path):
 
     rows = pq.read_table(report.outputs[0]).to_pylist()
     assert rows == [{"id": 1, "x": "a"}, {"id": 2, "x": None}, {"id": None, "x": None}]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "bad"),
+    [
+        (b'{"x":NaN}\n{"x":-Infinity}\n', [math.nan, -math.inf], []),
+        (b'{"x":"1.5"}\n{"x":NaN}\n', [1.5, math.nan], []),  # which texts are taken for, where the user names a type
+        (b'{"x":"1.5","y":"NaN"}\n{"x":Infinity}\n', [1.5, math.inf], []),
+        (b'{"x":"1.5"}\n{"x":NaN}\n{"x":"NaN"}\n', [1.5, math.nan], [2]),
+        (b'{"x":"1.5"}\n{"x":NaN}\n{"x":1e999}\n', [1.5, math.nan], [2]),
+    ],
+)
+def test_nan_is_a_number_where_the_user_names_a_type_and_no_text_becomes_one(text, values, bad, tmp_path):
+    (tmp_path / "schema").write_text('{"x": "double", "y": "string"}')
+    options = ReadOptions(schema_file=str(tmp_path / "schema"))
+    schema = pa.schema([("x", pa.float64()), ("y", pa.string())])
+    look = Look("jsonl", schema=schema)
+    seen = examine(text, look, schema, options)
+    table = parse(without(text, seen.bad), look, schema, options)
+
+    assert [row.row for row in seen.bad] == bad
+    assert str(table["x"].to_pylist()) == str(values)

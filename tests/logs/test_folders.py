@@ -1,5 +1,6 @@
 """Logs that lie in a folder, or alone, in place of an archive."""
 
+import bz2
 import gzip
 import random
 from pathlib import Path
@@ -87,3 +88,40 @@ def test_a_log_that_changes_after_the_plan_ends_the_part(tmp_path, unpacked):
     )
 
     assert [error.code for error in report.errors] == ["source-changed"]
+
+
+LOOSE = "x: not read, since their names are not messages.log or messages.log.N: "
+
+
+@pytest.mark.parametrize(
+    ("names", "warnings"),
+    [
+        (["messages.log", "messages"], [LOOSE + "messages"]),
+        (["messages.log", "messages-20250926.gz", "messages.1"], [LOOSE + "messages-20250926.gz, messages.1"]),
+        (["messages.log", "messages.log-20250926", "MESSAGES.LOG"], [LOOSE + "MESSAGES.LOG, messages.log-20250926"]),
+        (["messages.log", "old/messages.log.1", "a/b/messages"], [LOOSE + "a/b/messages, old/messages.log.1"]),
+        (["messages.2.bz2"], [LOOSE + "messages.2.bz2"]),
+        (["notes.txt"], ["x: no file in it is named messages.log or messages.log.N; it has notes.txt"]),
+        ([], ["x: no file in it is named messages.log or messages.log.N; it has no files"]),
+        (["messages.log", "messages-of-the-day.txt", "notes.txt"], []),
+    ],
+)
+def test_files_of_a_folder_that_may_be_logs_but_are_not_read_are_named(tmp_path, names, warnings):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(flow(1))
+
+    report = parse_logs([str(folder)], tmp_path / "out", LogOptions(mode="bw"), tmp_path / "work")
+
+    assert (report.warnings, report.errors) == (warnings, [])
+    assert report.status == ("completed" if "messages.log" in names else "nothing_to_do")
+
+
+def test_a_log_in_another_codec_is_named_in_a_folder_too(tmp_path, unpacked):
+    (unpacked / "messages.log.3.bz2").write_bytes(bz2.compress(flow(1)))
+
+    report = parse_logs([str(unpacked)], tmp_path / "out", MODES, tmp_path / "work")
+
+    assert report.warnings == ["unit: messages.log.3.bz2 is bz2, which gzip does not undo; --codecs all reads it"]

@@ -17,6 +17,7 @@ from anabranch.formats.json.types import (
     NATURAL,
     NULL,
     STRING,
+    becomes_infinite,
     rounds,
     text_tree,
     told,
@@ -62,7 +63,8 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
             return reading.read(_with_quotes(block, natural), natural)
     tree = text_tree(tree_of_schema(natural)) if reading.given else tree_of_schema(natural)
     try:
-        return reading.read(tell_anew(block, tree, text=takes_nested(options)), pa.schema(type_of(tree)))
+        _require_finite(block, schema)
+        return reading.read(tell_anew(block, tree, text=takes_nested(options)), pa.schema(type_of(tree)), block)
     except (MalformedError, pa.ArrowException) as error:
         raise MisfitError from error
 
@@ -138,8 +140,11 @@ class _Reading:
     schema: pa.Schema
     given: bool
 
-    def read(self, block: bytes, natural: pa.Schema) -> pa.Table:
-        """Read the block with types that Arrow knows of JSON, and cast; raises MisfitError and Arrow's own errors."""
+    def read(self, block: bytes, natural: pa.Schema, original: bytes = b"") -> pa.Table:
+        """Read the block with types that Arrow knows of JSON, and cast; raises MisfitError and Arrow's own errors.
+
+        `original` is the block as it was before it was told anew.
+        """
         table = read_json(block, natural)
         if table.num_rows != self.count or not (self.given or _are_numbers(block, natural)):
             raise MisfitError
@@ -152,7 +157,7 @@ class _Reading:
                 cast_column(column, field.type) for field, column in zip(self.schema, table.columns, strict=True)
             ]
             table = pa.Table.from_arrays(columns, schema=self.schema)
-        _require_exact(table, block)
+        _require_exact(table, block, original or block)
         return table
 
 
@@ -170,12 +175,20 @@ def _are_numbers(block: bytes, schema: pa.Schema) -> bool:
     return as_doubles == schema or read_json(block, as_doubles) is not None
 
 
-def _require_exact(table: pa.Table, block: bytes) -> None:
+def _require_finite(block: bytes, schema: pa.Schema) -> None:
+    """Raise MisfitError where a text would become NaN or an infinity, though the block has such numbers, too."""
+    if _NOT_FINITE.search(block):
+        tree = tree_of_schema(schema)
+        if any(becomes_infinite(tree, decoded(line)) for line in block.split(b"\n") if line.strip(BLANK)):
+            raise MisfitError
+
+
+def _require_exact(table: pa.Table, block: bytes, original: bytes) -> None:
     """Refuse a number that is not itself any more as a floating one or a decimal, and a text that became NaN."""
     beyond = False
     for array in floats(table):
         largest = pc.max(pc.abs(array)).as_py()
-        if not (pc.all(pc.is_finite(array), min_count=0).as_py() or _NOT_FINITE.search(block)):
+        if not (pc.all(pc.is_finite(array), min_count=0).as_py() or _NOT_FINITE.search(original)):
             raise MisfitError
         beyond |= largest is not None and largest >= _EXACT[array.type]
     if beyond and _rounds(block, table.schema, _LONG_INTEGER):

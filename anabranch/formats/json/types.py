@@ -196,6 +196,20 @@ def rounds(tree: Tree | None, value: Any) -> bool:
     return tree in _FLOATS and bool(_WHOLE.fullmatch(str(value))) and not _is_exact_float(tree, str(value))
 
 
+def becomes_infinite(tree: Tree | None, value: Any) -> bool:
+    """Whether a text somewhere in the value would become NaN or an infinity, which only JSON's own words may."""
+    if isinstance(tree, dict):
+        return isinstance(value, dict) and any(becomes_infinite(tree.get(key), item) for key, item in value.items())
+    if isinstance(tree, list):
+        return isinstance(value, list) and any(becomes_infinite(tree[0], item) for item in value)
+    if tree not in _FLOATS or not isinstance(value, str) or (isinstance(value, Real) and value in NOT_FINITE):
+        return False
+    try:
+        return not math.isfinite(float(value))
+    except ValueError:
+        return False
+
+
 def _holds(type_: pa.DataType, value: Any, *, text: bool) -> bool:
     """Whether a type holds a value as it is; types that JSON does not have are left to the cast."""
     if type_ is STRING or is_text(type_):
