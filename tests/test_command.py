@@ -157,6 +157,7 @@ class TestRun:
 
             assert process.returncode == 5
             assert stopped.status == "cancelled"
+            assert "Run the same command again to resume." in stopped.warnings[0]
             assert not output.exists()
 
         resumed = Report.model_validate_json(subprocess.run(command, capture_output=True, env=environment).stdout)  # noqa: PLW1510
@@ -312,7 +313,7 @@ def test_a_dry_run_hands_nothing_over(anabranch, tmp_path):
     done = anabranch(*words, PREFECT_API_URL="http://127.0.0.1:1/api")
 
     assert done.returncode == 0
-    assert b"The first step has 1 parts" in done.stdout
+    assert b"Planned so far: 1 part" in done.stdout
 
 
 def test_an_unreachable_server_is_a_clear_error(anabranch):

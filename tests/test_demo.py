@@ -124,7 +124,7 @@ def test_a_demo_may_serve_its_sample_and_run_a_command_twice(tmp_path, capfd):
 
     assert play(demo, tmp_path) == 0
     said = capfd.readouterr()
-    assert said.out.count("The first step has 1 parts") == 2
+    assert said.out.count("Planned so far: 1 part") == 2
     assert said.out.endswith("shown\n")
     assert said.err.count("$ anabranch convert-files http://127.0.0.1:") == 2
     assert log == ["up", "closed"]
@@ -156,7 +156,7 @@ def test_a_demo_may_kill_a_command_and_run_it_again(tmp_path, capfd):
     assert play(killed_once, tmp_path) == 0
     said = capfd.readouterr()
     assert said.out.startswith("up\nagain\n")
-    assert said.out.count("The first step has 1 parts") == 1
+    assert said.out.count("Planned so far: 1 part") == 1
     assert said.err.count("killed, as planned") == 1
 
 

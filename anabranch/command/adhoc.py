@@ -12,7 +12,7 @@ from anabranch.command.stdout import readers_may_leave
 from anabranch.command.terminal import Terminal
 from anabranch.command.workloads import load
 from anabranch.core.config import work_dir
-from anabranch.core.errors import PartlyFailed, as_ours
+from anabranch.core.errors import PartlyFailed, Stopped, as_ours
 from anabranch.core.outputs import require_usable
 from anabranch.core.parts import ErrorLine, Report
 from anabranch.run.api import page_of
@@ -81,7 +81,10 @@ def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
     page = page_of(os.environ["PREFECT_API_URL"], run_id) if run_id else ""
     report = Report(flow=flow, run_id=run_id, run_url=page)
     if result is None or interrupts.seen():  # a library may have turned the interrupt into another error
-        report.status, report.warnings = "cancelled", [state.message or ""]
+        message = state.message or "the run was stopped"
+        resumes = Stopped().remedy
+        report.status = "cancelled"
+        report.warnings = [message if resumes in message else f"{message.rstrip('.')}. {resumes}"]
         return report, None
     report.status, report.errors = "failed", [ErrorLine.of(as_ours(result))]
     return report, result

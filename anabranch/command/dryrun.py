@@ -11,6 +11,7 @@ from anabranch.command.workloads import load
 from anabranch.core.config import cluster_address, cores, work_dir
 from anabranch.core.parts import Job, Part, Plan
 from anabranch.core.storage import shown
+from anabranch.core.words import many
 
 _MB = 1_000_000
 
@@ -21,7 +22,8 @@ def show_plan(request: Request, writes: Sequence[Path]) -> int:
     job = Job(request.source, request.output, request.options, work_dir(request.run), threads, request.run.refresh)
     plan: Plan[Part] = load(request.workload.preview)(job)
     writes = plan.written(writes)
-    where = cluster_address(request.run) or f"{threads} threads or processes of this machine"
+    here = "one thread" if threads == 1 else f"{threads} threads or processes"
+    where = cluster_address(request.run) or f"{here} of this machine"
     with readers_may_leave():
         if "json" in request.flags:
             print(json.dumps(_plain(request, plan, writes, where)))
@@ -39,7 +41,7 @@ def _print(plan: Plan[Part], writes: Sequence[Path], where: str) -> None:
         print(f"{'replaces' if path.exists() else 'writes':20}  {shown(str(path))}")
     for part in plan.parts:
         print(f"part    {part.cost:9.2f} s   {part.label}")
-    print(f"The first step has {len(plan.parts)} parts, {plan.cost:.1f} s of one core, on {where}.")
+    print(f"Planned so far: {many(len(plan.parts), 'part')}, {plan.cost:.1f} s of one core, on {where}.")
 
 
 def _size(size: int) -> str:

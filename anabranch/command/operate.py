@@ -14,6 +14,7 @@ from anabranch.command.terminal import Terminal
 from anabranch.core.config import RunOptions, cluster_address, cores, state_dir, work_dir
 from anabranch.core.errors import AnabranchError, SetupError
 from anabranch.core.outputs import require_usable
+from anabranch.core.words import many
 
 
 def up() -> int:
@@ -121,4 +122,4 @@ def _check_cluster(address: str) -> str:
         for check in (silent_workers, unfit_software):
             for unfit in check(client, list(client.nthreads())).values():
                 raise unfit
-        return f"{len(client.nthreads())} workers with {sum(client.nthreads().values())} threads"
+        return f"{many(len(client.nthreads()), 'worker')} with {many(sum(client.nthreads().values()), 'thread')}"

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from anabranch.core.parts import Report
+from anabranch.core.parts import INNER, Report
 from anabranch.run.pictures import shortened
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0  # seconds between plain lines
 BAR_WIDTH, NAME_WIDTH = 20, 24  # characters
 MOST_LINES = 20  # errors, warnings or outputs in the summary; the run's page and --json have them all
-INNER = ("candidates", "pieces")  # of the report's figures, those that say how it was done
-_MANY = re.compile(r"\b(file|row|line|record|session|photo|reject|duplicate|position|value|table|part|byte)s\b")
+_MANY = re.compile(
+    r"\b(file|row|line|record|session|photo|reject|duplicate|position|value|table|part|byte|folder|upload|archive)s\b"
+)
 _ONE = r"\1"
 
 
@@ -93,7 +94,7 @@ class Terminal:
             self.say(note)
         items = ", ".join(_amount(*item) for item in report.items.items() if item[1] and item[0] not in INNER)
         speed = f", {report.bytes_in / report.seconds / 1e6:.1f} MB/s" if report.seconds and report.bytes_in else ""
-        done = f": {report.message}" if report.parts.total else ""
+        done = f": {report.message}" if report.parts.total and report.status != "nothing_to_do" else ""
         self.say(f"{report.flow}: {report.status.replace('_', ' ')}{done}")
         if report.seconds:
             self.say(f"{items or 'nothing'} in {report.seconds:.2f} s ({report.bytes_in / 1e6:.1f} MB read{speed})")

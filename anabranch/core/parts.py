@@ -157,6 +157,7 @@ class PartCounts(BaseModel):
         return cls(total=len(outcomes), done=len(outcomes) - failed, failed=failed, cached=cached)
 
 
+INNER = ("candidates", "pieces")  # figures that say how the work was done: for programs, and shown to no person
 Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]
 
 
@@ -187,6 +188,8 @@ class Report(BaseModel):
     @property
     def message(self) -> str:
         """One sentence for the run's state and the end of the log."""
+        if self.status == "nothing_to_do":
+            return "; ".join(["nothing to do", *self.warnings[:1]])
         cached = f", {self.parts.cached} from the cache" if self.parts.cached else ""
         failed = f", {self.parts.failed} failed" if self.parts.failed else ""
         return f"{self.parts.done} of {self.parts.total} parts done{cached}{failed}"

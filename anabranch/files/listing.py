@@ -20,6 +20,7 @@ class Listing(Slices):
 
     errors: tuple[SourceError, ...] = ()
     unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that need not be made again
+    remarks: tuple[str, ...] = ()  # on folders and patterns that gave nothing
 
 
 def listed(job: Job[ConvertOptions]) -> Listing:
@@ -38,6 +39,7 @@ def listed(job: Job[ConvertOptions]) -> Listing:
         sources=cut.sources,
         errors=found.errors,
         unchanged=tuple(standing[key] for key in keys if key in standing),
+        remarks=found.remarks,
     )
 
 

@@ -85,6 +85,7 @@ class Conversion(Plan[ConvertPart]):
     errors: tuple[AnabranchError, ...] = ()  # of files that are in no catalogue
     unchanged: tuple[Entry, ...] = ()  # outputs of an earlier run that are still valid
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # on folders and patterns that gave nothing
 
     @property
     def outcomes(self) -> tuple[Outcome, ...]:
@@ -111,6 +112,8 @@ class Conversion(Plan[ConvertPart]):
             yield "fails", str(error)
         for source in self.skipped:
             yield "empty", source.label
+        for remark in self.remarks:
+            yield "warning", remark
 
     def save(self) -> None:
         """Write the catalogue, which the parts read."""
@@ -143,7 +146,8 @@ def gathered(
         skipped=found.empty,
         errors=(*listing.errors, *found.errors),
         unchanged=listing.unchanged,
-        warnings=tuple(warnings),
+        warnings=(*listing.remarks, *warnings),
+        remarks=listing.remarks,
     )
 
 

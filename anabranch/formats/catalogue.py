@@ -11,6 +11,7 @@ import pyarrow as pa
 from anabranch.core.kept import keep, kept
 from anabranch.core.parts import Opts_co
 from anabranch.core.storage import fingerprint
+from anabranch.core.words import many
 from anabranch.formats.cells import Cells, Field
 from anabranch.formats.formats import engine_of
 from anabranch.formats.model import Look
@@ -43,7 +44,7 @@ class File:
         words = [look.format, self.source.packed or look.codec]
         if look.dialect:
             words += [look.encoding, f"cells divided by {look.dialect.delimiter!r}"]
-        columns = f"{len(self.schema)} columns, {self.units} block{'s' if self.units > 1 else ''}"
+        columns = f"{many(len(self.schema), 'column')}, {many(self.units, 'block')}"
         return f"{', '.join(filter(None, words))}; {columns}; by {engine_of(look.format)}"
 
     def chunks(self, units: range, options: ReadOptions) -> Iterator[Chunk]:

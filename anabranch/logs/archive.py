@@ -11,7 +11,7 @@ from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.storage import fingerprint, shown
 from anabranch.logs.members import is_log, is_near_miss, remarks_on
 from anabranch.sources import codecs, remote
-from anabranch.sources.finding import find
+from anabranch.sources.finding import Wanted, find
 from anabranch.sources.source import Source
 from anabranch.sources.unpack import MAGIC
 from anabranch.sources.walking import split, walk
@@ -63,7 +63,7 @@ def name_of(source: Source) -> str:
 class Named(NamedTuple):
     """The archives and folders of logs, in the order of the arguments; what cannot be read; each folder's logs.
 
-    `remarks` tell of files in the folders that may be logs, but are not read.
+    `remarks` tell which files in the folders may be logs but are not read, and why a folder or pattern gave nothing.
     """
 
     sources: tuple[Source, ...]
@@ -78,7 +78,7 @@ def archives(named: Sequence[str]) -> Named:
     Files of this machine that are named as logs are those of their folder, which takes the place of an archive. Raises
     UsageError for a missing file, a folder that cannot be listed, or an equal name.
     """
-    found = find(named, wanted=_is_listed)
+    found = find(named, wanted=_WANTED)
     places = {shown(str(place)) for argument in named if not remote.is_url(argument) for place in _places(argument)}
     for error in found.errors:
         if error.part in places:  # which is named, or the folder of a pattern
@@ -98,7 +98,7 @@ def archives(named: Sequence[str]) -> Named:
             )
     errors = (SourceError(error.code, error.reason, error.remedy, PurePath(error.part).name) for error in found.errors)
     remarks = [remark for argument in named if not remote.is_url(argument) for remark in _remarks(argument)]
-    return Named(sources, tuple(errors), logs, tuple(remarks))
+    return Named(sources, tuple(errors), logs, (*found.remarks, *remarks))
 
 
 def _remarks(argument: str) -> Iterator[str]:
@@ -110,8 +110,7 @@ def _remarks(argument: str) -> Iterator[str]:
     below = [match.path for depth in range(_DEEPEST) for match in walk(folder, (*["*"] * (depth + 1), "[mM]essages*"))]
     nested = [str(path.relative_to(folder)) for path in sorted(below) if is_near_miss(path.name) or is_log(path.name)]
     names = [name for name in here if is_near_miss(name)] + nested
-    any_read = any(map(_is_listed, here))
-    remarks = remarks_on(names if names or any_read else here, "no file in it", any_log=any_read)
+    remarks = remarks_on(names, "", any_log=True)
     yield from (f"{shown(folder.name)}: {remark}" for remark in remarks)
 
 
@@ -135,6 +134,9 @@ def _is_listed(name: str) -> bool:
 
 def _is_loose(name: str) -> bool:
     return is_log(name) and not name.lower().endswith(_TARS)
+
+
+_WANTED = Wanted(_is_listed, "an archive or a log")
 
 
 def look(source: Source, logs: Sequence[Source] = ()) -> Archive:

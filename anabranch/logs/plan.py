@@ -62,7 +62,7 @@ class LogPlan(Plan[LogPart]):
     modes: tuple[str, ...] = ()
     slices: tuple[Outcome, ...] = ()
     errors: tuple[AnabranchError, ...] = ()  # of the archives that are left out
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what was named and is not read
 
     def save(self) -> None:
         """Write the catalogue, which the parts read."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_folder, require_writable
+from anabranch.core.words import many
 from anabranch.logs.archive import archives, name_of
 from anabranch.logs.options import LogOptions
 from anabranch.sources import remote
@@ -21,11 +22,8 @@ def check(source: Sequence[str], output: str | None, options: LogOptions) -> lis
     if output is not None:
         return list(targets(found, options.mode, output, [log for one in logs.values() for log in one]).values())
     if len(found) * len(options.mode) > 1:
-        raise UsageError(
-            "output-missing",
-            f"{len(found)} archives in {len(options.mode)} modes make several reports, but no folder is named",
-            "Name one with --output.",
-        )
+        reports = f"{many(len(found), 'archive')} in {many(len(options.mode), 'mode')} make several reports"
+        raise UsageError("output-missing", f"{reports}, but no folder is named", "Name one with --output.")
     return []
 
 

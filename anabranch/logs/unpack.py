@@ -21,12 +21,12 @@ _LIBRARIES = ("ahocorasick-rs", "isal", "pyarrow", "python-dateutil")  # what th
 class Survey(Slices):
     """The slices to unpack, and all archives; a plain one needs no slice.
 
-    `errors` are of the archives that cannot even be opened, and are left out.
+    `errors` are of the archives that cannot even be opened, and are left out; `remarks` tell of what is not read.
     """
 
     archives: tuple[Archive, ...] = ()
     errors: tuple[AnabranchError, ...] = ()
-    remarks: tuple[str, ...] = ()  # on what may be logs, but is not read
+    remarks: tuple[str, ...] = ()
 
 
 def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:

@@ -135,7 +135,7 @@ def _report(
         items=items,
         bytes_in=read.get("bytes", 0),
         errors=[ErrorLine.of(error) for error in [*unlisted, *failed]],
-        warnings=[*(text for listed in plan.places for text in listed.warnings), *_warnings(rows)],
+        warnings=[*(text for listed in plan.places for text in listed.all_warnings), *_warnings(rows)],
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from anabranch.core.errors import AnabranchError, SourceError, UsageError
 from anabranch.core.storage import shown
+from anabranch.core.words import PassedOver
 from anabranch.photos.addresses import Place, place_label
 from anabranch.photos.fetching import Photo
 from anabranch.sftp import packets
@@ -42,6 +43,18 @@ class Listed:
     folders: int = 0
     errors: list[AnabranchError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    passed: PassedOver = field(default_factory=PassedOver)
+
+    @property
+    def all_warnings(self) -> list[str]:
+        """The warnings; where there is no photo, and no error says more, also why there is none."""
+        nothing = not (self.photos or self.errors)
+        return [*self.warnings, *([self.passed.nothing_in(self.place.label)] if nothing else [])]
+
+    def passes(self, name: bytes, reason: str = "not named as a photo") -> None:
+        """Note a file that does not count."""
+        if not self.photos:  # else nobody asks
+            self.passed.add(reason, shown(os.fsdecode(name)))
 
     def add(self, photos: Sequence[Photo], rules: Rules) -> None:
         """Add the photos of one folder. Raises UsageError where they are more than the rules allow."""
@@ -82,7 +95,11 @@ def list_here(place: Place, rules: Rules) -> Listed:
                             left.append((entry.path, depth + 1))
                         else:
                             listed.too_deep(entry.path, rules)
-                    elif entry.is_file(follow_symlinks=False) and rules.wants(entry.name):
+                    elif not entry.is_file(follow_symlinks=False):
+                        listed.passes(entry.name, "a link" if entry.is_symlink() else "no file")
+                    elif not rules.wants(entry.name):
+                        listed.passes(entry.name)
+                    else:
                         status = entry.stat(follow_symlinks=False)
                         photos.append(Photo(entry.path, status.st_size, status.st_mtime_ns // 1_000_000_000))
         except OSError as error:
@@ -258,6 +275,8 @@ class RemoteListing:
             if known.size is not None and known.kind:
                 return [Photo(path, known.size, known.mtime)]
             self._queue.append(_Probe(path, name))
+        else:
+            self.listed.passes(name, *(["a link"] if known.kind == "link" else []))
         return []
 
     def _probed(self, session: Session, job: _Probe, reply: packets.Reply) -> None:

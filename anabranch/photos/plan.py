@@ -14,6 +14,7 @@ from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_writable
 from anabranch.core.parts import Job, Part, Plan, WorkFile
 from anabranch.core.storage import fingerprint, published
+from anabranch.core.words import many
 from anabranch.photos.addresses import Place, place, place_label
 from anabranch.photos.fetching import Manner, Photo
 from anabranch.photos.known import Known, photos_key
@@ -67,16 +68,20 @@ class Extraction(Plan[PhotoPart]):
             with published(Path(part.todo), durable=False) as file:
                 file.write(dumped(photos))
 
+    def written(self, named: Sequence[Path]) -> Sequence[Path]:
+        """Leave out the table where there is no photo."""
+        return named if self.photos else ()
+
     def notes(self) -> Iterator[tuple[str, str]]:
         """Return how many photos each source has, how many are known, and what cannot be listed."""
         for listed in self.places:
-            yield "photos", f"{len(listed.photos):,} in {listed.folders:,} folders of {listed.place.label}"
+            yield "photos", f"{len(listed.photos):,} in {many(listed.folders, 'folder')} of {listed.place.label}"
         known = sum(len(facts) for facts in self.known)
         if known:
             yield "known", f"{known:,} of them are unchanged since they were read"
         for listed in self.places:
-            for error in listed.errors:
-                yield "fails", str(error)
+            yield from (("warning", text) for text in listed.all_warnings)
+            yield from (("fails", str(error)) for error in listed.errors)
 
 
 def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> list[Path]:

@@ -60,7 +60,8 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
         except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
             if isinstance(stop, TerminationSignal) and SUPERVISED in os.environ:
                 raise  # the Prefect worker that sent the signal knows whether the run was cancelled
-            return end_with(Cancelled(message=str(stop) or "the run was interrupted"), answers=server_answers())
+            stopped = stop if isinstance(stop, Stopped) else Stopped("the run was interrupted")
+            return end_with(Cancelled(message=str(stopped)), answers=server_answers())
 
     return flow
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from anabranch.core.parts import Report
+from anabranch.core.parts import INNER, Report
 from anabranch.run.pictures import bars, in_bytes, plainly
 
 MOST_LINES = 200  # of each list and table; the report's JSON has them all
@@ -33,7 +33,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"# {report.flow}: {report.status.replace('_', ' ')}"
     amounts = f"{in_bytes(report.bytes_in)} read, {in_bytes(report.bytes_out)} written"
     yield f"\n{report.message} in {report.seconds:.1f} s; {amounts}.\n"
-    yield from _table(("", ""), [(_words(name), number) for name, number in report.items.items()])
+    yield from _table(("", ""), [(_words(name), number) for name, number in report.items.items() if name not in INNER])
     yield from _list("Errors", report.errors)
     yield from (f"\n![{title}]({url})" for title, url in report.pictures.items())
     yield from _picture("Errors by kind", Counter(error.code for error in report.errors), plainly)
@@ -54,7 +54,7 @@ def _details(details: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     folder = common[: common.rfind("/") + 1]  # shown once, to leave room for the names
     things = {name.removeprefix(folder): figures for name, figures in details.items()}
     known = dict.fromkeys(head for figures in things.values() for head in figures)
-    heads = [head for head in known if any(figures.get(head) for figures in things.values())]
+    heads = [head for head in known if head not in INNER and any(figures.get(head) for figures in things.values())]
     yield "\n## Details"
     for head, (title, shown) in DRAWN.items():
         found = {name: numbers[head] for name, numbers in things.items() if numbers.get(head)}

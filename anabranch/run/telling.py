@@ -67,7 +67,7 @@ class Teller:
             self._changed.notify_all()
 
     def _go_on(self) -> None:
-        _set_retries(RETRIES)
+        set_retries(RETRIES)
         while report := self._next():
             silent = False
             try:
@@ -167,7 +167,7 @@ def server_answers() -> bool:
     return True
 
 
-def _set_retries(retries: int) -> None:
+def set_retries(retries: int) -> None:
     """Set how often a failed request is repeated, from here to the end of this context."""
     now = get_settings_context()
     client = now.settings.client.model_copy(update={"max_retries": retries})
@@ -176,6 +176,6 @@ def _set_retries(retries: int) -> None:
 
 def _be_quick() -> None:
     """Limit the requests of the flow's engine from here on: it reads the settings for each, and has one client."""
-    _set_retries(RETRIES)
+    set_retries(RETRIES)
     if context := SyncClientContext.get():
         context.client._client.timeout = httpx.Timeout(END_SECONDS)  # noqa: SLF001  there is no other way to it

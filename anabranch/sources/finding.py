@@ -15,7 +15,9 @@ from anabranch.core.errors import SourceError, TemporaryError, UsageError
 from anabranch.core.once import once
 from anabranch.core.outputs import QUARANTINE, RECORD
 from anabranch.core.storage import fingerprint, shown
+from anabranch.core.words import PassedOver
 from anabranch.sources import remote
+from anabranch.sources.nothing import HIDDEN, nothing_in
 from anabranch.sources.source import Source
 from anabranch.sources.walking import EVERY, Match, split, walk
 
@@ -24,13 +26,18 @@ _REMEDY = "Fix that, or leave it out, and run again."
 
 
 class Found(NamedTuple):
-    """The files to read, in the order of the arguments, and those that cannot be."""
+    """The files to read, in the order of the arguments, those that cannot be, and remarks on what names no file."""
 
     sources: tuple[Source, ...]
     errors: tuple[SourceError, ...]
+    remarks: tuple[str, ...] = ()
 
 
-Wanted = Callable[[str], bool]  # whether a file of this name is taken from a folder
+class Wanted(NamedTuple):
+    """Which files are taken from a folder that is named: those right in it whose name fits."""
+
+    fits: Callable[[str], bool]
+    kind: str  # as what they are named, for people
 
 
 def find(named: Sequence[str], *, leave_out: Collection[Path] = (), wanted: Wanted | None = None) -> Found:
@@ -38,9 +45,9 @@ def find(named: Sequence[str], *, leave_out: Collection[Path] = (), wanted: Want
 
     Not taken from folders and patterns: hidden files, the records that runs leave beside their outputs, and the files
     and folders of `leave_out` that lie below them, with all that is in those. A path that cannot be read is an error
-    of its own. With `wanted` a folder gives only those files right in it of which that says so. One run
-    lists its sources once, see `core.once`. Raises UsageError where an argument names nothing, or a protocol that
-    cannot be spoken.
+    of its own. With `wanted` a folder gives only those files right in it. A folder or pattern that gives nothing gets
+    a remark that says why. One run lists its sources once, see `core.once`. Raises UsageError where an argument names
+    nothing, or a protocol that cannot be spoken.
     """
     return _find(tuple(named), frozenset(map(_place, leave_out)), wanted)
 
@@ -49,15 +56,18 @@ def find(named: Sequence[str], *, leave_out: Collection[Path] = (), wanted: Want
 def _find(named: tuple[str, ...], leave_out: frozenset[Path], wanted: Wanted | None) -> Found:
     sources: dict[str, Source] = {}
     errors: dict[str, SourceError] = {}
+    remarks: dict[str, None] = {}
     for argument in named:
         for found in _remote(argument, wanted) if remote.is_url(argument) else _local(argument, leave_out, wanted):
-            if isinstance(found, Source):
+            if isinstance(found, str):
+                remarks[found] = None
+            elif isinstance(found, Source):
                 sources.setdefault(found.path if remote.is_url(found.path) else str(_place(Path(found.path))), found)
             else:
                 errors.setdefault(found.part, found)
     labels = labelled([one.path for one in sources.values()])
     labelled_ones = (replace(one, label=label) for one, label in zip(sources.values(), labels, strict=True))
-    return Found(tuple(labelled_ones), tuple(errors.values()))
+    return Found(tuple(labelled_ones), tuple(errors.values()), tuple(remarks))
 
 
 def require_unchanged(source: Source) -> None:
@@ -88,7 +98,11 @@ def labelled(paths: Sequence[str]) -> list[str]:
     return labels
 
 
-def _local(argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None) -> Iterator[Source | SourceError]:
+# what an argument means: files, those that cannot be read, or, where there are none, a remark that says why
+_Meant = Iterator[Source | SourceError | str]
+
+
+def _local(argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None) -> _Meant:
     path = Path(remote.without_scheme(argument))
     try:
         yield from _meant(path, argument, leave_out, wanted)
@@ -96,9 +110,7 @@ def _local(argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None) -
         yield _unreadable(error, shown(str(path.absolute())))
 
 
-def _meant(
-    path: Path, argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None
-) -> Iterator[Source | SourceError]:
+def _meant(path: Path, argument: str, leave_out: AbstractSet[Path], wanted: Wanted | None) -> _Meant:
     if argument and path.is_dir():
         folder, words = path.absolute(), EVERY[-1:] if wanted else EVERY
     elif argument and os.path.lexists(path):
@@ -112,12 +124,22 @@ def _meant(
         raise _missing(folder)
     root = folder.resolve()
     left_out = {path for path in leave_out if root in path.parents}
+    nothing = True
     for match in sorted(set(walk(folder, words))):
-        place = _place(match.path)
-        if wanted and not match.error and not wanted(match.path.name):
+        if wanted and not match.error and not wanted.fits(match.path.name):
             continue
-        if not (_of_a_run(match.path) or place in left_out or left_out.intersection(place.parents)):
+        if not _of_runs(match.path, left_out):
+            nothing = False
             yield _source(match, folder)
+    if nothing:
+        yield nothing_in(
+            str(path.absolute()), folder, words, wanted.kind if wanted else "", lambda one: _of_runs(one, left_out)
+        )
+
+
+def _of_runs(path: Path, left_out: AbstractSet[Path]) -> bool:
+    place = _place(path)
+    return _of_a_run(path) or place in left_out or not left_out.isdisjoint(place.parents)
 
 
 def _of_a_run(path: Path) -> bool:
@@ -132,15 +154,20 @@ def _of_a_run(path: Path) -> bool:
         return False
 
 
-def _remote(url: str, wanted: Wanted | None) -> Iterator[Source | SourceError]:
-    every = wanted is None or remote.is_pattern(url)
+def _remote(url: str, wanted: Wanted | None) -> _Meant:
+    every, passed, nothing = wanted is None or remote.is_pattern(url), PassedOver(), True
     try:
         for file in remote.listing(url):
             words = PurePath(file.below).parts
-            if words and not every and (words[1:] or not (wanted and wanted(words[0]))):
-                continue
-            if not any(word.startswith(".") for word in words):
+            if any(word.startswith(".") for word in words):
+                passed.add(HIDDEN, shown(file.below))
+            elif words and wanted and not every and (words[1:] or not wanted.fits(words[0])):
+                passed.add(f"not named as {wanted.kind}" if not words[1:] else "in a folder below", shown(file.below))
+            else:
+                nothing = False
                 yield Source(file.url, remote.shown_url(file.url), file.size, file.stamp, "/".join(words[:-1]))
+        if nothing:
+            yield passed.nothing_in(remote.shown_url(url))
     except TemporaryError as error:  # the other sources may answer
         yield SourceError(error.code, error.reason, error.remedy, error.part)
 

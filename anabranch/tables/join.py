@@ -6,6 +6,7 @@ from typing import Any, cast
 from anabranch.core.errors import AnabranchError
 from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report, Status
 from anabranch.core.storage import shown
+from anabranch.core.words import many
 from anabranch.tables.history import Counts
 from anabranch.tables.stores.base import Store
 from anabranch.tables.target import Import, Piece
@@ -88,8 +89,8 @@ def _status(done: Imported, total: Counts) -> Status:
 
 def sentence(job: Import, done: Imported, total: Counts) -> str:
     """Say in one line what became of all records."""
-    names = job.files[0].label if len(job.files) == 1 else f"{len(job.files):,} files"
-    head = f"{names} → {job.target.table}: {total.rows_in_file:,} records"
+    names = job.files[0].label if len(job.files) == 1 else many(len(job.files), "file")
+    head = f"{names} → {job.target.table}: {many(total.rows_in_file, 'record')}"
     if done.status == "already_imported":
         return f"{names} → {job.target.table}: already imported (import {done.identity})"
     words = {"committed": "inserted", "aborted": "acceptable", "reported": "acceptable"}[done.status]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from anabranch.core.errors import AnabranchError, TemporaryError
 from anabranch.core.rejects import beyond
+from anabranch.core.words import many
 from anabranch.tables.duplicates import Search, key_columns, nulls_equal, require_stored
 from anabranch.tables.history import Counts, History, same_file
 from anabranch.tables.normalise import canonical, normaliser
@@ -109,7 +110,7 @@ class _Run:
         compares = job.policy.on_duplicate != "allow"
         staged = store.stage(job.target, job.columns, keys, self._rows(keys))
         self._account(staged)
-        self.say(f"{staged:,} records copied to the database")
+        self.say(f"{many(staged, 'record')} copied to the database")
         if compares:
             search.in_files()
         left_out = set(self.known)
@@ -252,9 +253,10 @@ class _Run:
         parts = len({bisect_right(self.firsts, n - 1) for (n,) in rows})
         reasons = []
         if total.duplicates_in_table:
-            reasons.append(f"{total.duplicates_in_table:,} records overlap with existing data in {parts:,} part(s)")
+            overlap = f"{many(total.duplicates_in_table, 'record')} in {many(parts, 'part')}"
+            reasons.append(f"overlap with existing data: {overlap}")
         if total.duplicates_in_file:
-            reasons.append(f"{total.duplicates_in_file:,} records repeat the key of an earlier record")
+            reasons.append(f"keys of earlier records: {many(total.duplicates_in_file, 'record')}")
         remedy = "Nothing was written. Choose what becomes of them: --on-duplicate skip or update."
         return AnabranchError("duplicates", ", ".join(reasons), remedy)
 
@@ -275,7 +277,7 @@ class _Run:
             counts.accepted = counts.would_accept
         if self.job.policy.history:
             self.history.write(self.identity, "committed", result.counts, self.started, list(self.known))
-        self.say(f"{total.would_accept:,} rows inserted, {total.updated:,} updated")
+        self.say(f"{many(total.would_accept, 'row')} inserted, {total.updated:,} updated")
         result.error = _refused(self.store.commit)  # where rules are checked as late as that
         if result.error:
             self.store.rollback()

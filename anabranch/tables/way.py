@@ -7,7 +7,9 @@ from pathlib import Path
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Report
 from anabranch.core.storage import fingerprint
+from anabranch.core.words import PassedOver
 from anabranch.formats.survey import known, look, survey
+from anabranch.sources import remote
 from anabranch.sources.finding import Found, find
 from anabranch.sources.unpack import slices, unpack, unpacked
 from anabranch.tables.history import Counts
@@ -33,6 +35,9 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
     given = load_mapping(options)
     table = TableName.parse(options.table)
     found = sources(job)
+    if not found.sources and not found.errors:  # nothing is asked of the database
+        nothing = Import(Target(table, ()), (), (), policy_of(options), "", "")
+        return TablePlan((), "", job=nothing, warnings=found.remarks)
     folder = str(job.work_dir / "tables" / fingerprint(code_key(), found.sources, table, deciding(options)))
     cut = slices([replace(source, work=folder) for source in found.sources], Path(folder), job.threads, code_key())
     unpacking = mapped(unpack, cut)
@@ -49,6 +54,7 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
         plan,
         looked=(*unpacking, *looked),
         errors=(*found.errors, *plan.errors),
+        warnings=(*found.remarks, *plan.warnings),
         reads=reads(seen),
         create=create,
     )
@@ -74,7 +80,7 @@ def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = la
 
 
 def _nothing(plan: TablePlan) -> Report:
-    """Report that all sources are empty; there is nothing to ask the database for."""
+    """Report that there is no source, or that all are empty; there is nothing to ask the database for."""
     facts = {"status": "committed", **Counts().facts()}
     return Report(flow=FLOW, status="nothing_to_do", details={"import": facts}, warnings=list(plan.warnings))
 
@@ -83,4 +89,9 @@ def sources(job: Job[ImportOptions]) -> Found:
     """List the sources; reports that earlier imports left beside them only where they are named themselves."""
     found = find(job.source)
     kept = tuple(one for one in found.sources if not one.path.endswith(_REPORTS) or one.path in job.source)
-    return Found(kept, found.errors)
+    if kept or not found.sources:
+        return Found(kept, found.errors, found.remarks)
+    passed = PassedOver()
+    for one in found.sources:
+        passed.add("a report of an earlier import", one.label)
+    return Found((), found.errors, (*found.remarks, passed.nothing_in(", ".join(map(remote.named, job.source)))))

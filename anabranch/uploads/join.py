@@ -48,7 +48,7 @@ def join(selection: Selection, files: Sequence[File], outcomes: Sequence[Outcome
         bytes_out=sum(one.sent for one in files),
         outputs=[_address(selection, one.file) for one in files if one.how == "sent"],
         errors=[ErrorLine.of(error) for error in errors],
-        warnings=links,
+        warnings=[*selection.remarks, *links],
         notes=list(notes),
         details={one.file.label: _details(one) for one in files},
     )

@@ -58,4 +58,5 @@ def _about(selection: Selection) -> list[tuple[str, str]]:
         if file.held < file.stamp.size
     ]
     found += [(error.part, error.reason) for error in selection.errors]
-    return found + [(link, "is a link, and is not followed") for link in selection.links]
+    found += [(link, "is a link, and is not followed") for link in selection.links]
+    return found + [("warning", remark) for remark in selection.remarks]

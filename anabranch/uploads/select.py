@@ -10,6 +10,8 @@ from pathlib import Path, PurePath
 
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.storage import shown
+from anabranch.core.words import PassedOver
+from anabranch.sources.nothing import nothing_in
 from anabranch.sources.walking import split
 from anabranch.uploads.keys import normal_key, require_distinct
 from anabranch.uploads.options import UploadOptions
@@ -32,12 +34,13 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """All files to be sent, what cannot be, and links that were not followed."""
+    """All files to be sent, what cannot be, links that were not followed, and why a folder or pattern gave nothing."""
 
     destination: Destination
     files: tuple[Chosen, ...]
     errors: tuple[SourceError, ...]
     links: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ def select(source: Sequence[str], output: str, options: UploadOptions) -> Select
         except SourceError as error:
             errors.append(error)
     require_distinct((chosen.key, chosen.label) for chosen in files.values())
-    return Selection(target.destination, tuple(files.values()), tuple(errors), tuple(links))
+    remarks = tuple(one.remark for one in named if one.remark)
+    return Selection(target.destination, tuple(files.values()), tuple(errors), tuple(links), remarks)
 
 
 def destination_of(output: str, options: UploadOptions) -> tuple[Destination, str]:
@@ -121,6 +125,7 @@ class _Named:
     def __init__(self, argument: str) -> None:
         self._path = Path(argument.removeprefix("file://"))
         self._there = os.path.lexists(self._path)
+        self.remark = ""  # why it gave no file; known once its files were listed
         if not self._there and not glob.has_magic(str(self._path)):
             raise _missing(self._path)
 
@@ -133,23 +138,31 @@ class _Named:
         """Yield the files, by name."""
         if self.is_file:
             yield _Found(str(self._path.absolute()), PurePath(self._path.name))
-        elif self._there:
-            yield from _below(self._path, self._path)
-        else:
-            yield from self._matches()
+            return
+        passed, nothing = PassedOver(), True
+        for found in _below(self._path, self._path, passed) if self._there else self._matches(passed):
+            nothing = nothing and found.is_link
+            if found.is_link:
+                passed.add("a link", shown(str(found.below)))
+            yield found
+        self.remark = passed.nothing_in(shown(str(self._path.absolute()))) if nothing else ""
 
-    def _matches(self) -> Iterator[_Found]:
-        folder, _ = split(self._path.absolute())
+    def _matches(self, passed: PassedOver) -> Iterator[_Found]:
+        folder, words = split(self._path.absolute())
         matches = sorted(glob.glob(str(self._path.absolute()), recursive=True))  # noqa: PTH207  it names hidden files
         if not matches:
-            raise _missing(self._path)
+            if not folder.is_dir():
+                raise _missing(self._path)
+            reason = nothing_in(str(self._path), folder, words, "", lambda _: False)
+            raise UsageError("source-missing", reason, "Check the pattern.")
         for match in map(Path, matches):
             if match.is_dir() and not match.is_symlink():
+                passed.add("a folder", f"{shown(str(match.relative_to(folder)))}/")
                 continue  # as a pattern's folders are not what it means; ** has the files in them
             yield _Found(str(match), match.relative_to(folder), match.is_symlink())
 
 
-def _below(folder: Path, root: Path) -> Iterator[_Found]:
+def _below(folder: Path, root: Path, passed: PassedOver) -> Iterator[_Found]:
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -160,8 +173,10 @@ def _below(folder: Path, root: Path) -> Iterator[_Found]:
         if entry.is_symlink():
             yield _Found(entry.path, path.relative_to(root), is_link=True)
         elif entry.is_dir():
-            if not entry.name.endswith(_OURS):
-                yield from _below(path, root)
+            if entry.name.endswith(_OURS):
+                passed.add("an unfinished upload", f"{shown(str(path.relative_to(root)))}/")
+            else:
+                yield from _below(path, root, passed)
         else:
             yield _Found(str(path.absolute()), path.relative_to(root))
 

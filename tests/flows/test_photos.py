@@ -54,7 +54,7 @@ def test_a_dry_run_lists_the_photos_and_reads_none(sshd, album, tmp_path):  # no
     done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)
 
     assert "600 in 31 folders of sftp://" in done.stdout
-    assert "The first step has 2 parts" in done.stdout
+    assert "Planned so far: 2 parts" in done.stdout
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """Scheduled runs that were due while another one was on are skipped; what people start is not."""
 
+import logging
+import socket
+import threading
 import time
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -10,12 +14,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Running
 
 from anabranch.core.config import RunOptions
 from anabranch.core.parts import Report
+from anabranch.run import overlapping
 from anabranch.run.background import patiently
-from anabranch.run.overlapping import overlapped
+from anabranch.run.overlapping import SKIPPED, overlapped
 from anabranch.run.reporting import SUPERVISED, concluded
 
 pytestmark = pytest.mark.server
@@ -59,7 +65,7 @@ def on(deployment):
         run = client.create_flow_run_from_deployment(deployment)
         client.set_flow_run_state(run.id, Running(), force=True)
         yield SimpleNamespace(
-            ends=lambda: client.set_flow_run_state(run.id, Completed(), force=True),
+            ends=lambda name="Completed": client.set_flow_run_state(run.id, Completed(name=name), force=True),
             read=lambda: client.read_flow_run(run.id),
         )
         client.delete_flow_run(run.id)
@@ -79,6 +85,47 @@ def test_a_scheduled_run_is_skipped_only_if_another_was_on_when_it_was_due(sched
         f"{found.name} was still on when this run was due" if is_on else ""
     )
     assert overlapped(found.model_copy(update={"expected_start_time": due})) == ""
+
+
+@pytest.mark.parametrize(("name", "is_on"), [(SKIPPED, False), ("Completed", True), ("Cancelled", True)])
+def test_a_run_that_was_skipped_itself_counts_as_none_that_was_on(scheduled, on, name, is_on):
+    on.ends(name)
+    found = on.read()
+    due = found.start_time + (found.end_time - found.start_time) / 2
+
+    assert bool(overlapped(scheduled[-1].model_copy(update={"expected_start_time": due}))) is is_on
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"])
+def test_a_scheduled_run_is_carried_out_where_the_server_does_not_tell(scheduled, answer, monkeypatch, caplog):
+    monkeypatch.setattr(overlapping, "RETRIES", 0)
+    monkeypatch.setattr(overlapping, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(overlapping, "get_run_logger", logging.getLogger)  # outside of a run there is no other
+    with bad_server(answer) as url, temporary_settings({PREFECT_API_URL: url}):
+        assert overlapped(scheduled[-1]) == ""
+
+    assert "whether another run was on when this one was due is not known" in caplog.text
+
+
+@contextmanager
+def bad_server(answer):
+    """A server that refuses connections (None), accepts them and says nothing, or gives this answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        if answer is None:
+            listener.close()
+        else:
+            threading.Thread(target=_serve, args=(listener, answer), daemon=True).start()
+        yield url
+
+
+def _serve(listener, answer):
+    with suppress(OSError), listener.accept()[0] as connection:
+        connection.recv(100_000)
+        if answer:
+            connection.sendall(answer)
+        while connection.recv(100_000):
+            pass
 
 
 @pytest.mark.parametrize("name", ["Completed", "Skipped"])

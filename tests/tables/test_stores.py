@@ -41,7 +41,7 @@ def test_one_duplicate_ends_the_import_under_fail(database, tmp_path):
     result = imported(database, tmp_path, target, [(1, "x"), (2, "y")], [(1, "z"), (2, "y")], key=("id",))
 
     assert (result.status, result.error.code) == ("aborted", "duplicates")
-    assert "2 records overlap with existing data in 2 part(s), 1 records repeat" in str(result.error)
+    assert "overlap with existing data: 2 records in 2 parts, keys of earlier records: 1 record" in str(result.error)
     assert contents(database, "people") == [(1, "old")]
     assert facts(result)["would_accept"] == 1
     assert (tmp_path / "file0.csv.duplicates.parquet").exists()

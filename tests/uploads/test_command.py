@@ -100,7 +100,7 @@ def test_a_dry_run_tells_keys_parts_and_sparse_files_and_asks_nobody(tmp_path, b
     out = done.stdout.decode()
     assert f"becomes s3://nowhere/p/{big.name}" in out
     assert "is sparse: all 20,971,520 bytes are sent" in out
-    assert "The first step has 6 parts" in out
+    assert "Planned so far: 6 parts" in out
 
 
 @pytest.mark.parametrize(("words", "reason"), [

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from anabranch.core.words import many
+
 Where = Literal["inline", "thread", "process"]
 
 PROBE = 200  # records that are measured; their results are kept
@@ -63,11 +65,12 @@ def decide(
     workers: int,
     chunk_size: int,
     *,
+    estimated: bool = False,
     why_here: str = "",
     why_whole: str = "",
     start_seconds: float = START_SECONDS,
 ) -> Decision:
-    """Choose for that many records still to come (math.inf if unknown).
+    """Choose for that many records still to come (math.inf if unknown); `estimated` where they were not counted.
 
     What has a reason to stay in this process may run on its threads, what has one to stay whole only in one of them.
     Processes only where they pay: n · cpu · (1 - 1/w) > start + n · transfer.
@@ -75,7 +78,8 @@ def decide(
     cpu, handing = measured.cpu, measured.transfer / TRANSFER_RATE
     chunk = max(1, min(chunk_size, math.ceil(CHUNK_SECONDS / max(measured.wall, 1e-9))))
     measures = {"measured": measured.records, "cpu": cpu, "wall": measured.wall, "transfer": measured.transfer}
-    figures = {**measures, "records_left": None if records == math.inf else round(records)}
+    left = None if records == math.inf else _in_two_digits(records) if estimated else round(records)
+    figures = {**measures, "records_left_estimated" if estimated else "records_left": left}
     shown = f"{cpu * 1e6:.3g} µs CPU of {measured.wall * 1e6:.3g} µs per record"
     if why_whole:
         return Decision("inline", 1, chunk_size, f"{why_whole}, so it stays in one piece; {shown}", figures)
@@ -85,12 +89,23 @@ def decide(
     if why_here:
         return Decision("inline", 1, chunk_size, f"{why_here}, so it stays in this process; {shown}", figures)
     saved = cpu * (1 - 1 / workers) - handing
-    gain = "it goes on" if records == math.inf else f"{records:.0f} records to come save {_seconds(saved * records)}"
+    gain = "it goes on" if records == math.inf else f"{_to_come(records, estimated)} save {_seconds(saved * records)}"
     if saved > 0 and records * saved > start_seconds:
         reason = f"{shown}; on {workers} processes {gain}, their start costs {_seconds(start_seconds)}"
         return Decision("process", workers, chunk, reason, figures)
     reason = f"{shown}; {workers} processes would not pay: {gain}, their start costs {_seconds(start_seconds)}"
     return Decision("inline", 1, chunk_size, reason, figures)
+
+
+def _to_come(records: float, estimated: bool) -> str:
+    """Tell how many records are to come; of an estimate, which may be more than there are, also that it is one."""
+    if estimated:
+        return f"an estimated {many(_in_two_digits(records), 'record')} to come"
+    return f"{many(round(records), 'record')} to come"
+
+
+def _in_two_digits(number: float) -> int:
+    return round(round(number), 2 - len(str(round(number))))
 
 
 def _seconds(seconds: float) -> str:

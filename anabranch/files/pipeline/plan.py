@@ -62,7 +62,9 @@ def applying(plan: Applying, probe: Sequence[Outcome], threads: int, start_secon
     density = next((one.density for one in seen if one.density), _DENSITY)
     records = [_records(file, density) for file in plan.catalogue.files]
     measured = next((_measured(one) for one in seen if one.chunks), None)
-    decision = _decision(plan.options, measured, sum(records), threads, start_seconds)
+    left = max(sum(records) - sum(one.rows for one in seen), 0.0)
+    estimated = not all(file.look.units for file in plan.catalogue.files)
+    decision = _decision(plan.options, measured, left, threads, start_seconds, estimated=estimated)
     plan = replace(
         plan, decision=decision, is_decided=True, python_seconds=math.inf if decision.mode == "process" else 0.0
     )
@@ -82,10 +84,16 @@ def _measured(one: Applied) -> Measured:
 
 
 def _decision(
-    options: PipelineOptions, measured: Measured | None, records: float, threads: int, start_seconds: float
+    options: PipelineOptions,
+    measured: Measured | None,
+    records: float,
+    threads: int,
+    start_seconds: float,
+    *,
+    estimated: bool,
 ) -> Decision:
     if measured and options.mode == "auto":
-        return decide(measured, records, threads, options.chunk_size, start_seconds=start_seconds)
+        return decide(measured, records, threads, options.chunk_size, start_seconds=start_seconds, estimated=estimated)
     if measured and options.mode == "thread" and measured.waits:
         return decide(measured, records, threads, options.chunk_size)
     mode = "inline" if options.mode == "auto" else options.mode
