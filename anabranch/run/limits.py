@@ -48,20 +48,22 @@ class SharedLimits:
     """Hold places of several limits, one of each at a time; wait for one in the order in which they are named.
 
     A lease is renewed and given back by a thread of this process, and ends a minute after the process died, though the
-    server die too.
+    server die too. A process asks one thing at a time: a server on SQLite answers 503 where a place is taken while
+    another is given back, and Prefect's client waits two seconds before it asks again.
     """
 
     def __init__(self, limits: Sequence[Limit]) -> None:
         self._limits = limits
+        self._open, self._asking = ExitStack(), threading.Lock()
         self._leases: set[UUID] = set()
         self._given_back: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
         self._freed, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="limits", daemon=True)
 
     def __enter__(self) -> Self:
-        with get_client(sync_client=True) as client:
-            for limit in self._limits:
-                _require(client, limit)
+        self._client = self._open.enter_context(get_client(sync_client=True))
+        for limit in self._limits:
+            _require(self._client, limit)
         self._thread.start()
         return self
 
@@ -70,6 +72,8 @@ class SharedLimits:
     ) -> None:
         self._given_back.put(None)
         self._thread.join(RELEASE_SECONDS)  # a lease that was not released expires
+        if not self._thread.is_alive():
+            self._open.close()
 
     @contextmanager
     def take(self, stop: Callable[[], bool]) -> Iterator[None]:
@@ -83,12 +87,25 @@ class SharedLimits:
             yield
 
     def _awaited(self, name: str, stop: Callable[[], bool]) -> UUID:
-        while (lease := _acquired(name)) is None:
+        while (lease := self._acquired(name)) is None:
             if stop():
                 raise Stopped("the run was stopped while it waited for a place")
             self._freed.wait(random.uniform(*LOOK_SECONDS))  # noqa: S311  no secret
             self._freed.clear()
         return lease
+
+    def _acquired(self, name: str) -> UUID | None:
+        """Take a place of one limit: of a list the server would pass over those that are missing."""
+        try:
+            with self._asking:
+                answer = self._client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE_SECONDS)
+        except HTTPStatusError as error:
+            if error.response.status_code == HTTPStatus.LOCKED:
+                return None
+            raise
+        if not (given := answer.json())["limits"]:
+            raise SetupError("limit-missing", f"the server has no limit {name}", "Run the same command again.", name)
+        return UUID(given["lease_id"])
 
     def _keep(self) -> None:
         """Renew the leases, and release those that are given back, until there is None."""
@@ -104,8 +121,8 @@ class SharedLimits:
                 return
             with self._lock:
                 self._leases.discard(lease)
-            with suppress(HTTPError), get_client(sync_client=True) as client:
-                client.release_concurrency_slots_with_lease(lease)
+            with suppress(HTTPError), self._asking:
+                self._client.release_concurrency_slots_with_lease(lease)
             self._freed.set()
 
     def _renew(self) -> None:
@@ -113,8 +130,8 @@ class SharedLimits:
             leases = tuple(self._leases)
         for lease in leases:
             try:
-                with get_client(sync_client=True) as client:
-                    client.renew_concurrency_lease(lease, LEASE_SECONDS)
+                with self._asking:
+                    self._client.renew_concurrency_lease(lease, LEASE_SECONDS)
             except HTTPError as error:
                 log.warning("a place among the uploads could not be kept: %s", error)
 
@@ -129,17 +146,3 @@ def _require(client: Any, limit: Limit) -> None:
         return
     if limit.chosen and known.limit != limit.places:
         client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(limit=limit.places))
-
-
-def _acquired(name: str) -> UUID | None:
-    """Take a place of one limit: of a list the server would pass over those that are missing."""
-    with get_client(sync_client=True) as client:
-        try:
-            answer = client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE_SECONDS).json()
-        except HTTPStatusError as error:
-            if error.response.status_code == HTTPStatus.LOCKED:
-                return None
-            raise
-    if not answer["limits"]:
-        raise SetupError("limit-missing", f"the server has no limit {name}", "Run the same command again.", name)
-    return UUID(answer["lease_id"])

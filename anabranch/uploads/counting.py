@@ -25,10 +25,14 @@ def counting(tally: Tally) -> Seen:
 
 
 def noting(tally: Tally) -> Callable[[Part, int], None]:
-    """Return what is to be called with what a part of one piece says."""
+    """Return what is to be called with how many bytes of its pieces, one after another, a part has moved."""
 
     def moved(part: Part, size: int) -> None:
-        piece = cast("SendPart", part).pieces[0]
-        tally.moving(piece.key, piece.number, size)
+        pieces = cast("SendPart", part).pieces
+        for piece in pieces if pieces[0].upload else pieces[:1]:
+            tally.moving(piece.key, piece.number, min(size, piece.length))
+            size -= piece.length
+            if size <= 0:
+                return
 
     return moved

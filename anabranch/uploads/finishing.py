@@ -28,7 +28,7 @@ def finish(context: Context, opened: Opened, outcomes: Sequence[Outcome]) -> Fil
     except SourceError:
         give_up(context, opened)
         raise
-    sent = sorted((outcome.manifest.sent[0] for outcome in outcomes), key=lambda one: one.number)
+    sent = sorted((one for outcome in outcomes for one in outcome.manifest.sent), key=lambda one: one.number)
     wanted = Head(file.stamp.size, joined_tag([one.md5 for one in sent]))
     try:
         head = _completed(context, opened, sent, wanted)

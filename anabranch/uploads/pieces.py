@@ -25,7 +25,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class SendPart(Part):
-    """Pieces to be sent to a destination: one of a big file, or those of some small files."""
+    """Pieces to be sent to a destination: some of one big file, one after another, or those of some small files."""
 
     run: str  # a name of the run's own, so that nothing that another run sent counts as sent
     destination: Destination

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from anabranch.core.parts import Outcome, Plan, WorkFile, first_to_last
 from anabranch.core.storage import fingerprint
@@ -13,6 +14,7 @@ from anabranch.uploads.select import Chosen
 from anabranch.uploads.stores.base import Limits, StoredPart, Upload
 
 GROUP = 25  # small files of one task: a task for each is slower, by half on a quick link
+MOST_OF_A_TASK = 8  # parts of a big file: a task costs about 50 ms of the two cores that this was measured on
 _RATE, _REQUEST_SECONDS = 60e6, 0.02  # bytes a second of one connection, and what each request costs
 
 
@@ -77,8 +79,8 @@ def units(files: Sequence[Chosen], options: UploadOptions, limits: Limits, *, in
 def parts_of(context: Context, whats: Sequence[Opened | Unit], first: int = 0) -> tuple[SendPart, ...]:
     """Cut opened files into parts, and make one part of each unit of small ones; number them from `first` on."""
     options, run = context.options, context.run
-    sets = [pieces for what in whats for pieces in _sets(what)]
     in_flight = 1 if options.mode == "sequential" else options.parts_in_flight
+    sets = [pieces for what in whats for pieces in _sets(what, in_flight)]
     return tuple(
         SendPart(
             index=index,
@@ -103,10 +105,20 @@ def reads(files: Sequence[Chosen]) -> tuple[WorkFile, ...]:
     return tuple(WorkFile(file.path, file.stamp.size, file.stamp.mtime_ns) for file in files)
 
 
-def _sets(what: Opened | Unit) -> list[list[Piece]]:
+def _sets(what: Opened | Unit, in_flight: int) -> list[list[Piece]]:
     if isinstance(what, Unit):
         return [[_whole(file) for file in what.files]]
-    return [[piece] for piece in _pieces(what)]
+    pieces = list(_pieces(what))
+    ends = list(accumulate(tasks(len(pieces), in_flight), initial=0))
+    return [pieces[first:last] for first, last in pairwise(ends)]
+
+
+def tasks(parts: int, in_flight: int) -> Iterator[int]:
+    """Yield how many parts each task sends: several while many are left, one at the end, so that all end together."""
+    while parts > 0:
+        taken = min(max(parts // (2 * in_flight), 1), MOST_OF_A_TASK)
+        yield taken
+        parts -= taken
 
 
 def _pieces(opened: Opened) -> Iterator[Piece]:
@@ -123,5 +135,6 @@ def _whole(file: Chosen) -> Piece:
 def _label(pieces: Sequence[Piece]) -> str:
     first = pieces[0]
     if first.upload:
-        return f"part {first.number} of {first.label}"
+        last = pieces[-1].number
+        return f"part {first.number}{f' to {last}' if last > first.number else ''} of {first.label}"
     return first_to_last(piece.label for piece in pieces)

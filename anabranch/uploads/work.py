@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar, cast
 
 from anabranch.core.errors import AnabranchError, Stopped, as_ours
-from anabranch.core.moving import say_moved
+from anabranch.core.moving import Say, say_moved
 from anabranch.core.parts import Manifest
 from anabranch.uploads.in_order import send_in_order
 from anabranch.uploads.options import IfExists
@@ -22,7 +23,7 @@ from anabranch.uploads.stores.base import (
     ParallelStore,
     SequentialStore,
     Stop,
-    UploadGoneError,
+    Upload,
 )
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.stores.secrets import Unlock, no_blocks
@@ -45,8 +46,8 @@ def work(part: SendPart, stop: Stop = lambda: False, unlock: Unlock = no_blocks)
     A part of a big file raises what it fails with; of small files each has its own error in the manifest.
     """
     store = open_store(part.destination, unlock)
-    if not store.in_order and len(part.pieces) == 1 and part.pieces[0].upload:
-        return SendManifest((), sent=(_bounded(part, lambda: _send_part(store, part, part.pieces[0], stop)),))
+    if not store.in_order and (upload := part.pieces[0].upload):
+        return SendManifest((), sent=_send_parts(store, part, upload, stop))
 
     absent = _absent(store, part, stop)
 
@@ -82,11 +83,32 @@ def _failed_or(piece: Piece, send: Callable[[], T]) -> T | AnabranchError:
         return ours
 
 
-def _send_part(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -> Sent:
+def _send_parts(store: ParallelStore, part: SendPart, upload: Upload, stop: Stop) -> tuple[Sent, ...]:
+    """Send the ranges one after another.
+
+    Of several the store is asked first: a worker that died may have sent some of them, and this be the second time.
+    """
+    pieces = part.pieces
+    if len(pieces) > 1:
+        numbers = range(pieces[0].number, pieces[-1].number + 1)
+        listed = retried(lambda: store.list_parts(upload, numbers), health_of(part.run), stop)
+        held = {each.number: each for each in listed}
+        pieces = tuple(replace(piece, held=held.get(piece.number)) for piece in pieces)
+    say, before, sent = say_moved(), 0, []
+    for piece in pieces:
+        moved = partial(_say_after, say, before) if say else None
+        sent.append(_bounded(part, partial(_send_part, store, part.run, piece, moved, stop)))
+        before += piece.length
+    return tuple(sent)
+
+
+def _say_after(say: Say, before: int, size: int) -> None:
+    say(before + size)
+
+
+def _send_part(store: ParallelStore, run: str, piece: Piece, moved: Say | None, stop: Stop) -> Sent:
     """Send a range, unless the store holds exactly these bytes already."""
-    attempts, upload = 0, piece.upload
-    if upload is None:
-        raise UploadGoneError("upload-gone", "there is no upload", "Run the same command again.", piece.label)
+    attempts, upload = 0, cast("Upload", piece.upload)
 
     def send() -> Sent:
         nonlocal attempts
@@ -96,11 +118,11 @@ def _send_part(store: ParallelStore, part: SendPart, piece: Piece, stop: Stop) -
             total = summed(body)
             if piece.held and attempts == 1 and total.matches(piece.held):
                 return Sent(piece.key, piece.number, total.size, "kept", total.md5, piece.held, 0)
-            body.moved = say_moved()
+            body.moved = moved
             stored = store.put_part(upload, piece.number, piece.offset, body, total)
         return Sent(piece.key, piece.number, total.size, "sent", total.md5, stored, attempts)
 
-    return retried(send, health_of(part.run), stop)
+    return retried(send, health_of(run), stop)
 
 
 def _put(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from anabranch.core.errors import UsageError
 from anabranch.uploads.options import UploadOptions, size_in_bytes
 from anabranch.uploads.parts import MIB, is_small, part_size, ranges
+from anabranch.uploads.plan import MOST_OF_A_TASK, tasks
 from anabranch.uploads.stores.base import Limits
 from anabranch.uploads.stores.s3 import S3Store
 
@@ -32,6 +33,17 @@ def test_the_ranges_cover_the_file_once_and_in_order(size, part):
     assert [number for number, _, _ in found] == list(range(1, len(found) + 1))
     assert [place for _, offset, length in found for place in range(offset, offset + length)] == list(range(size))
     assert all(length == part for _, _, length in found[:-1])
+
+
+@given(parts=st.integers(0, 2000), in_flight=st.integers(1, 64))
+def test_tasks_send_several_parts_each_while_many_are_left_and_one_each_at_the_end(parts, in_flight):
+    found = list(tasks(parts, in_flight))
+
+    assert sum(found) == parts
+    assert found == sorted(found, reverse=True)
+    assert all(1 <= count <= MOST_OF_A_TASK for count in found)
+    assert set(found[-in_flight:]) <= {1}
+    assert parts < 4 * in_flight * MOST_OF_A_TASK or len(found) < parts / 2
 
 
 @pytest.mark.parametrize(("size", "part"), [

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.errors import UsageError
+from anabranch.core.here import map_here
+from anabranch.core.parts import Job
 from anabranch.uploads.ledger import FOLDER
+from anabranch.uploads.options import UploadOptions
+from anabranch.uploads.plan import tasks
+from anabranch.uploads.way import way
 from tests.uploads.sending import KIB, PART, Crash, code_of, failure, upload
 
 
@@ -117,6 +122,25 @@ def test_a_killed_run_is_resumed_and_sends_only_what_is_missing(goal, tmp_path, 
     assert goal.unfinished() == []
 
 
+def test_a_task_of_several_parts_that_is_carried_out_again_sends_none_of_them_again(goal, tmp_path):
+    source = write(tmp_path / "source", 16 * 64 * KIB)
+    options = UploadOptions(part_size=PART, parts_in_flight=1, **goal.options)
+
+    def twice(work, plan):
+        def repeated(part, stop):
+            work(part, stop)
+            return work(part, stop)
+
+        return map_here(repeated, plan, 1)
+
+    report = way(Job([str(source)], goal.url, options, tmp_path / "work", 1), twice)
+
+    assert goal.read("source") == source.read_bytes()
+    assert report.parts.total < 16
+    alone = sum(count == 1 for count in tasks(16, 1))
+    assert report.items["parts_kept"] == 16 - alone
+
+
 def test_a_resumed_run_keeps_the_size_of_the_parts_that_are_there(goal, tmp_path):
     source = write(tmp_path / "source", 420 * KIB)
     with pytest.raises(Crash):
@@ -165,11 +189,6 @@ def test_a_file_that_changes_while_it_is_sent_fails_and_leaves_the_former_object
 
 def _upload_while(source, goal, tmp_path, change):
     """Send a file, and change it once its first part is sent."""
-    from anabranch.core.here import map_here
-    from anabranch.core.parts import Job
-    from anabranch.uploads.options import UploadOptions
-    from anabranch.uploads.way import way
-
     todo = [change]
 
     def seen(_):

@@ -151,8 +151,11 @@ class ParallelStore(Protocol):
     def put_part(self, upload: Upload, number: int, offset: int, body: Body, total: Sum) -> StoredPart:
         """Store a part, or replace it; `body` is read from its start."""
 
-    def list_parts(self, upload: Upload) -> list[StoredPart]:
-        """List the parts that the store holds, by number; UploadGoneError where it does not know the upload."""
+    def list_parts(self, upload: Upload, numbers: range | None = None) -> list[StoredPart]:
+        """List the parts that the store holds, by number; UploadGoneError where it does not know the upload.
+
+        With `numbers` it may list those of these numbers only.
+        """
 
     def list_uploads(self, prefix: str) -> Iterator[tuple[Upload, float]]:
         """List the unfinished uploads of keys that begin so, newest first, and when each was begun (Unix time)."""

@@ -35,6 +35,8 @@ from anabranch.uploads.tags import has_tag
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 _CONNECTIONS = 64  # kept open for the threads of one process
+_PAGE = 1000  # parts in one answer
+_UNASKED = 1 << 20  # bytes of a body that are sent without asking first whether the server wants them
 
 _LATER = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException",
           "RequestLimitExceeded", "TooManyRequests"}  # fmt: skip
@@ -141,16 +143,17 @@ class S3Store:
             raise _other_bytes(upload.key)
         return StoredPart(number, total.size, total.md5, answer.get("ChecksumCRC64NVME", ""), tag)
 
-    def list_parts(self, upload: Upload) -> list[StoredPart]:
-        """List the parts, a thousand to a page."""
-        found, marker = [], 0
+    def list_parts(self, upload: Upload, numbers: range | None = None) -> list[StoredPart]:
+        """List the parts, or those of some numbers, a thousand to a page."""
+        wanted = numbers or range(1, self.limits.most_parts + 1)
+        found, marker, most = [], wanted.start - 1, min(len(wanted), _PAGE)
         while True:
-            page = self._call("list_parts", upload.key, UploadId=upload.id, PartNumberMarker=marker)
+            page = self._call("list_parts", upload.key, UploadId=upload.id, PartNumberMarker=marker, MaxParts=most)
             for part in page.get("Parts", []):
                 tag, crc = _tag(part), part.get("ChecksumCRC64NVME", "")
                 found.append(StoredPart(part["PartNumber"], part["Size"], tag if upload.md5_etags else "", crc, tag))
             following = int(page.get("NextPartNumberMarker") or 0)
-            if not page.get("IsTruncated") or following <= marker:
+            if not page.get("IsTruncated") or following <= marker or following >= wanted.stop - 1:
                 return sorted({part.number: part for part in found}.values(), key=lambda part: part.number)
             marker = following
 
@@ -222,7 +225,7 @@ def _client(destination: Destination, secrets: Secrets | None, process: int) -> 
     session = boto3.Session(profile_name=name if kind == "profile" else None)
     configured = (session._session.get_scoped_config().get("s3") or {}).get("addressing_style")  # noqa: SLF001
     style = configured or ("path" if endpoint else "auto")
-    return session.client(
+    client = session.client(
         "s3",
         endpoint_url=endpoint,
         region_name=(secrets and secrets.region) or session.region_name or "us-east-1",
@@ -240,6 +243,14 @@ def _client(destination: Destination, secrets: Secrets | None, process: int) -> 
         aws_secret_access_key=secrets and secrets.secret_access_key,
         aws_session_token=(secrets and secrets.session_token) or None,
     )
+    client.meta.events.register_last("before-call.s3.PutObject", _send_unasked)
+    return client
+
+
+def _send_unasked(params: dict[str, Any], **_: object) -> None:
+    """Spare a small body the round trip after which the server says that it may come."""
+    if len(params["body"]) <= _UNASKED:
+        params["headers"].pop("Expect", None)
 
 
 def _tag(answer: dict[str, Any]) -> str:
