@@ -17,8 +17,9 @@ from typing import IO
 
 from typing_extensions import Buffer
 
-from anabranch.core.errors import UsageError
+from anabranch.core.errors import TemporaryError, UsageError
 from anabranch.core.parts import WorkFile
+from anabranch.core.sizes import size_shown
 
 LEFT_SECONDS = 3600  # since its last write; a running writer writes more often
 _LEFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{32}\.part")  # the name of such a file, see `published`
@@ -134,6 +135,18 @@ def code_version(folder: Path) -> str:
     """
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".pyc"]
     return fingerprint(*[(str(file.relative_to(folder)), file.read_bytes()) for file in files])
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Raise TemporaryError if the disk of a work folder, which need not exist yet, has less free than these bytes."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if needed > free:
+        raise TemporaryError(
+            "disk-full",
+            f"what is unpacked needs at least {size_shown(needed)}, and {size_shown(free)} are free in {folder}",
+            "Free some space there, or choose another folder with --work-dir or ANABRANCH_WORK_DIR, and run again.",
+        )
 
 
 def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:

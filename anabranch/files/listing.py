@@ -31,7 +31,12 @@ def listed(job: Job[ConvertOptions]) -> Listing:
     keys = {output_key(code, group, job.options): group for group in groups}
     folder = job.work_dir / "files" / fingerprint(code, found.sources, job.output, job.options)
     left = [source for key, group in keys.items() if key not in standing for source in group]
-    cut = slices([replace(source, work=str(folder)) for source in left], folder, job.threads, code)
+    cut = slices(
+        [replace(source, work=str(folder), most=job.options.max_unpacked or "") for source in left],
+        folder,
+        job.threads,
+        code,
+    )
     return Listing(
         cut.parts,
         cut.folder,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anabranch.core.config import Words
 from anabranch.schema.rules import Manner, OnConflict, Rules
+from anabranch.sources.bounds import MaxUnpacked
 
 DELIMITED = ("csv", "tsv")
 CODECS = ("gz", "bz2", "xz", "zst", "lz4")
@@ -115,6 +116,7 @@ class ReadOptions(BaseModel):
         None
     )
     on_empty: Annotated[Literal["skip", "fail"], Field(description="What to do with an empty source.")] = "skip"
+    max_unpacked: MaxUnpacked = None
 
     @property
     def keeps_records(self) -> bool:

@@ -281,7 +281,8 @@ def read_batches(
     found = find([path])
     if found.errors:
         raise found.errors[0]
-    for source in found.sources:
+    for one in found.sources:
+        source = replace(one, most=chosen.max_unpacked or "")
         look, rows = look_at(source, chosen), 0
         if formats is None:
             require_read(chosen, [look.format])

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from anabranch.core.config import Words
 from anabranch.logs.timestamps import Clock, parse_bound
 from anabranch.logs.zones import zone_of
+from anabranch.sources.bounds import MaxUnpacked
 
 Mode = Literal["known", "sessions", "bw", "md", "grading", "memory"]
 
@@ -38,6 +39,7 @@ class LogOptions(BaseModel):
             "bz2, xz, zst and lz4, too."
         ),
     ] = "gzip"
+    max_unpacked: MaxUnpacked = None
 
     @field_validator("timezone")
     @classmethod

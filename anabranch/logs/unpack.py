@@ -1,7 +1,7 @@
 """Plan to undo the outer compression: every archive is cut into slices, each a range of its tar stream."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anabranch.core import versions
@@ -29,7 +29,7 @@ class Survey(Slices):
     remarks: tuple[str, ...] = ()
 
 
-def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
+def survey(source: Sequence[str], work_dir: Path, threads: int, most: str = "") -> Survey:
     """Find the archives, read each once for its fingerprint, and cut the work of unpacking; writes nothing.
 
     Raises UsageError where a source is missing or two archives have the same name.
@@ -46,7 +46,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int) -> Survey:
             errors.append(as_ours(error, one.label))
     facts = [(one.source.path, one.source.size, one.codec, one.digest) for one in looked]
     folder = work_dir / "logs" / fingerprint(code_key(), facts)
-    packed = [Packed(one.source, one.codec, one.digest) for one in looked if not one.is_read_itself]
+    packed = [Packed(replace(one.source, most=most), one.codec, one.digest) for one in looked if not one.is_read_itself]
     return Survey(
         unpacking(packed, Manner(_RATES, _WHOLE, keeps=True), folder, threads, code_key()),
         str(folder),

@@ -13,7 +13,7 @@ from anabranch.sources.unpack import uncut, unpack
 
 def planned(job: Job[LogOptions]) -> Survey:
     """Find the archives, and plan their unpacking; a dry run shows it."""
-    return survey(job.source, job.work_dir, job.threads)
+    return survey(job.source, job.work_dir, job.threads, job.options.max_unpacked or "")
 
 
 def way(job: Job[LogOptions], mapped: Mapped) -> Report:

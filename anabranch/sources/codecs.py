@@ -12,6 +12,7 @@ from typing_extensions import Buffer
 
 from anabranch.core.errors import SourceError
 from anabranch.sources import remote
+from anabranch.sources.bounds import require_bounded
 from anabranch.sources.decoding import NAMES, DamageError, damage_noticed, frames, sniff, streams
 from anabranch.sources.guessing import hint
 from anabranch.sources.packaged import SNAPPY, ZIP, unsnapped, unzipped, zip_member
@@ -26,7 +27,6 @@ __all__ = [
     "named_codec",
     "open_source",
     "open_text",
-    "require_bounded",
     "sniff",
     "sniff_encoding",
     "sniff_named",
@@ -37,8 +37,6 @@ CODEC_SUFFIXES = {
     ".gz": "gz", ".gzip": "gz", ".bgz": "gz", ".bz2": "bz2", ".xz": "xz", ".lzma": "xz",
     ".zst": "zst", ".zstd": "zst", ".lz4": "lz4", ".br": "br", ".sz": "sz", ".zip": "zip",
 }  # fmt: skip
-# Compressed data that expand beyond both are taken for an attack: gz reaches 1,032 at most, bz2 and zst a million.
-MOST_BYTES, MOST_RATIO = 1 << 30, 1000
 _BUFFER = 1 << 20  # bytes
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -116,27 +114,28 @@ def open_source(source: Source) -> IO[bytes]:
 
 def open_text(source: Source, codec: str, encoding: str = "utf-8") -> IO[bytes]:
     """Open the decompressed bytes, turned into UTF-8 where `encoding` is another; see `decoded`."""
-    return decoded(open_source(source), codec, encoding, source.label)
+    return decoded(open_source(source), codec, encoding, source.label, source.most)
 
 
-def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = "") -> IO[bytes]:
+def decoded(raw: IO[bytes], codec: str, encoding: str = "utf-8", label: str = "", most: str = "") -> IO[bytes]:
     """Read a seekable file decompressed and in UTF-8; owns `raw`. Seeking works, but backwards begins again.
 
     Reading raises SourceError: `source-damaged` (truncated, damaged, or followed by something else), `too-large`
-    (expands beyond MOST_BYTES and MOST_RATIO) or `undecodable` (no text in that encoding), each with its offset.
+    (unpacks to more than `most` allows, see `bounds`) or `undecodable` (no text in that encoding), each with its
+    offset.
     """
     if not codec and encoding == "utf-8":
         return raw
 
     def pieces() -> Iterator[bytes]:
         raw.seek(0)
-        plain = decompressed(raw, codec, label) if codec else iter(lambda: raw.read(_BUFFER), b"")
+        plain = decompressed(raw, codec, label, most) if codec else iter(lambda: raw.read(_BUFFER), b"")
         return plain if encoding == "utf-8" else _transcoded(plain, encoding, label)
 
     return io.BufferedReader(_Pieces(raw, pieces), _BUFFER)
 
 
-def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]:
+def decompressed(raw: IO[bytes], codec: str, label: str = "", most: str = "") -> Iterator[bytes]:
     """Decode a file from its position to its end; raises as reading from `decoded` does."""
     size = 0
     try:
@@ -144,7 +143,7 @@ def decompressed(raw: IO[bytes], codec: str, label: str = "") -> Iterator[bytes]
             for piece in _pieces_of(raw, codec, label):
                 yield piece
                 size += len(piece)
-                require_bounded(size, raw.tell(), label)
+                require_bounded(size, raw.tell(), label, most)
     except DamageError as error:
         where = f"at byte {raw.tell()} of the file or a little before it, after at least {size} decompressed bytes"
         raise _damaged(f"the {codec} data are damaged {where} ({error})", label) from error
@@ -177,17 +176,6 @@ def _skip_zeros(raw: IO[bytes]) -> bool:
             raw.seek(-len(left), os.SEEK_CUR)
             break
     return raw.tell() > begin
-
-
-def require_bounded(size: int, read: int, label: str = "") -> None:
-    """Raise SourceError where so many bytes read have become so many that it looks like an attack."""
-    if size > max(MOST_BYTES, MOST_RATIO * read):
-        raise SourceError(
-            "too-large",
-            f"{read} bytes expand to more than {size}, as if meant to fill the disk",
-            "Unpack the file yourself if you trust it.",
-            label,
-        )
 
 
 def _damaged(reason: str, label: str) -> SourceError:

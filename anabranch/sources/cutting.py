@@ -11,7 +11,8 @@ from typing import IO
 from anabranch.core.batches import joined
 from anabranch.core.errors import SourceError
 from anabranch.sources import bzip2
-from anabranch.sources.codecs import decompressed, require_bounded
+from anabranch.sources.bounds import require_bounded
+from anabranch.sources.codecs import decompressed
 from anabranch.sources.decoding import GZIP, DamageError, damage_noticed, frames, inflate
 from anabranch.sources.spans import Span, SpanFile
 
@@ -38,10 +39,10 @@ def cut(path: Path, codec: str, count: int) -> list[range]:
         return joined(blocks, count) if blocks else [range(size * 8)]
 
 
-def decode(path: Path, codec: str, bits: range) -> Iterator[bytes]:
-    """Decode a range that `cut` gave; DamageError where it does not hold whole streams."""
+def decode(path: Path, codec: str, bits: range, most: str = "") -> Iterator[bytes]:
+    """Decode a range that `cut` gave; DamageError where it does not hold whole streams, or too much for `most`."""
     try:
-        yield from (_blocks if codec == "bz2" and bits.start else _streams)(path, codec, bits)
+        yield from (_blocks if codec == "bz2" and bits.start else _streams)(path, codec, bits, most)
     except SourceError as error:
         raise DamageError(error.reason) from error
 
@@ -68,19 +69,19 @@ def up_to_damage(file: IO[bytes], codec: str, bits: range) -> Iterator[bytes]:
             yield from frames(file, codec, _LOST) if codec else iter(lambda: file.read(_CHUNK), b"")
 
 
-def _blocks(path: Path, _codec: str, bits: range) -> Iterator[bytes]:
+def _blocks(path: Path, _codec: str, bits: range, most: str) -> Iterator[bytes]:
     size = 0
     with damage_noticed(), path.open("rb") as file:
         for piece in bzip2.decode_range(file, bits):
             yield piece
             size += len(piece)
-            require_bounded(size, len(bits) // 8)
+            require_bounded(size, len(bits) // 8, most=most)
 
 
-def _streams(path: Path, codec: str, bits: range) -> Iterator[bytes]:
+def _streams(path: Path, codec: str, bits: range, most: str) -> Iterator[bytes]:
     span = Span(str(path), bits.start // 8, len(bits) // 8)
     with SpanFile([span]) as raw, io.BufferedReader(raw, _CHUNK) as part:
-        yield from decompressed(part, codec)
+        yield from decompressed(part, codec, most=most)
 
 
 def _begins(file: IO[bytes], codec: str, size: int, count: int) -> Iterator[int]:

@@ -20,6 +20,7 @@ class Source:
     spans: tuple[Span, ...] = field(default=(), compare=False)  # where its decompressed bytes lie, once it was unpacked
     packed: str = field(default="", compare=False)  # the codec that was undone then
     work: str = field(default="", compare=False, repr=False)  # folder for copies of it; no fact about the file
+    most: str = field(default="", compare=False, repr=False)  # what it may unpack to, see `bounds`
 
     @property
     def text_size(self) -> int:

@@ -1,5 +1,6 @@
 """Unpack big compressed files in slices, many at a time, so that their text can be read in blocks, many at a time."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,8 +10,9 @@ from typing import NamedTuple
 from anabranch.core.batches import contiguous, part_count
 from anabranch.core.errors import AnabranchError, SourceError, Stopped, TemporaryError
 from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_to_last
-from anabranch.core.storage import fingerprint, published, work_file
+from anabranch.core.storage import fingerprint, published, require_room, work_file
 from anabranch.sources import codecs, remote
+from anabranch.sources.bounds import require_bounded
 from anabranch.sources.cutting import cut, decode, up_to_damage
 from anabranch.sources.decoding import DamageError
 from anabranch.sources.finding import require_unchanged
@@ -18,6 +20,7 @@ from anabranch.sources.source import Source
 from anabranch.sources.spans import Span
 
 MAGIC = 16  # bytes by which a codec is detected
+_GZ_SIZE = 4  # bytes at the end of a gz stream that tell how long its text is
 BIG = 16 << 20  # bytes; smaller files are decoded where they are read
 # Compressed bytes that one core unpacks and writes in a second: measured with CSV packed to a fifth, lz4 to a third.
 _RATES = {"gz": 50e6, "bz2": 5e6, "xz": 10e6, "zst": 60e6, "lz4": 120e6}
@@ -71,6 +74,12 @@ class Slices(Plan[SlicePart]):
     """All sources, and the parts that unpack the compressed ones among them."""
 
     sources: tuple[Source, ...] = ()
+
+    def save(self) -> None:
+        """Raise TemporaryError where the disk has no room for the slices that are not there yet."""
+        needed = [one for part in self.parts for one in part.slices if not Path(one.target).exists()]
+        if needed:
+            require_room(Path(self.folder), sum(map(_least_size, needed)))
 
 
 class Preceding(NamedTuple):
@@ -173,7 +182,7 @@ def preceding(outcomes: Sequence[Outcome]) -> dict[Source, Preceding]:
             error = _error(source, outcome) or (None if file else _gone(source))
             if error:
                 break
-        found[source] = Preceding(spans, error)
+        found[source] = Preceding(spans, error or _too_large(source, spans))
     return found
 
 
@@ -213,6 +222,26 @@ def _error(source: Source, outcome: Outcome) -> AnabranchError | None:
     return outcome.error or next((error for error in outcome.errors if error.part == source.label), None)
 
 
+def _too_large(source: Source, spans: Sequence[Span]) -> SourceError | None:
+    """Return the error where the slices of a source, each within its bound, are too much together."""
+    try:
+        require_bounded(sum(span.size for span in spans), source.size, source.label, source.most)
+    except SourceError as error:
+        return error
+    return None
+
+
+def _least_size(one: SourceSlice) -> int:
+    """Return how many bytes a slice unpacks to at least, as far as that can be known without unpacking it."""
+    packed = len(one.bits) * 99 // 800  # what cannot be compressed is stored, with a little around it
+    if one.codec != "gz" or one.first_bit or remote.is_url(one.source.path):
+        return packed
+    with suppress(OSError), Path(one.source.path).open("rb") as file:
+        file.seek(-_GZ_SIZE, os.SEEK_END)
+        return max(packed, int.from_bytes(file.read(_GZ_SIZE), "little"))  # of the last stream, modulo 4 GiB
+    return packed
+
+
 def _gone(source: Source) -> TemporaryError:
     return TemporaryError("file-changed", "its unpacked text is gone", "Run the same command again.", source.label)
 
@@ -230,7 +259,7 @@ def _content(one: SourceSlice, errors: list[SourceError]) -> Iterator[bytes]:
     try:
         for data in _decoded(one):
             size += len(data)
-            codecs.require_bounded(size, len(one.bits) // 8, one.source.label)
+            require_bounded(size, len(one.bits) // 8, one.source.label, one.source.most)
             yield data
     except DamageError as error:
         if not one.keeps:
@@ -241,7 +270,7 @@ def _content(one: SourceSlice, errors: list[SourceError]) -> Iterator[bytes]:
 
 def _decoded(one: SourceSlice) -> Iterator[bytes]:
     if not one.keeps:
-        yield from decode(Path(one.source.path), one.codec, one.bits)
+        yield from decode(Path(one.source.path), one.codec, one.bits, one.source.most)
         return
     with codecs.open_source(one.source) as file:
         yield from up_to_damage(file, one.codec, one.bits)
@@ -308,4 +337,5 @@ def _part(index: int, slices: Sequence[SourceSlice]) -> SlicePart:
 
 def _unpacked(source: Source, cut_ones: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> Source:
     found = spans(cut_ones, outcomes) if cut_ones else None
+    found = None if found and _too_large(source, found) else found  # so that reading it tells the error
     return replace(source, spans=tuple(found), packed=cut_ones[0].codec) if found else source

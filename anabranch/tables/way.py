@@ -39,7 +39,12 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
         nothing = Import(Target(table, ()), (), (), policy_of(options), "", "")
         return TablePlan((), "", job=nothing, warnings=found.remarks)
     folder = str(job.work_dir / "tables" / fingerprint(code_key(), found.sources, table, deciding(options)))
-    cut = slices([replace(source, work=folder) for source in found.sources], Path(folder), job.threads, code_key())
+    cut = slices(
+        [replace(source, work=folder, most=options.max_unpacked or "") for source in found.sources],
+        Path(folder),
+        job.threads,
+        code_key(),
+    )
     unpacking = mapped(unpack, cut)
     looks = survey(unpacked(cut, unpacking), options, folder, job.threads, code_key())
     looked = mapped(look, looks)

@@ -2,28 +2,18 @@
 
 import getpass
 import os
-import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anabranch.core.config import RunOptions
+from anabranch.core.sizes import size_in_bytes
 
 IfExists = Literal["skip-same", "skip", "overwrite", "fail"]
 Mode = Literal["parallel", "sequential"]
 OnCancel = Literal["keep", "abort"]
 
 MIB = 1 << 20
-_UNITS = {"": 1, "KIB": 1 << 10, "MIB": MIB, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]i?B)?", re.IGNORECASE)
-
-
-def size_in_bytes(text: str) -> int:
-    """Return the bytes that a size such as `64MiB`, `8 MB` or `5242880` means; ValueError where it is not a size."""
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise ValueError(f"{text!r} is not a size; write it as 64MiB")
-    return int(float(match[1]) * _UNITS[(match[2] or "").upper()])
 
 
 def os_user() -> str:

@@ -304,8 +304,8 @@ BAD_INPUTS = [
         "25 bomb",
         packed(BOMB, "a.csv.zst", codec="zst"),
         code="too-large",
-        says=("bytes expand to more than",),
-        bounds={"anabranch.sources.codecs.MOST_BYTES": 1 << 20},
+        says=("unpack to more than",),
+        bounds={"anabranch.sources.bounds.MOST_BYTES": 1 << 20},
     ),
     BadInput(
         "ORC on which Arrow's reader crashes",

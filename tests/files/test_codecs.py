@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.core.errors import SourceError, TemporaryError
-from anabranch.sources import codecs
+from anabranch.sources import bounds
 from anabranch.sources.codecs import decoded, named_codec, open_source, open_text, sniff, sniff_encoding
 from anabranch.sources.finding import find
 from tests.files.packing import PACK, SKIPPABLE
@@ -142,7 +142,7 @@ def test_a_place_before_the_begin_is_an_error():
 
 
 def test_a_bomb_is_refused_in_bounded_memory(monkeypatch):
-    monkeypatch.setattr(codecs, "MOST_BYTES", 1 << 24)
+    monkeypatch.setattr(bounds, "MOST_BYTES", 1 << 24)
     harmless = bz2.compress(bytes(1 << 23))
     assert len(read(harmless, "bz2")) == 1 << 23  # much for its size, but little
     bomb = io.BytesIO(bz2.compress(bytes(1 << 26)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from anabranch.core.errors import Stopped
 from anabranch.core.parts import Outcome
-from anabranch.sources import codecs
+from anabranch.sources import bounds
 from anabranch.sources import unpack as unpacking
 from anabranch.sources.codecs import decoded
 from anabranch.sources.cutting import cut, decode
@@ -188,7 +188,7 @@ def test_what_is_compressed_twice_is_refused_unpacked_or_not(small, tmp_path):
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(codecs, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(bounds, "MOST_BYTES", 1 << 20)
     for codec in ("bz2", "zst"):
         joined, _ = unpacked(found(tmp_path, PACK[codec](bytes(1 << 26))), codec, tmp_path / "work")
 

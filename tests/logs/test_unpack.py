@@ -14,7 +14,7 @@ from anabranch.core.parts import Outcome
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import survey
-from anabranch.sources import codecs
+from anabranch.sources import bounds
 from anabranch.sources.unpack import uncut, unpack
 from tests.files.packing import PACK
 from tests.logs.archives import flow, tar_of
@@ -149,7 +149,7 @@ def test_what_the_cache_has_in_the_folder_of_another_run_outlives_that_folder(tm
 
 @pytest.mark.parametrize("codec", ["bz2", "xz", "zst"])
 def test_an_archive_that_expands_like_an_attack_is_refused_and_leaves_its_old_report(codec, tmp_path, monkeypatch):
-    monkeypatch.setattr(codecs, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(bounds, "MOST_BYTES", 1 << 20)
     source = tmp_path / f"unit.tar.{codec}"
     source.write_bytes(PACK[codec](tar_of({"messages.log": flow(1), "core": bytes(1 << 26)})))
     (tmp_path / "out").write_text("of an earlier run")
