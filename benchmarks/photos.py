@@ -34,7 +34,7 @@ from anabranch.photos.sample import Shot
 from anabranch.photos.way import way
 from benchmarks.logs import server as prefect_server
 from benchmarks.measure import machine, table, write_section
-from tests.photos import sshd
+from tests import sshd
 
 # of a hundred photos; as the mix that a survey of real drones and cameras gave
 MIX = {"jpeg": 72, "jpeg_notes": 7, "jpeg_profile": 7, "tiff": 5, "dng": 4, "heic": 3, "png": 2}

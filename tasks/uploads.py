@@ -7,7 +7,7 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from anabranch.core.errors import AnabranchError
-from anabranch.run.blocks import GoogleDriveCredentials, S3Credentials, loaded, text_of
+from anabranch.run.blocks import GoogleDriveCredentials, S3Credentials, SftpCredentials, loaded, text_of
 from anabranch.run.mapping import Done, Tasks, carry_out, is_temporary
 from anabranch.uploads.pieces import SendPart
 from anabranch.uploads.stores.secrets import Secrets
@@ -20,6 +20,14 @@ def unlock(kind: str, name: str) -> Secrets:
     if kind == "gdrive":
         google = loaded(GoogleDriveCredentials, name)
         return Secrets(access_token=text_of(google.access_token), service_account=text_of(google.service_account))
+    if kind == "sftp":
+        login = loaded(SftpCredentials, name)
+        return Secrets(
+            user=login.user or "",
+            password=text_of(login.password),
+            private_key=text_of(login.private_key),
+            passphrase=text_of(login.passphrase),
+        )
     s3 = loaded(S3Credentials, name)
     return Secrets(
         s3.access_key_id.get_secret_value(),

@@ -3,7 +3,7 @@
 import getpass
 import os
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from anabranch.core.errors import UsageError
 from anabranch.core.storage import shown
@@ -22,7 +22,7 @@ class Server(NamedTuple):
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{SCHEME}{self.user}@{host}{'' if self.port == _PORT else f':{self.port}'}"
+        return f"{SCHEME}{quote(self.user)}@{host}{'' if self.port == _PORT else f':{self.port}'}"
 
     @property
     def known_as(self) -> str:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 INIT, VERSION, OPEN, CLOSE, READ, FSTAT, OPENDIR, READDIR, LSTAT = 1, 2, 3, 4, 5, 8, 11, 12, 7
-STATUS, HANDLE, DATA, NAME, ATTRS = 101, 102, 103, 104, 105
-EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE = 1, 2, 3, 4
+WRITE, FSETSTAT, REMOVE, MKDIR, STAT, RENAME, EXTENDED = 6, 10, 13, 14, 17, 18, 200
+STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED_REPLY = 101, 102, 103, 104, 105, 201
+OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE = 0, 1, 2, 3, 4
 OURS = 3  # the version of the protocol
 LONGEST = 1 << 20  # bytes of a packet; servers send 256 KB at most
-READ_ONLY = b"\0\0\0\1\0\0\0\0"  # what stands after the path of an OPEN: a flag, and no attributes
-LARGEST_READ = 32 << 10  # bytes, which every server must serve
+READ_ONLY = b"\0\0\0\1\0\0\0\0"  # what stands after the path of an OPEN: flags, and no attributes
+WRITE_ONLY, NEW_FILE = b"\0\0\0\2\0\0\0\0", b"\0\0\0\x2a\0\0\0\0"  # NEW_FILE: which must not exist
+NO_ATTRIBUTES = b"\0\0\0\0"
+LARGEST_READ = 32 << 10  # bytes, which every server must serve, and take in a WRITE
 
 _SIZE, _OWNERS, _PERMISSIONS, _TIMES, _EXTENDED = 1, 2, 4, 8, 0x80000000
 _KNOWN = _SIZE | _OWNERS | _PERMISSIONS | _TIMES | _EXTENDED
@@ -64,6 +67,16 @@ def span(offset: int, length: int) -> bytes:
     return struct.pack(">QL", offset, length)
 
 
+def data(text: bytes) -> bytes:
+    """Write a text, or the data of a WRITE, with its length."""
+    return struct.pack(">L", len(text)) + text
+
+
+def size_attribute(size: int) -> bytes:
+    """Write the attributes that set a file's size alone."""
+    return struct.pack(">LQ", _SIZE, size)
+
+
 class Packets:
     """Cut the stream of bytes into packets."""
 
@@ -98,6 +111,20 @@ def version(packet: bytes) -> int:
     if packet[0] != VERSION or len(packet) < 5:  # noqa: PLR2004
         raise ProtocolError(f"a packet of type {packet[0]} in place of the version")
     return int.from_bytes(packet[1:5], "big")
+
+
+def extensions(packet: bytes) -> frozenset[bytes]:
+    """Return the names of the extensions that a VERSION packet offers."""
+    fields, found = _Fields(packet[5:]), set()
+    while fields.left():
+        found.add(fields.text())
+        fields.text()
+    return frozenset(found)
+
+
+def numbers(body: bytes) -> tuple[int, ...]:
+    """Return the 64-bit numbers of an EXTENDED_REPLY."""
+    return struct.unpack(f">{len(body) // 8}Q", body[: len(body) // 8 * 8])
 
 
 def reply(packet: bytes) -> Reply:

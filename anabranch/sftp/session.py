@@ -14,6 +14,8 @@ _RECEIVED = 256 << 10  # bytes taken from the channel at a time
 _TICK = 0.25  # seconds between looks at the clock and at a request to stop
 _TEXT_SECONDS = 0.5  # to wait for the rest of a text that stands in place of the protocol
 _MOST_TEXT = 300
+_SENT = 32 << 10  # bytes given to the channel at a time
+_STALL_SECONDS = 60  # in which the server takes nothing more of what is sent
 
 Stop = Callable[[], bool]
 
@@ -33,14 +35,14 @@ class NoReplyError(Exception):
 class Channel(Protocol):
     """What a session needs of a paramiko channel."""
 
-    def sendall(self, data: bytes) -> object:
-        """Send all of it."""
+    def send(self, s: bytes) -> int:
+        """Send some of it, and return how many bytes; raises TimeoutError after the time of `settimeout`."""
 
     def recv(self, nbytes: int) -> bytes:
         """Return what has come, nothing at the end; raises TimeoutError after the time of `settimeout`."""
 
     def settimeout(self, timeout: float | None) -> None:
-        """Set the longest time that `recv` waits, in seconds."""
+        """Set the longest time that `send` and `recv` wait, in seconds."""
 
     def close(self) -> None:
         """Close it."""
@@ -52,6 +54,7 @@ class Session:
     def __init__(self, channel: Channel, label: str) -> None:
         self.label = label
         self.received = 0  # bytes
+        self.extensions: frozenset[bytes] = frozenset()  # of the protocol, that the server offers
         self._channel = channel
         self._packets = Packets()
         self._numbers = count(1)
@@ -71,6 +74,7 @@ class Session:
                 if not self._receive() and time.monotonic() > deadline:
                     raise LostError("it does not answer the first SFTP packet")
             version = packets.version(packet)
+            self.extensions = packets.extensions(packet) if version == packets.OURS else frozenset()
         except ProtocolError:
             raise self._text_instead() from None
         if version != packets.OURS:
@@ -133,7 +137,7 @@ class Session:
                     return self._answered(answer.number), answer
             except (ProtocolError, KeyError) as error:
                 raise LostError(f"the server sent nonsense: {error}") from error
-            self.flush()
+            self.flush(stop)
             if stop():
                 raise Stopped
             came, waited = self._receive(), time.monotonic() - self._head_since
@@ -146,10 +150,10 @@ class Session:
             self._head, self._head_since = next(iter(self._live)), time.monotonic()
         return owner
 
-    def flush(self) -> bool:
+    def flush(self, stop: Stop = lambda: False) -> bool:
         """Send what is queued; return whether nothing is waited for, so that the session can be used again."""
         if self._out:
-            self._flush(bytes(self._out))
+            self._flush(bytes(self._out), stop)
             self._out.clear()
         return not self._live
 
@@ -157,11 +161,22 @@ class Session:
         """Close the channel."""
         self._channel.close()
 
-    def _flush(self, data: bytes) -> None:
-        try:
-            self._channel.sendall(data)
-        except (OSError, EOFError) as error:
-            raise LostError(f"the connection was lost: {error}") from error
+    def _flush(self, data: bytes, stop: Stop = lambda: False) -> None:
+        at, since = 0, time.monotonic()
+        while at < len(data):
+            try:
+                sent = self._channel.send(data[at : at + _SENT])
+            except TimeoutError:
+                if stop():
+                    raise Stopped from None
+                if time.monotonic() - since > _STALL_SECONDS:
+                    raise LostError(f"the server has taken nothing for {_STALL_SECONDS} seconds") from None
+                continue
+            except (OSError, EOFError) as error:
+                raise LostError(f"the connection was lost: {error}") from error
+            if not sent:
+                raise LostError("the server closed the connection")
+            at, since = at + sent, time.monotonic()
 
     def _receive(self) -> bool:
         """Take what has come; return whether something has."""

@@ -41,9 +41,9 @@ class UploadOptions(BaseModel):
         str | None,
         Field(
             pattern=r"^((profile|env):[A-Za-z0-9_.-]+|[a-z0-9-]+)$",
-            description="Where the credentials are: the name of a block in Prefect, S3 Credentials or Google Drive "
-            "Credentials; profile:NAME of the AWS settings; or env:PREFIX for the variables PREFIX_ACCESS_KEY_ID and "
-            "PREFIX_SECRET_ACCESS_KEY. Never the secrets themselves. Default: as boto3 finds.",
+            description="Where the credentials are: the name of a block in Prefect for the kind of destination; "
+            "profile:NAME of the AWS settings; or env:PREFIX for variables such as PREFIX_ACCESS_KEY_ID and "
+            "PREFIX_SECRET_ACCESS_KEY. Never the secrets themselves. Default: as the destination's tools find them.",
         ),
     ] = None
     part_size: Annotated[
@@ -58,6 +58,21 @@ class UploadOptions(BaseModel):
         int | None,
         Field(ge=1, description="Requests to Google Drive that each process sends in a minute. Default: no limit."),
     ] = None
+    host_key: Annotated[
+        str | None,
+        Field(
+            pattern=r"^SHA256:[A-Za-z0-9+/]{43}=?$",
+            description="Fingerprint of an SFTP server's key, SHA256:…; default: the keys in known_hosts count.",
+        ),
+    ] = None
+    key_file: Annotated[
+        str | None,
+        Field(description="Private key for SFTP. Default: ~/.ssh/id_*, the agent, then $SFTP_PASSWORD."),
+    ] = None
+    verify: Annotated[
+        bool,
+        Field(description="Read back what was sent by SFTP, and compare it. Other destinations verify every part."),
+    ] = False
     user: Annotated[
         str | None,
         Field(

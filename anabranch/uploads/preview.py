@@ -10,7 +10,7 @@ from anabranch.uploads.context import Context
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.plan import Opened, SendPlan, parts_of, reads, units
 from anabranch.uploads.select import Selection, select
-from anabranch.uploads.stores.base import Upload
+from anabranch.uploads.stores.base import Destination, Upload
 from anabranch.uploads.stores.opening import open_store
 
 
@@ -22,15 +22,25 @@ def check(source: Sequence[str], output: str | None, options: UploadOptions) -> 
     if not output:
         raise UsageError("output-missing", "no destination is named", "Name one last, such as s3://bucket/prefix/.")
     selection = select(source, output, options)
-    if options.requests_per_minute and selection.destination.kind != "gdrive":
-        reason = f"{selection.destination} has no limit of requests per minute"
-        raise UsageError("bad-option", reason, "Leave --requests-per-minute away.", "--requests-per-minute")
+    _require_fitting(options, selection.destination)
     store = open_store(selection.destination)
     units(selection.files, options, store.limits, in_order=store.in_order)
     if selection.destination.kind != "file":
         return []
     require_usable(Path(selection.destination.place))
     return [Path(selection.destination.place) / file.key for file in selection.files]
+
+
+def _require_fitting(options: UploadOptions, destination: Destination) -> None:
+    """Raise UsageError "bad-option" for an option that means nothing to the destination."""
+    if options.requests_per_minute and destination.kind != "gdrive":
+        reason = f"{destination} has no limit of requests per minute"
+        raise UsageError("bad-option", reason, "Leave --requests-per-minute away.", "--requests-per-minute")
+    if destination.kind != "sftp":
+        for name in ("host_key", "key_file", "verify"):
+            if getattr(options, name):
+                word = f"--{name.replace('_', '-')}"
+                raise UsageError("bad-option", f"{word} is for sftp:// destinations", f"Leave {word} away.", word)
 
 
 def preview(job: Job[UploadOptions]) -> SendPlan:

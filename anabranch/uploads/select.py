@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from anabranch.core.errors import SourceError, UsageError
 from anabranch.core.storage import shown
 from anabranch.core.words import PassedOver
+from anabranch.sftp.addresses import SCHEME, parsed, without_user
 from anabranch.sources.nothing import nothing_in
 from anabranch.sources.walking import split
 from anabranch.uploads.keys import normal_key, require_distinct
@@ -85,16 +86,30 @@ def destination_of(output: str, options: UploadOptions) -> tuple[Destination, st
     if scheme.lower() == "gdrive" and rest.partition("/")[0]:
         folder, _, path = rest.partition("/")
         return Destination("gdrive", folder, options.endpoint, options.credentials, options.requests_per_minute), path
+    if scheme.lower() == "sftp":
+        return _server(output, options)
     if scheme.lower() != "s3":
         raise UsageError(
             "destination-scheme",
             f"{scheme}:// is not a place to upload to",
-            "Use s3://bucket/prefix, gdrive://folder or a folder.",
+            "Use s3://bucket/prefix, gdrive://folder, sftp://user@host/folder/ or a folder.",
         )
     bucket, _, path = rest.partition("/")
     if not bucket:
         raise UsageError("destination-scheme", "no bucket is named", "Write it as s3://bucket/prefix.")
     return Destination("s3", bucket, options.endpoint, options.credentials), path
+
+
+def _server(output: str, options: UploadOptions) -> tuple[Destination, str]:
+    """Return an SFTP server, with /~ where paths are below the account's own folder, and the path there."""
+    server, path = parsed(output)
+    try:
+        text = path.decode()
+    except UnicodeDecodeError:
+        raise UsageError("bad-url", "the path is not valid UTF-8", "Name another one.", without_user(output)) from None
+    place = f"{server}{'' if text.startswith('/') else '/~'}".removeprefix(SCHEME)
+    choices = options.credentials, None, options.host_key, options.key_file, options.verify
+    return Destination("sftp", place, None, *choices), text.lstrip("/")
 
 
 def _target(output: str, options: UploadOptions, *, single: bool) -> _Target:

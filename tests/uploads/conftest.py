@@ -1,4 +1,4 @@
-"""Real S3 servers for the tests that ask for them, started when first used, and buckets of their own for each test."""
+"""Real servers for the tests that ask for them, started when first used, and buckets of their own for each test."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.sftp import hosts
 from anabranch.uploads.stores.base import Destination
 from anabranch.uploads.stores.s3 import S3Store
+from tests import sshd
 from tests.uploads import servers
 
 
@@ -59,6 +61,36 @@ def new_bucket(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> Bucke
     bucket = Bucket(f"test-{uuid.uuid4().hex[:12]}", server, server.client())
     bucket.client.create_bucket(Bucket=bucket.name)
     return bucket
+
+
+@dataclass
+class Account:
+    """An account of an SFTP server, whose files are those of this machine."""
+
+    server: sshd.Server
+
+    def url(self, path: Any) -> str:
+        return self.server.url(path)
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {"host_key": self.server.fingerprint, "key_file": str(self.server.key)}
+
+    def destination(self, folder: Any, **more: Any) -> Destination:
+        """Return a store whose keys are paths below a folder."""
+        return Destination("sftp", f"{self.server.user}@127.0.0.1:{self.server.port}{folder}", **self.options, **more)
+
+
+@pytest.fixture(scope="session")
+def openssh(tmp_path_factory):
+    with sshd.serving(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture
+def sftp(openssh):
+    yield Account(openssh)
+    hosts.close_idle()
 
 
 @pytest.fixture

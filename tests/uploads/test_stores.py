@@ -24,16 +24,19 @@ class Place:
     keys: object
 
 
-@pytest.fixture(params=["file", "s3", pytest.param("juicefs", marks=pytest.mark.soak)])
+@pytest.fixture(params=["file", "s3", "sftp", pytest.param("juicefs", marks=pytest.mark.soak)])
 def place(request, tmp_path, monkeypatch):
-    if request.param == "file":
+    if request.param in ("file", "sftp"):
         folder = tmp_path / "store"
         folder.mkdir()
 
         def keys():
             return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
-        return Place(open_store(Destination("file", str(folder))), lambda key: (folder / key).read_bytes(), keys)
+        named = Destination("file", str(folder))
+        if request.param == "sftp":
+            named = request.getfixturevalue("sftp").destination(folder)
+        return Place(open_store(named), lambda key: (folder / key).read_bytes(), keys)
     server = request.getfixturevalue("swift" if request.param == "s3" else "juicefs")
     bucket = new_bucket(server, monkeypatch)
     return Place(open_store(bucket.destination), bucket.read, bucket.keys)

@@ -34,11 +34,14 @@ class Body(Protocol):
 class Destination:
     """Where files go, as a user named it, and how it is reached. Holds no secret, so it may travel to workers."""
 
-    kind: str  # file or s3
-    place: str  # the folder, or the bucket
+    kind: str  # the scheme of its URL
+    place: str  # the folder, the bucket, or the server
     endpoint: str | None = None
     credentials: str | None = None
     requests_per_minute: int | None = None  # of one process
+    host_key: str | None = None  # these three of SFTP
+    key_file: str | None = None
+    verify: bool = False
 
     def __str__(self) -> str:
         return self.place if self.kind == "file" else f"{self.kind}://{self.place}"

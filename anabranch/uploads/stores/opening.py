@@ -8,6 +8,7 @@ from anabranch.uploads.stores.secrets import Unlock, no_blocks
 _STORES = {
     "file": "anabranch.uploads.stores.local:FolderStore",
     "s3": "anabranch.uploads.stores.s3:S3Store",
+    "sftp": "anabranch.uploads.stores.sftp:SftpStore",
     "gdrive": "anabranch.uploads.stores.google:DriveStore",
 }
 

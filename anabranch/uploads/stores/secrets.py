@@ -14,7 +14,7 @@ FRESH_SECONDS = 300  # after which a block is read again: its values may have be
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What gives access: keys of S3, or a token or the key file's text of a Google service account."""
+    """What gives access: keys of S3, a token or the key file's text of a Google service account, a login of SFTP."""
 
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
@@ -22,6 +22,10 @@ class Secrets:
     region: str = ""
     access_token: str = field(default="", repr=False)
     service_account: str = field(default="", repr=False)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    passphrase: str = field(default="", repr=False)
 
 
 Unlock = Callable[[str, str], Secrets]  # the kind of the destination, and the name of a block
