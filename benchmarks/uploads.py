@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from distributed import Client, LocalCluster
+
 from anabranch.run.server import ensure_server, stop_server
 from benchmarks import uploads_ways
 from benchmarks.measure import machine, run, table, write_section
@@ -37,6 +39,7 @@ ROWS = {
     "sequential, parts of 5 MiB": "sequential",
     "boto3 TransferManager": "boto3",
     "boto3 with CRT": "crt",
+    "the same, and an MD5 of the files": "crt_summed",
     "obstore": "obstore",
     "rclone": "rclone",
     "s5cmd": "s5cmd",
@@ -60,6 +63,7 @@ def main() -> None:
             text += _left_out(arguments)
             if arguments.big and "command" in arguments.rows:
                 text += _resumed(root, swift, arguments.big) + _memory(root, swift, arguments.big)
+                text += _memory_of_workers(root, swift, arguments.big)
         finally:
             swift.stop()
             stop_server(root / "state")
@@ -199,6 +203,31 @@ def _memory(root: Path, swift: servers.Server, mib: int) -> str:
         f"The peak memory of the command with {mib} MiB is {most.peak / MIB:.0f} MiB, "
         f"{(most.peak - least.peak) / MIB:.0f} MiB more than with one byte.\n\n"
     )
+
+
+def _memory_of_workers(root: Path, swift: servers.Server, mib: int) -> str:
+    """Measure by how much the peak of the workers of a Dask cluster is above what they need when idle."""
+    peaks = []
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=5, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        words = ["--endpoint", swift.endpoint, "--quiet", "--cluster", cluster.scheduler_address]
+        for source in (root / "byte", _source(root, 1, mib * MIB)):
+            whole = [*uploads_ways.COMMAND, str(source), f"s3://{_new_bucket(swift)}/", *words]
+            subprocess.run(whole, env=_environment(swift), check=True)
+            peaks.append(max(client.run(_peak).values()))
+    return (
+        f"The largest worker of a cluster of two has a peak of {peaks[1] / MIB:.0f} MiB with {mib} MiB, "
+        f"{(peaks[1] - peaks[0]) / MIB:.0f} MiB more than with one byte.\n\n"
+    )
+
+
+def _peak() -> int:
+    """Return the largest memory that this process has had, in bytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class Capped:

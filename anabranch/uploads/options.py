@@ -128,10 +128,15 @@ class UploadOptions(BaseModel):
         return float(self.max_memory.rstrip("%"))
 
     def carried_out(self, run: RunOptions) -> RunOptions:
-        """Return how the run is carried out: by as many threads as there are parts in flight, since they wait.
+        """Return how the run is carried out: by threads, since they wait.
 
         Parts that are sent one after another stay in this process.
         """
         if self.mode == "sequential":
             return run.model_copy(update={"workers": 1, "cluster": None})
-        return run.model_copy(update={"workers": run.workers or self.parts_in_flight})
+        return run.model_copy(update={"workers": run.workers or self.threads})
+
+    @property
+    def threads(self) -> int:
+        """One for each part in flight, and some that sum the next parts meanwhile."""
+        return self.parts_in_flight + -(-self.parts_in_flight // 4)

@@ -53,7 +53,7 @@ def work(part: SendPart, stop: Stop = lambda: False, unlock: Unlock = no_blocks)
 
     def one(piece: Piece) -> Sent | AnabranchError:
         known = piece.key in absent
-        return _failed_or(piece, lambda: _bounded(part, lambda: _put(store, part, piece, stop, known_absent=known)))
+        return _failed_or(piece, lambda: _put(store, part, piece, stop, known_absent=known))
 
     if len(part.pieces) == 1:
         found = [one(part.pieces[0])]  # in this thread, which is listened to
@@ -97,7 +97,7 @@ def _send_parts(store: ParallelStore, part: SendPart, upload: Upload, stop: Stop
     say, before, sent = say_moved(), 0, []
     for piece in pieces:
         moved = partial(_say_after, say, before) if say else None
-        sent.append(_bounded(part, partial(_send_part, store, part.run, piece, moved, stop)))
+        sent.append(_send_part(store, part, piece, moved, stop))
         before += piece.length
     return tuple(sent)
 
@@ -106,7 +106,7 @@ def _say_after(say: Say, before: int, size: int) -> None:
     say(before + size)
 
 
-def _send_part(store: ParallelStore, run: str, piece: Piece, moved: Say | None, stop: Stop) -> Sent:
+def _send_part(store: ParallelStore, part: SendPart, piece: Piece, moved: Say | None, stop: Stop) -> Sent:
     """Send a range, unless the store holds exactly these bytes already."""
     attempts, upload = 0, cast("Upload", piece.upload)
 
@@ -119,10 +119,11 @@ def _send_part(store: ParallelStore, run: str, piece: Piece, moved: Say | None, 
             if piece.held and attempts == 1 and total.matches(piece.held):
                 return Sent(piece.key, piece.number, total.size, "kept", total.md5, piece.held, 0)
             body.moved = moved
-            stored = store.put_part(upload, piece.number, piece.offset, body, total)
+            with _bound_of(part):
+                stored = store.put_part(upload, piece.number, piece.offset, body, total)
         return Sent(piece.key, piece.number, total.size, "sent", total.md5, stored, attempts)
 
-    return retried(send, health_of(run), stop)
+    return retried(send, health_of(part.run), stop)
 
 
 def _put(
@@ -135,7 +136,8 @@ def _put(
     if head and (how := existing(store, part.if_exists, piece, head, stop)):
         return Sent(piece.key, 1, piece.length, how, attempts=0, etag=head.etag)
     if store.in_order:
-        return send_in_order(store, part, piece, health, stop)
+        with _bound_of(part):
+            return send_in_order(store, part, piece, health, stop)
     attempts = 0
 
     def send() -> Sent:
@@ -145,7 +147,8 @@ def _put(
         with RangeFile(piece.path, 0, piece.length, stop) as body:
             total = summed(body)
             try:
-                made = store.put(piece.key, body, total, new=part.if_exists in ("fail", "skip"))
+                with _bound_of(part):
+                    made = store.put(piece.key, body, total, new=part.if_exists in ("fail", "skip"))
             except ExistsError:
                 found = store.head(piece.key)
                 if attempts == 1 or not (found and found.etag == total.md5):  # else an answer of ours was lost
@@ -176,11 +179,10 @@ _bounds: OrderedDict[str, threading.BoundedSemaphore] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _bounded(part: SendPart, send: Callable[[], T]) -> T:
-    """Send while fewer than the run's bound of pieces are in flight from this process."""
+def _bound_of(part: SendPart) -> threading.BoundedSemaphore:
+    """Return what is to be held while a piece is sent: by no more of the run than its bound, in this process."""
     with _lock:
         bound = _bounds.setdefault(part.run, threading.BoundedSemaphore(part.in_flight))
         while len(_bounds) > _KEPT:
             _bounds.popitem(last=False)
-    with bound:
-        return send()
+    return bound
