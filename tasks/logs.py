@@ -3,9 +3,10 @@
 from prefect import task
 
 from anabranch.logs.plan import LogPart
+from anabranch.logs.unpack import unpack_logs
 from anabranch.logs.work import work
 from anabranch.run.mapping import Done, Tasks, carry_out
-from anabranch.sources.unpack import unpack
+from anabranch.sources.unpack import SlicePart, unpack
 from tasks.policy import RETRIED
 from tasks.unpacking import unpack_slices
 
@@ -16,4 +17,10 @@ def parse_part(part: LogPart) -> Done:
     return carry_out(work, part)
 
 
-TASKS: Tasks = {unpack: unpack_slices, work: parse_part}
+@task(name="unpack", task_run_name="unpack {part.label}", **RETRIED)
+def unpack_log_slices(part: SlicePart) -> Done:
+    """Decompress slices of archives into the work folder, without what is no log."""
+    return carry_out(unpack_logs, part)
+
+
+TASKS: Tasks = {unpack_logs: unpack_log_slices, unpack: unpack_slices, work: parse_part}

@@ -1,18 +1,31 @@
 """Plan to undo the outer compression: every archive is cut into slices, each a range of its tar stream."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anabranch.core import versions
 from anabranch.core.errors import AnabranchError, SourceError, as_ours
-from anabranch.core.parts import WorkFile
+from anabranch.core.parts import Outcome, Part, WorkFile
 from anabranch.core.storage import fingerprint
 from anabranch.logs.archive import Archive, archives, look
-from anabranch.sources.unpack import Manner, Packed, Slices, unpacking
+from anabranch.logs.leaving_out import leave_out
+from anabranch.logs.members import Member, listing
+from anabranch.sources import remote
+from anabranch.sources.unpack import (
+    Manner,
+    Packed,
+    SliceManifest,
+    SlicePart,
+    Slices,
+    preceding,
+    unpack,
+    unpacking,
+)
 
 # Compressed bytes that one core unpacks in a second (measured with logs that are gzipped inside).
 _RATES = {"bz2": 14e6, "gz": 60e6, "xz": 40e6, "zst": 200e6, "lz4": 400e6, "": 400e6}
+_QUICK = ("gz", "zst", "lz4")
 _WHOLE = 4 << 20  # bytes; a smaller file is not worth cutting
 _LIBRARIES = ("ahocorasick-rs", "isal", "pyarrow", "python-dateutil")  # what they find decides what is written
 
@@ -56,6 +69,53 @@ def survey(source: Sequence[str], work_dir: Path, threads: int, most: str = "") 
         errors=tuple(errors),
         remarks=found.remarks,
     )
+
+
+def unpack_logs(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> SliceManifest:
+    """Write what the part's slices hold, as `sources.unpack` does, but leave out big entries that are no logs."""
+    return unpack(part, stop, leave_out)
+
+
+def incomplete(slices: Survey, outcomes: Sequence[Outcome]) -> Survey:
+    """Plan to unpack again, with everything in them, the slices of which a link of a log's name needs what is left out.
+
+    The parts have the place of those that they replace, and write the same files.
+    """
+    holes = {name: found for one in outcomes if one.done for name, found in one.manifest.holes.items() if found}
+    needed = set[str]()
+    for told in preceding(outcomes).values() if holes else ():
+        first = told.spans[0].path if told.spans else ""
+        left_out = holes.get(Path(first).name, ())
+        if left_out and any(_overlap(member, left_out) for member in listing(told.spans).members):
+            needed.add(first)
+    parts = [part for one in outcomes if isinstance(part := one.part, SlicePart) and needed.intersection(_files(part))]
+    return replace(slices, parts=tuple(replace(part, key=fingerprint("complete", part.key)) for part in parts))
+
+
+def replaced(outcomes: Sequence[Outcome], again: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes, and in place of some of them those of the parts that write the same files."""
+    written = {file for outcome in again for file in _files(outcome.part)}
+    return [*(outcome for outcome in outcomes if not written.intersection(_files(outcome.part))), *again]
+
+
+def _files(part: Part) -> list[str]:
+    return [one.target for one in part.slices] if isinstance(part, SlicePart) else []
+
+
+def clear(slices: Survey) -> None:
+    """Remove the text that is unpacked again as fast as it would be read from a disk that is in use.
+
+    That of bz2 and xz, and what came from a server, is left for the next run, until none has used it for a week.
+    """
+    for part in slices.parts:
+        for one in part.slices:
+            if one.codec in _QUICK and not remote.is_url(one.source.path):
+                Path(one.target).unlink(missing_ok=True)
+
+
+def _overlap(member: Member, holes: Sequence[tuple[int, int]]) -> bool:
+    stop = member.start + member.size
+    return any(begin < stop and member.start < begin + size for begin, size in holes)
 
 
 def code_key() -> str:

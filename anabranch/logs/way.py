@@ -1,12 +1,15 @@
 """The steps for log archives, however parts are mapped: find and split them, unpack, list their logs, parse, join."""
 
+from pathlib import Path
+
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Report
+from anabranch.core.sharing import sharing
 from anabranch.core.storage import fingerprint
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
-from anabranch.logs.unpack import Survey, survey
+from anabranch.logs.unpack import Survey, clear, incomplete, replaced, survey, unpack_logs
 from anabranch.logs.work import work
 from anabranch.sources.unpack import uncut, unpack
 
@@ -19,7 +22,13 @@ def planned(job: Job[LogOptions]) -> Survey:
 def way(job: Job[LogOptions], mapped: Mapped) -> Report:
     """Parse the job's archives, and publish their reports; the one report goes to the work folder without an output."""
     slices = planned(job)
-    unpacking = mapped(unpack, slices)
-    unpacking = [*unpacking, *mapped(unpack, uncut(slices, unpacking))]
-    logs = plan(slices, unpacking, job.options, job.threads)
-    return join(logs, mapped(work, logs), job.output or f"{slices.folder}/{fingerprint(job.options)}.txt")
+    with sharing(Path(slices.folder)) as alone:
+        unpacking = mapped(unpack_logs, slices)
+        unpacking = [*unpacking, *mapped(unpack_logs, uncut(slices, unpacking))]
+        unpacking = replaced(unpacking, mapped(unpack, incomplete(slices, unpacking)))
+        logs = plan(slices, unpacking, job.options, job.threads)
+        output = job.output or f"{slices.folder}/{fingerprint(job.options)}.txt"
+        report = join(logs, mapped(work, logs), output)
+        if not report.errors and alone():  # else the text may be needed to resume, or by the other run
+            clear(slices)
+    return report

@@ -3,14 +3,14 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from anabranch.core.batches import contiguous, part_count
 from anabranch.core.errors import AnabranchError, SourceError, Stopped, TemporaryError
 from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_to_last
-from anabranch.core.storage import fingerprint, published, require_room, work_file
+from anabranch.core.storage import fingerprint, leave_hole, published, require_room, work_file
 from anabranch.sources import codecs, remote
 from anabranch.sources.bounds import require_bounded
 from anabranch.sources.cutting import cut, decode, up_to_damage
@@ -82,6 +82,16 @@ class Slices(Plan[SlicePart]):
             require_room(Path(self.folder), sum(map(_least_size, needed)))
 
 
+LeaveOut = Callable[[Iterable[bytes]], Iterator[bytes | int]]  # yields sizes in place of what is not to be written
+
+
+@dataclass(frozen=True, slots=True)
+class SliceManifest(Manifest):
+    """What was written; `holes` has for each file by its name where bytes were left out, and how many."""
+
+    holes: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+
+
 class Preceding(NamedTuple):
     """Where a source's bytes lie as far as it could be unpacked, and why they end there."""
 
@@ -135,23 +145,30 @@ def uncut(slices: Slices, outcomes: Sequence[Outcome]) -> Slices:
     return replace(slices, parts=_slice_parts(redone, len(redone)))
 
 
-def unpack(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> Manifest:
+def unpack(
+    part: SlicePart, stop: Callable[[], bool] = lambda: False, leave_out: LeaveOut | None = None
+) -> SliceManifest:
     """Write what the part's slices hold; a slice that does not hold whole streams gives no file, see `spans`.
 
     Of a damaged source, a slice that keeps it gives what precedes the damage, and an error of the manifest. A source
-    that changed since it was found gives an error and no file. Stopped when `stop` says so.
+    that changed since it was found gives an error and no file. Stopped when `stop` says so. `leave_out` takes the bytes
+    of a slice at the start of its source.
     """
-    files, errors = list[WorkFile](), list[SourceError]()
+    files, errors, holes = list[WorkFile](), list[SourceError](), dict[str, tuple[tuple[int, int], ...]]()
     for one in part.slices:
         try:
-            _write(Path(one.target), _content(one, errors), stop)
+            content: Iterable[bytes | int] = _content(one, errors)
+            if leave_out and not one.first_bit:
+                content = leave_out(_content(one, errors))
+            holes[Path(one.target).name] = _write(Path(one.target), content, stop)
             files.append(work_file(Path(one.target)))
         except DamageError:
             continue
         except SourceError as error:
             error.part = error.part or one.source.label
             errors.append(error)
-    return Manifest(tuple(files), {"bytes": sum(file.size for file in files)}, errors=tuple(errors))
+    size = sum(file.size for file in files)
+    return SliceManifest(tuple(files), {"bytes": size}, errors=tuple(errors), holes=holes)
 
 
 def unpacked(slices: Slices, outcomes: Sequence[Outcome]) -> list[Source]:
@@ -285,13 +302,21 @@ def _damaged(source: Source, fault: str) -> SourceError:
     )
 
 
-def _write(target: Path, pieces: Iterable[bytes], stop: Callable[[], bool]) -> None:
+def _write(target: Path, pieces: Iterable[bytes | int], stop: Callable[[], bool]) -> tuple[tuple[int, int], ...]:
+    """Write the pieces, of which a number is a hole of that size; return where the holes begin, and their sizes."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    holes = list[tuple[int, int]]()
     with published(target, durable=False) as out:
         for data in pieces:
             if stop():
                 raise Stopped
-            out.write(data)
+            if isinstance(data, bytes):
+                out.write(data)
+                continue
+            begin, size = holes.pop() if holes and sum(holes[-1]) == out.tell() else (out.tell(), 0)
+            holes.append((begin, size + data))
+            leave_hole(out, data)
+    return tuple(holes)
 
 
 def _packed(source: Source) -> Packed | None:
