@@ -7,7 +7,14 @@ from prefect import task
 from prefect.client.schemas.objects import State
 
 from anabranch.core.errors import AnabranchError
-from anabranch.run.blocks import GoogleDriveCredentials, S3Credentials, SftpCredentials, loaded, text_of
+from anabranch.run.blocks import (
+    AzureCredentials,
+    GoogleDriveCredentials,
+    S3Credentials,
+    SftpCredentials,
+    loaded,
+    text_of,
+)
 from anabranch.run.mapping import Done, Tasks, carry_out, is_temporary
 from anabranch.uploads.pieces import SendPart
 from anabranch.uploads.stores.secrets import Secrets
@@ -20,6 +27,14 @@ def unlock(kind: str, name: str) -> Secrets:
     if kind == "gdrive":
         google = loaded(GoogleDriveCredentials, name)
         return Secrets(access_token=text_of(google.access_token), service_account=text_of(google.service_account))
+    if kind == "az":
+        azure = loaded(AzureCredentials, name)
+        return Secrets(
+            connection_string=text_of(azure.connection_string),
+            account_name=azure.account_name or "",
+            account_key=text_of(azure.account_key),
+            sas_token=text_of(azure.sas_token),
+        )
     if kind == "sftp":
         login = loaded(SftpCredentials, name)
         return Secrets(

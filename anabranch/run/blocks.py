@@ -59,6 +59,21 @@ class GoogleDriveCredentials(Block):
     access_token: SecretStr | None = Field(default=None, description="Access token, which ends after an hour.")
 
 
+class AzureCredentials(Block):
+    """Access to an Azure storage account; options name it as `--credentials NAME`.
+
+    A connection string, or the account's name and its key or a shared access signature.
+    """
+
+    _block_type_name = "Azure Credentials"
+    _block_type_slug = "azure-storage-credentials"
+
+    connection_string: SecretStr | None = Field(default=None, description="Connection string, as the portal shows it.")
+    account_name: str | None = Field(default=None, description="Name of the account.")
+    account_key: SecretStr | None = Field(default=None, description="Key of the account.")
+    sas_token: SecretStr | None = Field(default=None, description="Shared access signature with the rights rwdlc.")
+
+
 def text_of(value: SecretStr | None) -> str:
     """Return the text of a secret; nothing where there is none."""
     return value.get_secret_value() if value else ""

@@ -33,8 +33,8 @@ class UploadOptions(BaseModel):
         str | None,
         Field(
             pattern=r"^https?://[^@\s]+$",
-            description="Address of an S3 server that is not Amazon's, such as https://s3.example.org. "
-            "Default: as boto3 is configured.",
+            description="Address of a server that is not Amazon's, Microsoft's or Google's own, such as "
+            "https://s3.example.org. Default: as the destination's tools are configured.",
         ),
     ] = None
     credentials: Annotated[
@@ -72,6 +72,12 @@ class UploadOptions(BaseModel):
     verify: Annotated[
         bool,
         Field(description="Read back what was sent by SFTP, and compare it. Other destinations verify every part."),
+    ] = False
+    discard_uncommitted: Annotated[
+        bool,
+        Field(
+            description="Drop blocks that another program left in Azure under the name of a file, and that block it."
+        ),
     ] = False
     user: Annotated[
         str | None,

@@ -36,11 +36,11 @@ def _require_fitting(options: UploadOptions, destination: Destination) -> None:
     if options.requests_per_minute and destination.kind != "gdrive":
         reason = f"{destination} has no limit of requests per minute"
         raise UsageError("bad-option", reason, "Leave --requests-per-minute away.", "--requests-per-minute")
-    if destination.kind != "sftp":
-        for name in ("host_key", "key_file", "verify"):
-            if getattr(options, name):
-                word = f"--{name.replace('_', '-')}"
-                raise UsageError("bad-option", f"{word} is for sftp:// destinations", f"Leave {word} away.", word)
+    own = {"host_key": "sftp", "key_file": "sftp", "verify": "sftp", "discard_uncommitted": "az"}
+    for name, kind in own.items():
+        if getattr(options, name) and destination.kind != kind:
+            word = f"--{name.replace('_', '-')}"
+            raise UsageError("bad-option", f"{word} is for {kind}:// destinations", f"Leave {word} away.", word)
 
 
 def preview(job: Job[UploadOptions]) -> SendPlan:

@@ -88,16 +88,17 @@ def destination_of(output: str, options: UploadOptions) -> tuple[Destination, st
         return Destination("gdrive", folder, options.endpoint, options.credentials, options.requests_per_minute), path
     if scheme.lower() == "sftp":
         return _server(output, options)
-    if scheme.lower() != "s3":
+    if scheme.lower() not in ("s3", "az"):
         raise UsageError(
             "destination-scheme",
             f"{scheme}:// is not a place to upload to",
-            "Use s3://bucket/prefix, gdrive://folder, sftp://user@host/folder/ or a folder.",
+            "Use s3://bucket/prefix, az://container/prefix, gdrive://folder, sftp://user@host/folder/ or a folder.",
         )
     bucket, _, path = rest.partition("/")
     if not bucket:
         raise UsageError("destination-scheme", "no bucket is named", "Write it as s3://bucket/prefix.")
-    return Destination("s3", bucket, options.endpoint, options.credentials), path
+    discard = options.discard_uncommitted
+    return Destination(scheme.lower(), bucket, options.endpoint, options.credentials, discard_uncommitted=discard), path
 
 
 def _server(output: str, options: UploadOptions) -> tuple[Destination, str]:

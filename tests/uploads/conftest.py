@@ -64,6 +64,37 @@ def new_bucket(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> Bucke
 
 
 @dataclass
+class Container:
+    """A container of Azurite, seen through Microsoft's client."""
+
+    name: str
+    endpoint: str
+
+    @property
+    def url(self) -> str:
+        return f"az://{self.name}"
+
+    @property
+    def destination(self) -> Destination:
+        return Destination("az", self.name, self.endpoint)
+
+    @property
+    def service(self) -> Any:
+        from azure.storage.blob import BlobServiceClient
+
+        return BlobServiceClient(self.endpoint, servers.AZURE_KEY)
+
+    def blob(self, key: str) -> Any:
+        return self.service.get_blob_client(self.name, key)
+
+    def read(self, key: str) -> bytes:
+        return self.blob(key).download_blob().readall()
+
+    def keys(self) -> list[str]:
+        return [one.name for one in self.service.get_container_client(self.name).list_blobs()]
+
+
+@dataclass
 class Account:
     """An account of an SFTP server, whose files are those of this machine."""
 
@@ -79,6 +110,27 @@ class Account:
     def destination(self, folder: Any, **more: Any) -> Destination:
         """Return a store whose keys are paths below a folder."""
         return Destination("sftp", f"{self.server.user}@127.0.0.1:{self.server.port}{folder}", **self.options, **more)
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory):
+    """The address of a real Azurite, Microsoft's own emulator; a reason to skip where it is not installed."""
+    program = servers.azurite_program()
+    if program is None:
+        pytest.skip("azurite is not installed: npm install --prefix .make/azurite azurite")
+    address, process = servers.start_azurite(program, tmp_path_factory.mktemp("azurite"))
+    yield address
+    servers.stop(process)
+
+
+@pytest.fixture
+def container(azurite, monkeypatch):
+    """A new container, and the account's key where a run finds it."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", servers.AZURE_ACCOUNT)
+    monkeypatch.setenv("AZURE_STORAGE_KEY", servers.AZURE_KEY)
+    made = Container(f"test-{uuid.uuid4().hex[:12]}", azurite)
+    made.service.create_container(made.name)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -109,9 +110,13 @@ class Server:
 
     def stop(self) -> None:
         for process in self.processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def start_swift(folder: Path) -> Server:
@@ -179,3 +184,26 @@ def start_juicefs(folder: Path) -> Server:
         )  # fmt: skip
     wait_for(port, [process])
     return Server(f"http://127.0.0.1:{port}", port, [process], SECRET + SECRET)
+
+
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # everybody's
+_NODE = Path(__file__).parents[2] / ".make" / "azurite" / "node_modules" / ".bin"
+
+
+def azurite_program() -> str | None:
+    """Find Azurite where .ci/run puts it, or where the system has it."""
+    return shutil.which("azurite-blob", path=f"{_NODE}:{os.environ.get('PATH', '')}") if shutil.which("node") else None
+
+
+def start_azurite(program: str, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start Azurite's server of blobs; return the account's address there, and its process."""
+    (port,) = free_ports(1)
+    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder), "--silent"]
+    with (folder / "azurite.log").open("wb") as log:
+        process = subprocess.Popen(
+            attached([program, *options, "--skipApiVersionCheck", "--disableTelemetry"]),
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    wait_for(port, [process])
+    return f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}", process

@@ -24,7 +24,9 @@ class Place:
     keys: object
 
 
-@pytest.fixture(params=["file", "s3", "sftp", pytest.param("juicefs", marks=pytest.mark.soak)])
+@pytest.fixture(
+    params=["file", "s3", "sftp", *(pytest.param(name, marks=pytest.mark.soak) for name in ("juicefs", "az"))]
+)
 def place(request, tmp_path, monkeypatch):
     if request.param in ("file", "sftp"):
         folder = tmp_path / "store"
@@ -37,6 +39,9 @@ def place(request, tmp_path, monkeypatch):
         if request.param == "sftp":
             named = request.getfixturevalue("sftp").destination(folder)
         return Place(open_store(named), lambda key: (folder / key).read_bytes(), keys)
+    if request.param == "az":
+        container = request.getfixturevalue("container")
+        return Place(open_store(container.destination), container.read, container.keys)
     server = request.getfixturevalue("swift" if request.param == "s3" else "juicefs")
     bucket = new_bucket(server, monkeypatch)
     return Place(open_store(bucket.destination), bucket.read, bucket.keys)
@@ -94,7 +99,9 @@ def test_a_part_that_is_not_what_was_summed_is_refused(place, file):
     place.store.abort(upload)
 
 
-def test_unfinished_uploads_are_listed_newest_first_and_go_when_they_are_aborted(place, file):
+def test_unfinished_uploads_are_listed_newest_first_and_go_when_they_are_aborted(place, file, request):
+    if "az" in request.node.callspec.id:
+        pytest.skip("Azure has one set of blocks for each name, and knows no upload without any: see test_azure")
     first, second = place.store.create("key"), place.store.create("key")
     place.store.create("key2")
     put(place.store, second, file, 1)
@@ -116,7 +123,6 @@ def test_an_object_that_exists_is_not_replaced_when_a_new_one_is_asked_for(place
     if "juicefs" in request.node.callspec.id:
         pytest.skip("the gateway ignores conditions")
     upload, small = place.store.create("key"), Sum(3, hashlib.md5(b"old").hexdigest(), "")
-    parts = [put(place.store, upload, file, number) for number in (1, 2, 3)]
     source = file.with_name("small")
     source.write_bytes(b"old")
     with RangeFile(str(source), 0, 3) as body:
@@ -125,11 +131,21 @@ def test_an_object_that_exists_is_not_replaced_when_a_new_one_is_asked_for(place
         body.seek(0)
         with pytest.raises(ExistsError):
             place.store.put("key", body, small, new=True)
+    parts = [put(place.store, upload, file, number) for number in (1, 2, 3)]
     with pytest.raises(ExistsError):
         place.store.complete(upload, parts, new=True)
 
     assert place.read("key") == b"old"
     place.store.complete(upload, parts, new=False)
+    assert place.read("key") == file.read_bytes()
+
+
+def test_an_object_that_is_new_is_made_where_a_new_one_is_asked_for(place, file):
+    upload = place.store.create("key")
+    parts = [put(place.store, upload, file, number) for number in (1, 2, 3)]
+
+    place.store.complete(upload, parts, new=True)
+
     assert place.read("key") == file.read_bytes()
 
 

@@ -42,6 +42,7 @@ class Destination:
     host_key: str | None = None  # these three of SFTP
     key_file: str | None = None
     verify: bool = False
+    discard_uncommitted: bool = False  # of Azure
 
     def __str__(self) -> str:
         return self.place if self.kind == "file" else f"{self.kind}://{self.place}"

@@ -9,6 +9,7 @@ _STORES = {
     "file": "anabranch.uploads.stores.local:FolderStore",
     "s3": "anabranch.uploads.stores.s3:S3Store",
     "sftp": "anabranch.uploads.stores.sftp:SftpStore",
+    "az": "anabranch.uploads.stores.azure:AzureStore",
     "gdrive": "anabranch.uploads.stores.google:DriveStore",
 }
 

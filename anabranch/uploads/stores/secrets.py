@@ -14,7 +14,7 @@ FRESH_SECONDS = 300  # after which a block is read again: its values may have be
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What gives access: keys of S3, a token or the key file's text of a Google service account, a login of SFTP."""
+    """What gives access: keys of S3, an account of Azure, a token or account of Google, a login of SFTP."""
 
     access_key_id: str = field(default="", repr=False)
     secret_access_key: str = field(default="", repr=False)
@@ -26,6 +26,10 @@ class Secrets:
     password: str = field(default="", repr=False)
     private_key: str = field(default="", repr=False)
     passphrase: str = field(default="", repr=False)
+    connection_string: str = field(default="", repr=False)
+    account_name: str = ""
+    account_key: str = field(default="", repr=False)
+    sas_token: str = field(default="", repr=False)
 
 
 Unlock = Callable[[str, str], Secrets]  # the kind of the destination, and the name of a block
