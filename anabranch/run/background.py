@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from anabranch.core.errors import SetupError
+from anabranch.core.errors import TemporaryError
 from anabranch.core.storage import published
 
 Say = Callable[[str], None]
@@ -130,14 +130,15 @@ def patiently(seconds: float, waiting_for: str = "", say: Say | None = None) -> 
 
 @contextmanager
 def locked(path: Path, seconds: float, say: Say | None = None) -> Iterator[None]:
-    """Hold a lock against other commands; raise SetupError "busy" after waiting `seconds` for one of them."""
+    """Hold a lock against other commands; raise TemporaryError "busy" after waiting `seconds` for one of them."""
     with path.open("ab") as file:
         for _ in patiently(seconds, "another anabranch command", say):
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
         else:
-            raise SetupError("busy", f"another command has held {path} for {seconds:.0f} s", "Wait for it, or stop it.")
+            reason = f"another command has held {path} for {seconds:.0f} s"
+            raise TemporaryError("busy", reason, "Wait for it, or stop it.")
         yield
 
 

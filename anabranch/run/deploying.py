@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from anabranch.core.errors import SetupError
-from anabranch.run.api import NOT_FOUND, RefusedError, call, log_in
+from anabranch.run.api import CONFLICT, NO_ANSWER, NOT_FOUND, RefusedError, call, log_in
 from anabranch.run.background import Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.run.secret import read_secret
 from anabranch.run.server import Server, ensure_server, find_server, prefect_environment, state_folder, stop_server
@@ -83,7 +83,7 @@ def down(home: Path | None = None, *, say: Say | None = None) -> None:
         if server := running(home / "server.json"):
             log_in(server.url, read_secret(home))
         if worker:
-            with suppress(SetupError):  # a server that has ended cannot cancel anything
+            with suppress(*NO_ANSWER):  # a server that has ended cannot cancel anything
                 _cancel_runs(worker.url, say)
         say("worker: stopped" if stop(home / "worker.json") else "worker: was not running")
         say("server: stopped" if stop_server(home) else "server: was not running")
@@ -116,8 +116,11 @@ def _ensure_pool(url: str) -> None:
     except RefusedError as error:
         if error.status != NOT_FOUND:
             raise
-        # without a job template: the first worker of the pool supplies that of its type
-        call(f"{url}/work_pools/", {"name": POOL, "type": "process"})
+        try:  # without a job template: the first worker of the pool supplies that of its type
+            call(f"{url}/work_pools/", {"name": POOL, "type": "process"})
+        except RefusedError as created:  # by another command, or by us, if the reply was lost
+            if created.status != CONFLICT:
+                raise
 
 
 def _deploy(project: Path, url: str, home: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from anabranch.core.errors import SetupError, UsageError
-from anabranch.run.api import NOT_FOUND, RefusedError, call, page_of
+from anabranch.run.api import CONFLICT, NOT_FOUND, BusyError, RefusedError, call, page_of, ui_url
 
-CONFLICT, UNPROCESSABLE = 409, 422  # how the server refuses parameters
+UNPROCESSABLE = 422  # or CONFLICT: how the server refuses parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any
     """Create a run of `flow/deployment` with these parameters, which override the deployment's own, and return at once.
 
     Paths in the parameters must be absolute: the worker runs in the project's folder. Raises SetupError
-    "not-deployed" or "server-unreachable", and UsageError "bad-parameters" with the server's reason.
+    "not-deployed" or "server-unreachable", UsageError "bad-parameters" with the server's reason, and BusyError, after
+    which the run may exist all the same.
     """
     found = _find(url, flow, deployment)
     known = (found.get("parameter_openapi_schema") or {}).get("properties", parameters)
@@ -32,14 +33,17 @@ def hand_over(url: str, flow: str, deployment: str, parameters: Mapping[str, Any
         raise _bad_parameters(flow, f"no parameter is called {', '.join(unknown)}")
     wish = {
         "parameters": dict(parameters),
-        "idempotency_key": str(uuid.uuid4()),
-    }  # a repeated request still creates one run
+        "idempotency_key": str(uuid.uuid4()),  # by which a request that is repeated still creates one run
+    }
     try:
         run = call(f"{url}/deployments/{found['id']}/create_flow_run", wish)
     except RefusedError as error:
         if error.status in (CONFLICT, UNPROCESSABLE):
             raise _bad_parameters(flow, error.detail) from error
         raise
+    except BusyError as error:
+        remedy = f"The run may have been created: look among the runs of {ui_url(url)}/runs before you submit it again."
+        raise BusyError(error.code, error.reason, remedy) from error
     return FlowRun(run["id"], page_of(url, run["id"]))
 
 

@@ -141,8 +141,12 @@ def _require(client: Any, limit: Limit) -> None:
     try:
         known = client.read_global_concurrency_limit_by_name(limit.name)
     except ObjectNotFound:
-        with suppress(ObjectAlreadyExists, HTTPStatusError):
+        try:
             client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=limit.name, limit=limit.places))
+        except ObjectAlreadyExists:
+            pass
+        except HTTPStatusError:
+            client.read_global_concurrency_limit_by_name(limit.name)  # made by the other run, or this is the error
         return
     if limit.chosen and known.limit != limit.places:
         client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(limit=limit.places))

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anabranch.core.config import state_dir
-from anabranch.core.errors import SetupError
-from anabranch.run.api import NOT_FOUND, RefusedError, call
+from anabranch.run.api import NO_ANSWER, NOT_FOUND, RefusedError, call
 from anabranch.run.background import Program, alive, note_down, noted
 
 _OPEN = ("PENDING", "RUNNING", "CANCELLING")
@@ -61,7 +60,7 @@ def end_orphans(url: str) -> None:
         program = noted(note)
         if program and (program.url != url or alive(program)):
             continue
-        with suppress(SetupError, OSError):
+        with suppress(*NO_ANSWER, OSError):
             if program:
                 state = _state_of(note)
                 _tell(f"{url}/flow_runs/{note.stem}", state)

@@ -41,6 +41,7 @@ NAMES = {
     "prefect.context:get_settings_context": (),
     "prefect.context:serialize_context": (),
     "prefect.server.api.server:create_app": ("final",),
+    "prefect.server.database.configurations:AioSqliteConfiguration.begin_transaction": ("session", "with_for_update"),
     "prefect.task_engine:run_task_async": _RUN,
     "prefect.task_engine:run_task_sync": _RUN,
     "prefect.utilities.annotations:BaseAnnotation.unwrap": (),

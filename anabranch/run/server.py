@@ -7,6 +7,7 @@ serves only requests that carry its secret, see `door`. This module does not imp
 
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,18 @@ import certifi
 from anabranch.core.config import state_dir
 from anabranch.core.errors import SetupError
 from anabranch.core.storage import published
-from anabranch.run.api import DENIED, RefusedError, call, log_in, login_of, ui_url, unreachable
+from anabranch.run.api import (
+    AT_ONCE,
+    DENIED,
+    NO_ANSWER,
+    PAUSES,
+    RefusedError,
+    call,
+    log_in,
+    login_of,
+    ui_url,
+    unreachable,
+)
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.run.secret import FILE, forget_secret, link, make_secret, read_secret
 
@@ -68,7 +80,8 @@ def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeo
     """Return the API address of a server that answers; start our own when PREFECT_API_URL names none.
 
     Safe to call from several commands at once: one starts it, all get its address. `waiting` gets a sentence
-    every ten seconds. Raises SetupError "server-unreachable", "server-not-started", "state-folder" or "busy".
+    every ten seconds. Raises SetupError "server-unreachable", "server-not-started" or "state-folder", and
+    TemporaryError "server-busy" or "busy".
     """
     if url := _named_server():
         _require_healthy(url)
@@ -238,35 +251,35 @@ def _look(program: Program, home: Path) -> Server:
     """Ask our server how it is; it must also be our own, and so report its folder."""
     log_in(program.url, read_secret(home))
     try:
-        settings = call(f"{program.url}/admin/settings", timeout=10)
+        settings = call(f"{program.url}/admin/settings", timeout=10, pauses=AT_ONCE)
         healthy = settings["home"] == str(_prefect_home(home))
         guarded = settings["server"]["api"]["auth_string"]
-    except (SetupError, KeyError, TypeError):
+    except (*NO_ANSWER, KeyError, TypeError):
         return Server(program.url, healthy=False, pid=program.pid)
     return Server(program.url, healthy, program.pid, open=not guarded)
 
 
 def _answers(url: str) -> bool:
     try:
-        _require_healthy(url)
-    except SetupError:
+        _require_healthy(url, AT_ONCE)
+    except NO_ANSWER:
         return False
     return True
 
 
 def _denies(url: str) -> bool:
     try:
-        call(f"{url}/health", timeout=10)
+        call(f"{url}/health", timeout=10, pauses=AT_ONCE)
     except RefusedError as error:
         return error.status in DENIED
-    except SetupError:
+    except NO_ANSWER:
         return False
     return False
 
 
-def _require_healthy(url: str) -> None:
+def _require_healthy(url: str, pauses: Sequence[float] = PAUSES[:3]) -> None:
     try:
-        call(f"{url}/health", timeout=10)
+        call(f"{url}/health", timeout=10, pauses=pauses)
     except RefusedError as error:
         if error.status in DENIED:
             raise

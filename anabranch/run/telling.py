@@ -19,7 +19,7 @@ from prefect.exceptions import Abort
 from prefect.settings import PREFECT_API_URL
 
 from anabranch.core.errors import SetupError
-from anabranch.run.api import RefusedError, call
+from anabranch.run.api import AT_ONCE, BusyError, RefusedError, call
 
 END_SECONDS = 20.0  # for what is left to tell when the work is done
 ANSWER_SECONDS = 10.0  # in which any server answers that does not stand still
@@ -159,9 +159,11 @@ def end_with(state: State[Any], *, answers: bool) -> State[Any]:
 def server_answers() -> bool:
     """Whether the server answers at all; one that refuses the question does."""
     try:
-        call(f"{PREFECT_API_URL.value()}/health", timeout=ANSWER_SECONDS)
+        call(f"{PREFECT_API_URL.value()}/health", timeout=ANSWER_SECONDS, pauses=AT_ONCE)
     except RefusedError:
         return True
+    except BusyError as error:
+        return bool(error.status)
     except SetupError:
         return False
     return True

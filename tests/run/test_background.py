@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from anabranch.core.errors import SetupError, UsageError
+from anabranch.core.errors import TemporaryError, UsageError
 from anabranch.run import background
 from anabranch.run.background import Program, alive, last_line, launch, locked, patiently, running, stop
 
@@ -152,7 +152,7 @@ def test_a_lock_that_another_holds_is_busy_and_free_again_after_it(tmp_path):
     other = threading.Thread(target=hold, daemon=True)
     other.start()
     held.wait(30)
-    with pytest.raises(SetupError) as caught, locked(tmp_path / "lock", 0.2):
+    with pytest.raises(TemporaryError) as caught, locked(tmp_path / "lock", 0.2):
         pass
     done.set()
     other.join()

@@ -5,11 +5,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from anabranch.core.errors import SetupError, UsageError
+from anabranch.core.errors import SetupError, TemporaryError, UsageError
+from anabranch.run import api, deploying
 from anabranch.run.api import call
 from anabranch.run.background import patiently
 from anabranch.run.deploying import deploy, down, status, up
@@ -17,6 +19,7 @@ from anabranch.run.handover import hand_over
 from anabranch.run.secret import FILE, read_secret
 from anabranch.run.server import find_server
 from tests.logs.archives import flow, tar_of
+from tests.run.faulty_proxy import before
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / "tests" / "data" / "logs"
@@ -156,6 +159,97 @@ def test_parameters_that_the_flow_does_not_take_are_refused_with_the_reason(url,
         hand_over(url, "small-work", "default", parameters)
 
     assert caught.value.code == "bad-parameters"
+
+
+@pytest.fixture
+def idle(url):
+    """Make a deployment whose runs wait, since no worker is told of them; count its runs, and remove it."""
+    flow = call(f"{url}/flows/", {"name": "small-work"})["id"]
+    deployment = call(f"{url}/deployments/", {"name": "idle", "flow_id": flow})["id"]
+    yield lambda: call(f"{url}/flow_runs/count", {"deployments": {"id": {"any_": [deployment]}}})
+    call(f"{url}/deployments/{deployment}", method="DELETE")
+
+
+@pytest.fixture
+def through(url, state, monkeypatch):
+    """Hand a run over through a proxy with these faults in its requests to create the run."""
+    monkeypatch.setattr(api, "PAUSES", (0.01, 0.01))
+
+    def handed_over(*turns, word="create_flow_run"):
+        with before(url, word, turns) as proxy:
+            api.log_in(proxy, read_secret(state))
+            return hand_over(proxy, "small-work", "idle", {})
+
+    return handed_over
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "turns",
+    [
+        ("lost", "on"),
+        ("lost", "lost", "on"),
+        ("reset", "on"),
+        ("503", "on"),
+        ("503 1", "on"),
+        ("429", "503", "on"),
+        ("lost", "503", "on"),
+        ("503 Mon, 30 Nov 2026 00:00:00 GMT", "on"),
+        ("503 soon", "on"),
+    ],
+)
+def test_a_run_whose_creation_is_refused_or_loses_its_reply_is_created_once(idle, through, turns):
+    through(*turns)
+
+    assert idle() == 1
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("turn", "created"), [("lost", 1), ("reset", 0), ("503", 0), ("503 3600", 0), ("429", 0)])
+def test_a_server_that_stays_busy_is_temporary_and_the_user_is_told_to_look_first(idle, through, turn, created):
+    with pytest.raises(TemporaryError, match="look among the runs of http") as caught:
+        through(turn)
+
+    assert caught.value.code == "server-busy"
+    assert caught.value.exit_code == 5
+    assert idle() == created
+
+
+@pytest.mark.faults
+def test_whatever_a_submission_asks_is_asked_again(idle, through):
+    for turns in (("lost", "on"), ("reset", "on"), ("503", "on")):
+        through(*turns, word="deployments/name/")
+
+    assert idle() == 3
+
+
+@pytest.mark.faults
+def test_a_pool_that_was_made_though_the_reply_was_lost_is_no_error(url, state, monkeypatch):
+    monkeypatch.setattr(api, "PAUSES", (0.01,))
+    monkeypatch.setattr(deploying, "POOL", "another")
+    with before(url, "/api/work_pools/", ("404", "lost", "on")) as proxy:
+        api.log_in(proxy, read_secret(state))
+        deploying._ensure_pool(proxy)
+
+    assert call(f"{url}/work_pools/another", method="DELETE") is None
+
+
+def test_ten_runs_that_are_submitted_at_once_are_all_accepted(idle, url):
+    with ThreadPoolExecutor(10) as threads:
+        runs = list(threads.map(lambda _: hand_over(url, "small-work", "idle", {}).id, range(10)))
+
+    assert len(set(runs)) == idle() == 10
+
+
+@pytest.mark.faults
+def test_a_detached_command_ends_with_5_where_the_server_is_busy(url, state, tmp_path):
+    with before(url, "/deployments/", ("503 3600",)) as proxy:
+        environment = {**os.environ, "PREFECT_API_URL": proxy, "PREFECT_API_AUTH_STRING": read_secret(state)}
+        command = [sys.executable, "-m", "anabranch.command.cli", "parse-logs", "a.tar", "--output", "b", "--detach"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 5
+    assert "[server-busy]" in done.stderr
 
 
 @pytest.mark.faults

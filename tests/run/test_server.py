@@ -316,7 +316,7 @@ def test_a_busy_server_is_asked_again_and_a_refusal_is_told_with_its_reason(monk
     monkeypatch.setattr(api, "PAUSES", (0, 0))
     with answering(b"1", status=503, times=2) as url:
         assert call(url) == 1
-    with answering(b"1", status=503, times=3) as url, pytest.raises(api.RefusedError) as busy:
+    with answering(b"1", status=503, times=3) as url, pytest.raises(api.BusyError) as busy:
         call(url)
     with answering(b'{"detail": "no such thing"}', status=404, times=1) as url, pytest.raises(api.RefusedError) as gone:
         call(url)
