@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,6 +25,7 @@ from anabranch.uploads.stores.base import (
     SequentialStore,
     Stop,
     Upload,
+    UploadGoneError,
 )
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.stores.secrets import Unlock, no_blocks
@@ -88,11 +90,12 @@ def _send_parts(store: ParallelStore, part: SendPart, upload: Upload, stop: Stop
 
     Of several the store is asked first: a worker that died may have sent some of them, and this be the second time.
     """
-    pieces = part.pieces
+    pieces, held = part.pieces, {piece.number: piece.held for piece in part.pieces}
     if len(pieces) > 1:
         numbers = range(pieces[0].number, pieces[-1].number + 1)
-        listed = retried(lambda: store.list_parts(upload, numbers), health_of(part.run), stop)
-        held = {each.number: each for each in listed}
+        with suppress(UploadGoneError):  # which the store will say of the first part, if it is so
+            listed = retried(lambda: store.list_parts(upload, numbers), health_of(part.run), stop)
+            held = {each.number: each for each in listed}
         pieces = tuple(replace(piece, held=held.get(piece.number)) for piece in pieces)
     say, before, sent = say_moved(), 0, []
     for piece in pieces:

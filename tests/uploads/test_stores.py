@@ -1,13 +1,24 @@
 """The contract of a store that takes parts in any order, held against every store of that kind."""
 
 import hashlib
+import inspect
 import os
 from dataclasses import dataclass
+from importlib import import_module
 
 import pytest
 
 from anabranch.uploads.ranges import RangeFile, summed
-from anabranch.uploads.stores.base import ChecksumRefusedError, Destination, ExistsError, Sum, UploadGoneError
+from anabranch.uploads.stores import opening
+from anabranch.uploads.stores.base import (
+    ChecksumRefusedError,
+    Destination,
+    ExistsError,
+    ParallelStore,
+    SequentialStore,
+    Sum,
+    UploadGoneError,
+)
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.tags import file_tag, joined_tag
 from tests.uploads.conftest import new_bucket
@@ -66,6 +77,7 @@ def test_parts_in_any_order_make_the_object(place, file):
 
     listed = place.store.list_parts(upload)
     assert [(part.number, part.size, part.md5) for part in listed] == [(p.number, p.size, p.md5) for p in parts]
+    assert [part.number for part in place.store.list_parts(upload, range(2, 4)) if part.number in (2, 3)] == [2, 3]
     assert place.store.head("a/b ü+&%.bin") is None
 
     made = place.store.complete(upload, listed, new=False)
@@ -192,3 +204,14 @@ class Counted(RangeFile):
         data = super().read(size)
         self.count += len(data)
         return data
+
+
+@pytest.mark.parametrize("kind", sorted(opening._STORES))
+def test_each_store_takes_what_its_interface_names(kind):
+    module, name = opening._STORES[kind].split(":")
+    store = getattr(import_module(module), name)
+    interface = SequentialStore if store.in_order else ParallelStore
+
+    for method, wanted in inspect.getmembers(interface, inspect.isfunction):
+        if not method.startswith("_"):
+            assert [*inspect.signature(getattr(store, method)).parameters] == [*inspect.signature(wanted).parameters]

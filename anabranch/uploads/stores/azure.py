@@ -112,7 +112,7 @@ class AzureStore:
         self._ask("PUT", upload.key, {"comp": "block", "blockid": tag}, headers=_sums(total), body=body)
         return StoredPart(number, total.size, total.md5, tag=tag)
 
-    def list_parts(self, upload: Upload) -> list[StoredPart]:
+    def list_parts(self, upload: Upload, numbers: range | None = None) -> list[StoredPart]:  # noqa: ARG002  all at once
         """List the upload's blocks; of several of one number, the last that the server names."""
         parts = {part.number: part for id_, part in self._parts(upload.key) if id_ == upload.id}
         if not parts:

@@ -117,14 +117,15 @@ class SftpStore:
             files.close(lines)
         return StoredPart(number, total.size, total.md5)
 
-    def list_parts(self, upload: Upload) -> list[StoredPart]:
+    def list_parts(self, upload: Upload, numbers: range | None = None) -> list[StoredPart]:
         """Read the list; a part of which the server has lost the end does not count."""
+        first, most = (numbers.start, len(numbers)) if numbers else (1, self.limits.most_parts)
         with self._files(upload.key) as files, _gone_without_file(upload):
             data = files.stat(self._beside(upload, _DATA))
             if data is None:
                 raise _gone(upload)
             handle = files.open(self._beside(upload, _LIST))
-            text = b"".join(files.read(handle, _HEAD, _LENGTH * self.limits.most_parts))
+            text = b"".join(files.read(handle, _HEAD + (first - 1) * _LENGTH, _LENGTH * most))
             files.close(handle)
         lines = [_PART.fullmatch(text, at, at + _LENGTH) for at in range(0, len(text), _LENGTH)]
         found = [(int(line[1]), int(line[2]), int(line[3]), line[4].decode()) for line in lines if line]
