@@ -1,9 +1,10 @@
+import errno
 import threading
 from dataclasses import dataclass, field
 
 import pytest
 
-from anabranch.core.errors import SourceError, Stopped
+from anabranch.core.errors import SourceError, Stopped, TemporaryError
 from anabranch.core.here import map_here
 from anabranch.core.parts import Manifest, Part, Plan
 
@@ -18,7 +19,7 @@ def test_outcomes_come_in_the_plans_order_whatever_fails(workers):
         if part.index == 3:
             raise SourceError("bad", "it is bad", "Mend it.")
         if part.index == 5:
-            raise OSError(28, "No space left on device")
+            raise OSError(errno.EIO, "Input/output error")
         return Manifest((), {"number": part.index})
 
     seen = []
@@ -30,6 +31,15 @@ def test_outcomes_come_in_the_plans_order_whatever_fails(workers):
     }  # fmt: skip
     assert all(outcome.error.part == outcome.part.label for outcome in outcomes if outcome.error)
     assert len(seen) == 8
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_full_disk_ends_the_map_since_no_other_part_would_fare_better(workers):
+    def work(part, stop):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(TemporaryError, match=r"part \d: .* is full: .* \[disk-full\]"):
+        map_here(work, plan_of(8), workers)
 
 
 def test_an_exception_from_outside_stops_the_parts_in_flight():

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 from anabranch.core.errors import Stopped, as_ours
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 
+ENDS_THE_RUN = ("cluster-lost", "disk-full")  # codes of errors after which no other part can be done, either
 TICK = 0.05  # seconds after which a plan is asked for further parts though none has ended
 
 P = TypeVar("P", bound=Part)
@@ -37,8 +38,9 @@ def map_here(work: Work[P], plan: Plan[P], workers: int = 1, seen: Seen = lambda
     """Do every part of the plan, heaviest first, on that many threads; return the outcomes in the plan's order.
 
     With one worker that is the calling thread, since the user's functions may hold objects that are bound to a thread.
-    A part that fails becomes an outcome with its error and does not stop the others. `seen` is called in this thread
-    with each outcome as it arrives; an exception from it, or Ctrl-C, stops the parts in flight at their next item.
+    A part that fails becomes an outcome with its error and does not stop the others, unless a disk is full. `seen` is
+    called in this thread with each outcome as it arrives; an exception from it, or Ctrl-C, stops the parts in flight at
+    their next item.
     """
     plan.save()
     outcomes = _one_by_one(work, plan, seen) if workers <= 1 else _on_threads(work, plan, workers, seen)
@@ -85,9 +87,11 @@ def _outcome(work: Work[Any], part: Part, stop: Callable[[], bool]) -> Outcome:
         return Outcome(part, manifest=work(part, stop))
     except Stopped:
         raise
-    except Exception as error:  # noqa: BLE001  the other parts go on, as in map_parts
+    except Exception as error:  # the other parts go on, as in map_parts
         ours = as_ours(error, part.label)
         ours.part = ours.part or part.label
+        if ours.code in ENDS_THE_RUN:
+            raise ours from error
         return Outcome(part, error=ours)
 
 

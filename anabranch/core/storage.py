@@ -10,16 +10,15 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 from typing_extensions import Buffer
 
-from anabranch.core.errors import TemporaryError, UsageError
+from anabranch.core.errors import UsageError, disk_full, is_full
 from anabranch.core.parts import WorkFile
-from anabranch.core.sizes import size_shown
 
 LEFT_SECONDS = 3600  # since its last write; a running writer writes more often
 _LEFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{32}\.part")  # the name of such a file, see `published`
@@ -41,6 +40,7 @@ def published(target: Path, *, durable: bool = True, keep_equal: bool = False) -
     mark = fingerprint(target.name)  # the name itself might be too long with a suffix
     _sweep(target.parent)
     aside = target.with_name(f".{mark}.{uuid.uuid4().hex}.part")
+    raw: _Counted | None = None
     try:
         raw = _Counted(aside, "xb")
         with io.BufferedWriter(raw) as file:
@@ -59,6 +59,8 @@ def published(target: Path, *, durable: bool = True, keep_equal: bool = False) -
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(target)  # the error of a full disk names no file
         aside.unlink(missing_ok=True)
+        if is_full(error) and not hasattr(error, "needed"):
+            note_room(error, target, raw.wanted if raw else 0)
         raise
 
 
@@ -69,12 +71,42 @@ def leave_hole(file: IO[bytes], size: int) -> None:
     file.raw.written += size  # type: ignore[attr-defined]  # of the class below
 
 
-class _Counted(io.FileIO):
-    """Count the bytes that the system says it took."""
+def note_room(error: OSError, target: Path, needed: int) -> None:
+    """Let the error of a full disk say for which file, how much it needs at least, and how much is free there."""
+    error.filename = str(target)
+    error.needed, error.free = needed, free_bytes(target.parent)  # type: ignore[attr-defined]  # pickled with it
 
-    written = 0
+
+def free_bytes(folder: Path) -> int:
+    """Return how much a user may still write to the disk of a folder, or of the nearest that exists above it."""
+    place = next(place for place in (folder, *folder.parents) if place.is_dir())
+    return shutil.disk_usage(place).free
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Raise TemporaryError "disk-full" if so many bytes certainly do not fit on the disk of the folder."""
+    free = free_bytes(folder)
+    if needed > free:
+        raise disk_full(str(folder), needed, free)
+
+
+def require_room_for(sizes: Mapping[Path, int]) -> None:
+    """Raise TemporaryError "disk-full" where files of these sizes do not fit, each replacing the one of its name."""
+    folders: dict[Path, int] = {}
+    for path, size in sizes.items():
+        replaced = path.stat().st_size if path.is_file() else 0
+        folders[path.parent] = folders.get(path.parent, 0) + size - replaced
+    for folder, needed in folders.items():
+        require_room(folder, needed)
+
+
+class _Counted(io.FileIO):
+    """Count the bytes that the system says it took, and those that it was to take."""
+
+    written = wanted = 0
 
     def write(self, data: Buffer, /) -> int:
+        self.wanted = self.written + memoryview(data).nbytes
         count = super().write(data)
         self.written += count
         return count
@@ -142,18 +174,6 @@ def code_version(folder: Path) -> str:
     """
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".pyc"]
     return fingerprint(*[(str(file.relative_to(folder)), file.read_bytes()) for file in files])
-
-
-def require_room(folder: Path, needed: int) -> None:
-    """Raise TemporaryError if the disk of a work folder, which need not exist yet, has less free than these bytes."""
-    place = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise TemporaryError(
-            "disk-full",
-            f"what is unpacked needs at least {size_shown(needed)}, and {size_shown(free)} are free in {folder}",
-            "Free some space there, or choose another folder with --work-dir or ANABRANCH_WORK_DIR, and run again.",
-        )
 
 
 def prune(work_dir: Path, keep_seconds: float = KEEP_SECONDS) -> None:

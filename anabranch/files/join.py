@@ -11,7 +11,7 @@ from pathlib import Path
 
 from anabranch.core.errors import AnabranchError, TemporaryError
 from anabranch.core.parts import ErrorLine, PartCounts, Report, WorkFile
-from anabranch.core.storage import published, shown
+from anabranch.core.storage import published, require_room_for, shown
 from anabranch.files.manifest import (
     Entry,
     SourceEntry,
@@ -30,6 +30,7 @@ from anabranch.formats.writing import join_segments
 from anabranch.schema.schema import dump_schema
 
 _Segments = Mapping[int, Sequence[Segment]]
+_COLUMNAR = ("parquet", "arrow", "orc")
 _WRITERS = 8  # outputs written at once, since they wait for the disk rather than for a core
 
 
@@ -61,6 +62,7 @@ def publish(plan: Conversion, aside: Aside = _nothing) -> list[Entry]:
         return []
     with locked(record):
         _require_there(plan)
+        _require_room(plan, segments, groups)
         begin_record(record, [plan.outputs[group[0]] for group in groups])
         with ThreadPoolExecutor(_WRITERS) as pool:
             entries = list(pool.map(partial(_publish, plan, segments, aside), groups))
@@ -95,6 +97,19 @@ def _require_there(plan: Conversion) -> None:
             "Run the same command again.",
             changed[0],
         )
+
+
+def _require_room(plan: Conversion, segments: _Segments, groups: Sequence[Sequence[int]]) -> None:
+    """Raise TemporaryError "disk-full" where the outputs do not fit beside those that they replace."""
+    least = 0.5 if plan.catalogue.options.to in _COLUMNAR else 1.0  # of small segments much is no data
+    require_room_for(
+        {
+            Path(plan.outputs[group[0]]): int(
+                least * sum(one.file.size for index in group for one in segments[index] if one.file)
+            )
+            for group in groups
+        }
+    )
 
 
 def _has_size(file: WorkFile) -> bool:

@@ -8,7 +8,7 @@ from typing import IO
 import pyarrow as pa
 
 from anabranch.core.batches import contiguous, part_count
-from anabranch.core.errors import AnabranchError, SourceError, Stopped, as_ours
+from anabranch.core.errors import AnabranchError, SourceError, Stopped, as_ours, is_full
 from anabranch.core.parts import Manifest, Outcome, Part, Plan, WorkFile, first_to_last
 from anabranch.core.storage import fingerprint
 from anabranch.formats.catalogue import File
@@ -122,6 +122,8 @@ def look(part: LookPart, stop: Callable[[], bool] = lambda: False) -> LookManife
         try:
             seen.append(_see(glance, part.options))
         except (AnabranchError, OSError) as error:
+            if is_full(error):  # of the work folder, into which a remote file was to be copied
+                raise
             ours = as_ours(error, glance.source.label)
             ours.part = ours.part or glance.source.label
             seen.append(Seen(None, error=ours))

@@ -12,7 +12,7 @@ from typing import IO
 
 from anabranch.core.errors import AnabranchError, SourceError
 from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
-from anabranch.core.storage import published, shown
+from anabranch.core.storage import published, require_room_for, shown
 from anabranch.logs import modems
 from anabranch.logs.archive import name_of
 from anabranch.logs.modems import Modems
@@ -49,6 +49,7 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     logs = [log for source in plan.sources for log in source.archive.logs]
     paths = targets([source.archive.source for source in plan.sources], plan.modes, output, logs)
     left = {*_halves(plan, ordered), *_unread(plan, joined)}
+    _require_room(plan, joined, paths)
     written = []
     for index, source in enumerate(plan.sources):
         for mode in () if index in left else plan.modes:
@@ -58,6 +59,16 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
                 _write(file, mode, source, joined[index])
             written.append(path)
     return _report(plan, ordered, joined, written)
+
+
+def _require_room(plan: LogPlan, joined: Sequence[_Joined], paths: Mapping[tuple[str, str], Path]) -> None:
+    """Raise TemporaryError "disk-full" where the reports do not fit beside those that they replace."""
+    sizes: dict[Path, int] = {}
+    for source, one in zip(plan.sources, joined, strict=True):
+        for mode in plan.modes:
+            path = paths[name_of(source.archive.source), mode]
+            sizes[path] = sum(span.size for span in one.text.get(mode, []))
+    require_room_for(sizes)
 
 
 def _halves(plan: LogPlan, outcomes: Sequence[Outcome]) -> Iterator[int]:

@@ -18,8 +18,8 @@ from prefect.results import ResultStore
 from prefect.states import Cancelled
 
 from anabranch.core.config import RunOptions, cluster_address, work_dir
-from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours
-from anabranch.core.here import Mapped, Seen, Work
+from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours, is_full
+from anabranch.core.here import ENDS_THE_RUN, Mapped, Seen, Work
 from anabranch.core.moving import listening
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
@@ -70,6 +70,10 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
     except Stopped as stopped:
         # a state, which Prefect takes as the outcome: an exception would be retried
         return Cancelled(message=str(stopped))  # type: ignore[return-value]
+    except OSError as error:
+        if is_full(error) and error.filename is None:
+            error.filename = getattr(part, "folder", None)
+        raise
     except AnabranchError as error:
         error.part = error.part or part.label
         error.attempt = attempt
@@ -101,7 +105,8 @@ def map_parts(
     A plan may bring further parts meanwhile. A part that fails becomes an outcome with its error and does not stop the
     others. `seen` is called in this thread with each outcome as it arrives, `moved` in another with how far parts
     in flight say that they are. Raises Stopped if the run is cancelled from the UI or the API, TemporaryError
-    "cluster-lost" if the scheduler is lost; then, as after any exception here, parts in flight stop at their next item.
+    "cluster-lost" if the scheduler is lost, and "disk-full"; then, as after any exception here, parts in flight stop at
+    their next item.
     """
     further = plan.further(None)
     if not plan.parts and further is None:
@@ -184,9 +189,10 @@ def _outcome(future: PrefectFuture[Any], part: Part) -> Outcome:
     result = state.result(raise_on_failure=False)
     if isinstance(result, Done):
         return Outcome(part, result.manifest, attempts=result.attempt, cached=state.name == "Cached")
-    if isinstance(result, TemporaryError) and result.code == "cluster-lost":
-        raise result  # no other part can be done either
-    return Outcome(part, error=_error(state, result, part), attempts=getattr(result, "attempt", 1))
+    error = _error(state, result, part)
+    if error.code in ENDS_THE_RUN:
+        raise error
+    return Outcome(part, error=error, attempts=getattr(result, "attempt", 1))
 
 
 def _error(state: State[Any], result: BaseException, part: Part) -> AnabranchError:

@@ -17,7 +17,7 @@ import certifi
 
 from anabranch.core.config import state_dir
 from anabranch.core.errors import SetupError
-from anabranch.core.storage import published
+from anabranch.core.storage import published, require_room
 from anabranch.run.api import (
     AT_ONCE,
     DENIED,
@@ -34,6 +34,7 @@ from anabranch.run.background import Program, Say, alive, last_line, launch, loc
 from anabranch.run.secret import FILE, forget_secret, link, make_secret, read_secret
 
 PORT_SECONDS = 3.0  # to wait for the previous port
+_ROOM = 20_000_000  # bytes that a new database and its log need on the disk of the state folder
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
 
 OPEN = (
@@ -187,6 +188,7 @@ def _one_authority(path: Path) -> Path:
 
 
 def _start(home: Path) -> Program:
+    require_room(home, _ROOM)
     secret, port = _choose(home)
     # the user's settings for another server (its database, its password) would break this one
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}

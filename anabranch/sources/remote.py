@@ -1,6 +1,7 @@
 """Files at URLs, by fsspec: list them, get their state, open them; nothing shown contains a credential."""
 
 import io
+import os
 import re
 import shutil
 import tempfile
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from anabranch.core.config import RunOptions, work_dir
-from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError
-from anabranch.core.storage import fingerprint
+from anabranch.core.errors import AnabranchError, SourceError, TemporaryError, UsageError, is_full
+from anabranch.core.storage import fingerprint, note_room
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*(://|::)", re.IGNORECASE)
 _LOCAL = re.compile(r"(file|local)://", re.IGNORECASE)
@@ -200,7 +201,9 @@ def _reported(label: str) -> Iterator[None]:
     except PermissionError as error:
         reason = shown_url(str(error)) or "the server refuses access"
         raise SourceError("source-unreadable", reason, "Check the credentials.", label) from None
-    except Exception as error:  # noqa: BLE001  each file system has errors of its own
+    except Exception as error:  # each file system has errors of its own
+        if is_full(error):
+            raise
         reason = shown_url(f"{type(error).__name__}: {error}")
         raise TemporaryError("source-unreachable", reason, "Check the URL and the network.", label) from None
 
@@ -214,7 +217,13 @@ def copied(stream: IO[bytes], folder: str = "") -> IO[bytes]:
     place.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         file = stack.enter_context(tempfile.TemporaryFile(dir=place))
-        shutil.copyfileobj(stream, file, 1 << 20)
+        try:
+            shutil.copyfileobj(stream, file, 1 << 20)
+            file.flush()
+        except OSError as error:
+            if is_full(error):
+                note_room(error, place / "copy", os.fstat(file.fileno()).st_size)
+            raise
         file.seek(0)
         stack.pop_all()
     return file

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from anabranch.core.errors import AnabranchError, SetupError, Stopped
@@ -18,13 +19,21 @@ from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.pieces import SendPart
 from anabranch.uploads.plan import Opened, SendPlan, Unit, parts_of, reads, units
 from anabranch.uploads.select import Chosen, select
+from anabranch.uploads.stores import local
 from anabranch.uploads.stores.base import Stop, UploadGoneError
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.stores.secrets import Unlock, no_blocks
 from anabranch.uploads.work import work
 
 MOMENT = 0.2  # seconds that the map waits at a time while no file is under way
-_ENDS_THE_RUN = ("destination-away", "destination-full", "destination-missing", "credentials-missing", "clock-skew")
+_ENDS_THE_RUN = (
+    "destination-away",
+    "destination-full",
+    "destination-missing",
+    "credentials-missing",
+    "clock-skew",
+    "disk-full",
+)
 
 
 def way(
@@ -46,6 +55,9 @@ def way(
     """
     selection = select(job.source, job.output or "", job.options)
     context = Context(job, selection, open_store(selection.destination, unlock), stop, tally or Tally())
+    if selection.destination.kind == "file":
+        sizes = {file.key: file.stamp.size for file in selection.files}
+        local.require_room(Path(selection.destination.place), sizes)
     for file in selection.files:
         context.tally.expect(file.key, file.label, file.stamp.size)
     sending = _Sending(context, slots or Unlimited())

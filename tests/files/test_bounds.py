@@ -58,7 +58,7 @@ def test_nothing_is_unpacked_where_the_disk_has_no_room(tmp_path, monkeypatch):
     plan = Slices(parts, str(tmp_path / "work" / "w"), sources=(source,))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: mock.Mock(free=(1 << 20) - 1 if path == tmp_path else 0))
 
-    with pytest.raises(TemporaryError, match=r"at least 1 MiB, and 1,024 KiB are free in .*work/w.*disk-full"):
+    with pytest.raises(TemporaryError, match=r"work/w: .*at least 1 MiB are needed, and 1,024 KiB are free.*disk-full"):
         plan.save()
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: mock.Mock(free=1 << 20))

@@ -1,7 +1,9 @@
 """SQLite, a file and no server: the same steps, with the file locked from BEGIN IMMEDIATE on."""
 
+import errno
 import re
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anabranch.core.errors import AnabranchError, SetupError, TemporaryError, UsageError
+from anabranch.core.errors import AnabranchError, SetupError, TemporaryError, UsageError, disk_full
 from anabranch.tables.normalise import canonical
 from anabranch.tables.stores.base import (
     BATCH,
@@ -342,6 +344,11 @@ def _ours(error: sqlite3.Error, path: str) -> AnabranchError:
         return AnabranchError("constraint-violated", reason, "Correct the record or the rule; nothing was written.")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM", "SQLITE_NOTADB")):
         return SetupError("database-unreachable", f"{path}: {said}", "Name a SQLite file that can be written.")
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_NOMEM")):
+    if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR_WRITE"):
+        full = disk_full(path, number=errno.ENOSPC)
+        where = f"there and in {tempfile.gettempdir()}, where its temporary tables are (SQLITE_TMPDIR moves them)"
+        remedy = f"Make room {where}, or import --into another file: nothing was written."
+        return TemporaryError(full.code, f"{full.reason} ({said})", remedy, item=path)
+    if name.startswith(("SQLITE_IOERR", "SQLITE_NOMEM")):
         return TemporaryError("database-unreachable", f"{path}: {said}", "Make room and run the same command again.")
     return AnabranchError("database-error", f"the database refused: {said}", "Correct the cause; nothing was written.")

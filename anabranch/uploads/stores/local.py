@@ -5,12 +5,13 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
-from anabranch.core.errors import SetupError, TemporaryError, UsageError
+from anabranch.core import storage
+from anabranch.core.errors import SetupError, TemporaryError, UsageError, as_ours, is_full
 from anabranch.core.storage import fingerprint, flush_folder, refuse_special
 from anabranch.uploads.ranges import BLOCK
 from anabranch.uploads.stores.base import (
@@ -32,7 +33,6 @@ from anabranch.uploads.tags import joined_tag
 
 _DATA, _NAME = "data", "name"  # files of an unfinished upload: its bytes, the name of its target
 _MARK = ".anabranch-upload"  # ends the name of the hidden folder of an unfinished upload
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -51,7 +51,7 @@ class FolderStore:
 
     def head(self, key: str) -> Head | None:
         """Return the file's size; its checksum would have to be computed."""
-        with _reported(key):
+        with _reported(key, self._root):
             try:
                 return Head(self._target(key).stat().st_size)
             except (FileNotFoundError, NotADirectoryError):
@@ -61,7 +61,7 @@ class FolderStore:
         """Compare the two files byte by byte."""
         if os.stat(path).st_size != head.size:  # noqa: PTH116
             return False
-        with _reported(key), self._target(key).open("rb") as theirs, open(path, "rb") as ours:  # noqa: PTH123
+        with _reported(key, self._root), self._target(key).open("rb") as theirs, open(path, "rb") as ours:  # noqa: PTH123
             while not stop():
                 block = ours.read(BLOCK)
                 if block != theirs.read(BLOCK):
@@ -86,7 +86,7 @@ class FolderStore:
     def create(self, key: str) -> Upload:
         """Make the hidden folder."""
         target = self._target(key)
-        with _reported(key):
+        with _reported(key, self._root):
             target.parent.mkdir(parents=True, exist_ok=True)
             refuse_special(target)
             folder = target.with_name(f".{fingerprint(target.name)}.{uuid.uuid4().hex}{_MARK}")
@@ -98,7 +98,7 @@ class FolderStore:
     def put_part(self, upload: Upload, number: int, offset: int, body: Body, total: Sum) -> StoredPart:
         """Write the part at its offset, and then its mark."""
         folder, sent = self._folder(upload), hashlib.md5(usedforsecurity=False)
-        with _reported(upload.key):
+        with _reported(upload.key, self._root):
             for mark in folder.glob(f"{number:05}-*"):
                 mark.unlink()  # before the bytes change
             with _opened(folder) as file:
@@ -141,7 +141,7 @@ class FolderStore:
     def complete(self, upload: Upload, parts: Sequence[StoredPart], *, new: bool) -> Head:
         """Read back what was written, hold it against the parts' checksums, and rename it."""
         folder, target = self._folder(upload), self._target(upload.key)
-        with _reported(upload.key):
+        with _reported(upload.key, self._root):
             with _opened(folder) as file:
                 file.truncate(sum(part.size for part in parts))
                 _require_sums(file, parts)
@@ -171,6 +171,15 @@ class FolderStore:
         return self._target(upload.key).with_name(upload.id)
 
 
+def require_room(root: Path, sizes: Mapping[str, int]) -> None:
+    """Raise TemporaryError "disk-full" where the objects of these sizes of which nothing is there yet do not fit."""
+    begun = {path.name.split(".")[1] for path in root.rglob(f".*{_MARK}")} if root.is_dir() else set()
+    new = [
+        size for key, size in sizes.items() if not (root / key).exists() and fingerprint((root / key).name) not in begun
+    ]
+    storage.require_room(root, sum(new))
+
+
 def _require_sums(file: IO[bytes], parts: Sequence[StoredPart]) -> None:
     file.seek(0)
     for part in parts:
@@ -194,16 +203,16 @@ def _opened(folder: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _reported(key: str) -> Iterator[None]:
+def _reported(key: str, folder: Path) -> Iterator[None]:
     """Turn what the system refuses into errors of ours."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if error.errno in _FULL:
-            raise TemporaryError(
-                "destination-full", reason, "Make room and run the same command again: it resumes.", key
-            ) from error
+        if is_full(error):
+            error.filename = error.filename or str(folder)
+            full = as_ours(error)
+            raise TemporaryError("destination-full", full.reason, full.remedy, key) from error
         if error.errno in _CLOSED:
             raise SetupError("destination-refused", reason, "Check the folder's permissions.", key) from error
         if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG):
