@@ -40,7 +40,7 @@ class Content(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What can be told of files without reading their values."""
+    """What can be known of files without reading their values."""
 
     rows: int  # of Parquet; of text, lines: a quoted line break counts, too
     size: int  # bytes
@@ -120,7 +120,7 @@ def _texts(values: pa.Array) -> Hashes:
 
 
 def _joined(elements: Hashes, lengths: pa.Array) -> Hashes:
-    """Hash sequences of that many elements, whose elements stand one after the other: each counts by its place."""
+    """Hash sequences of that many elements, whose elements follow one another: each counts by its place."""
     many = lengths.fill_null(0).to_numpy().astype(np.int64)
     ends = np.cumsum(many)
     places = np.arange(len(elements)) - np.repeat(ends - many, many)

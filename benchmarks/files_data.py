@@ -1,4 +1,4 @@
-"""Data files to convert, the same in every run, and what they hold, or what shall become of them."""
+"""Data files to convert, the same in every run, and what they hold, or what should become of them."""
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +27,7 @@ ITEMS = pa.array([[{"sku": f"S{n:04}", "count": n % 9}, {"sku": "T1", "count": n
 
 
 class Written(NamedTuple):
-    """What shall be read from a file once it is converted, and how much text it has, in bytes."""
+    """What should be read from a file once it is converted, and how much text it has, in bytes."""
 
     content: Content
     size: int

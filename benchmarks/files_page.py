@@ -36,8 +36,8 @@ HEADS = ("work s", "wall s", "CPU s", "peak MB", "wrote MB", "MB/s", "x ours")
 HEADING = """## convert-files
 
 Every program writes the same values with the same types, Parquet with zstd of level 1 (iterabledata only text), and is
-told the types, unless the table says that it finds them. MB are of text. *Work* leaves out the start of the
-interpreter, imports and a first small file; *MB/s* and *x ours* go by it where it can be told. What takes minutes is
+given the types, unless the table says that it finds them. MB are of text. *Work* leaves out the start of the
+interpreter, imports and a first small file; *MB/s* and *x ours* go by it where it is known. What takes minutes is
 measured with less and scaled, but for its peak. Peaks are of the largest process; the Prefect server was up.
 """
 
@@ -46,7 +46,7 @@ class Timing(NamedTuple):
     """What a row took for all files, and with how much text it was measured, MB; without it, all was."""
 
     usage: Usage
-    inner: float | None  # seconds without the start of the interpreter and imports, where they can be told
+    inner: float | None  # seconds without the start of the interpreter and imports, where they can be measured
     measured_with: float
     written: float  # bytes
 

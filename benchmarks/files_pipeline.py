@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 def score(record: Record) -> Record:
-    """Add a number that takes some Python to find, as a rule or a model of somebody's own would."""
+    """Add a number that takes some Python to find, as a user's own rule or model would."""
     value = record["id"]
     for _ in range(TURNS):
         value = (value * 1103515245 + 12345) & 0x7FFFFFFF

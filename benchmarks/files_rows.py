@@ -22,7 +22,7 @@ FUNCTION = "benchmarks.files_pipeline:score"
 
 
 class Sample(NamedTuple):
-    """Files of one kind in a folder of their own, with their schema as a file, and what shall become of them."""
+    """Files of one kind in a folder of their own, with their schema as a file, and what should become of them."""
 
     kind: str
     sources: list[str]

@@ -33,7 +33,7 @@ def run(command: Sequence[str], stdout: IO[bytes] | None = None, environment: Ma
     """Run the command and measure it; raises CalledProcessError, noting its stderr, unless it exits 0.
 
     A process begins with the memory of the one that starts it as its peak, so a caller must be small. Every command may
-    keep the bytecode of its modules: where the environment forbids it, each would compile all of them anew.
+    keep the bytecode of its modules: where the environment forbids it, each would compile all of them again.
     """
     variables = {**os.environ, **(environment or {})}
     variables.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -84,7 +84,7 @@ def machine(*packages: str) -> str:
 
 
 def read_section(name: str, page: Path = PAGE) -> str:
-    """Give what a benchmark wrote between its two marks; nothing, where it has no section."""
+    """Return what a benchmark wrote between its two marks; nothing, where it has no section."""
     begin, end = _marks(name)
     return page.read_text("utf-8").partition(begin)[2].partition(end)[0]
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.photos --photos 600 2400 --round-trips 0 20 80 --write
 
-A real OpenSSH server on loopback; between it and the clients stands a wire with a delay (benchmarks.delaying). The
+A real OpenSSH server on loopback; between it and the clients is a wire with a delay (benchmarks.delaying). The
 photos have five megabytes each, nearly all of them a hole. Slow rows read a share of the photos, spread over all; their
 rate is per photo, once they are connected. "Right" compares with what the photos were made of. The seed's two ways read
 the first 64 KB of each photo over paramiko's own SFTP client, and are given our parser, which is quicker than theirs.

@@ -82,7 +82,7 @@ def crt(endpoint: str, bucket: str) -> Callable[[Path], None]:
 
 
 def crt_summed(endpoint: str, bucket: str) -> Callable[[Path], None]:
-    """The same, and beside it the MD5 of each file, without which nobody can tell what the object's tag should be."""
+    """The same, and beside it the MD5 of each file, without which the object's tag cannot be checked."""
     send = crt(endpoint, bucket)
 
     def both(folder: Path) -> None:

@@ -19,7 +19,7 @@ def parse_part(part: LogPart) -> Done:
 
 @task(name="unpack", task_run_name="unpack {part.label}", **RETRIED)
 def unpack_log_slices(part: SlicePart) -> Done:
-    """Decompress slices of archives into the work folder, without what is no log."""
+    """Decompress slices of archives into the work folder, without what is not a log."""
     return carry_out(unpack_logs, part)
 
 

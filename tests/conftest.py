@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "ANABRANCH_"))]:
         if name != "ANABRANCH_CASES":
             del os.environ[name]
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of some hundred programs would compile all modules anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of some hundred programs would compile all modules again
     # a suite in the background of a script ignores Ctrl-C, and so would each program that a test interrupts
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
@@ -158,7 +158,7 @@ def _becomes_healthy(server: subprocess.Popen[bytes], url: str) -> bool:
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)  # its own session: nobody else is in that group
+        os.killpg(server.pid, signal.SIGKILL)  # its own session: no other process is in that group
     server.wait()
 
 
@@ -179,7 +179,7 @@ def _send_what_is_queued() -> None:
 
 
 def _refresh_settings() -> None:
-    """Let Prefect read the environment anew, where a test module has imported it already."""
+    """Let Prefect read the environment again where a test module has imported it already."""
     if "prefect" in sys.modules:
         from prefect.context import refresh_global_settings_context
 

@@ -19,7 +19,7 @@ from tests.faults import Injected
 
 # More calls than the warm process makes itself, and more than a function makes that is tested so.
 AT = {"write": 250, "fsync": 250, "rename": 250, "preadv2": 250, "openat": 6000, "read": 6000}
-LASTING = "+"  # behind a fault: it stays from the N-th call on
+LASTING = "+"  # after a fault: it stays from the N-th call on
 
 
 def injected_forks(

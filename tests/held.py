@@ -17,7 +17,7 @@ SETTLE_SECONDS = 15  # a thread that was told to end may take that long; one tha
 def held() -> Counter[str]:
     """Count what is held, by name: files by path, sockets and pipes by kind, threads and children by their command."""
     apart._idle.clear()  # they wait for a next call on purpose, and end soon
-    gc.collect()  # what nobody can reach is not held, only not yet given back
+    gc.collect()  # what cannot be reached is not held, only not yet given back
     return Counter([*_files(), *_threads(), *_children()])
 
 

@@ -88,7 +88,7 @@ def test_a_crash_is_an_error_and_the_next_call_has_a_new_process(number):
     assert apart.call(os.getpid) != process
 
 
-def test_a_process_that_somebody_kills_is_a_temporary_error():
+def test_a_process_that_is_killed_is_a_temporary_error():
     with pytest.raises(TemporaryError, match="SIGKILL"):
         list(apart.iterate(end_after, 1, signal.SIGKILL))
 

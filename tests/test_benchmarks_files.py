@@ -75,7 +75,7 @@ def test_what_takes_minutes_is_measured_with_less(task):
 
 @pytest.fixture(scope="module")
 def parquet(tmp_path_factory):
-    """A sample of Parquet of which, as if it were CSV, Parquet shall come."""
+    """A sample of Parquet which is to be converted to Parquet as if it were CSV."""
     return files.sample(tmp_path_factory.mktemp("parquet"), "parquet", 1, MB)._replace(kind="csv")
 
 

@@ -54,7 +54,7 @@ def test_a_changed_byte_is_noticed(data):
     except (OSError, ValueError):
         return
 
-    # Not cut at all, or only the padding behind the last CRC, or the block size, which one-block streams need not tell
+    # Not cut at all, or only the padding after the last CRC, or the block size, which one-block streams need not tell
     assert not blocks or text == bz2.decompress(whole)
 
 
@@ -64,7 +64,7 @@ def test_a_changed_byte_is_noticed(data):
         pytest.param(lambda data: data[:-1], id="cut short"),
         pytest.param(lambda data: data + b"\0", id="a byte too many"),
         pytest.param(lambda data: data[:-9] + bytes(9), id="no end"),
-        pytest.param(lambda data: b"x" + data, id="does not begin at the begin"),
+        pytest.param(lambda data: b"x" + data, id="does not begin at the start"),
         pytest.param(lambda data: b"", id="empty"),
     ],
 )

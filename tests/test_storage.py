@@ -132,7 +132,7 @@ def test_the_code_version_does_not_follow_compiled_code(tmp_path):
     assert code_version(tmp_path) == before
 
 
-def test_prune_removes_only_what_nobody_used_lately(tmp_path):
+def test_prune_removes_only_what_was_not_used_lately(tmp_path):
     old, new = tmp_path / "logs" / "old", tmp_path / "logs" / "new"
     for folder in (old, new):
         folder.mkdir(parents=True)

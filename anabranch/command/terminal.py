@@ -83,7 +83,7 @@ class Terminal:
         return sys.stderr.isatty()  # rich believes FORCE_COLOR, which is set where logs are kept
 
     def summarise(self, report: Report, page: str = "", *, own_server: bool) -> None:
-        """Say what happened, item by item, and what to do next; `page` is the address of the run's page."""
+        """Print what happened, item by item, and what to do next; `page` is the address of the run's page."""
         for title, lines in (("warning", report.warnings), ("error", report.errors)):
             if title == "error" or not self.quiet:
                 for line in lines[:MOST_LINES]:

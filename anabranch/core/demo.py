@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Say on standard error what happens next."""
+    """Print on standard error what happens next."""
 
     text: str
 

@@ -30,7 +30,7 @@ _WORK = re.compile(r"/anabranch/[a-z]+/[0-9a-f]{32}\b")  # in the path of a work
 
 
 class AnabranchError(Exception):
-    """Say which part failed, why, and what to do; `code` is the heading of the error's entry in docs/errors.md."""
+    """An error that says which part failed, why, and what to do; `code` is its heading in docs/errors.md."""
 
     exit_code: ClassVar[int] = 1
     attempt = 1  # of the part, when it failed

@@ -28,7 +28,7 @@ class PassedOver:
             names.append(name)
 
     def nothing_in(self, place: str, *, whole: bool = True) -> str:
-        """Say that nothing was found there, and why; not `whole` where the place was not looked at to its end."""
+        """Return that nothing was found there, and why; not `whole` where the place was not looked at to its end."""
         told = [f"as {reason}: {self._some(reason)}" for reason in self._names]
         why = f"; passed over {', '.join(told)}" if told else ": no file is there"
         return f"nothing was found in {place}{why}{'' if whole else '; more files were not looked at'}"

@@ -163,7 +163,7 @@ def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequenc
         if read != written + bad:
             raise accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
         out.flush()
-        left = os.fstat(out.fileno())  # what was written here, whoever writes to the same name afterwards
+        left = os.fstat(out.fileno())  # what was written here, even if another run then writes to the same name
     quarantine = _publish_quarantine(target, [*aside(group)], ordered)
     return Entry(
         key=output_key(code_key(), sources, options),
@@ -230,7 +230,7 @@ def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
 
 
 def warnings_of(plan: Conversion, entries: Sequence[Entry]) -> list[str]:
-    """Return what the user should know although it is no error: sheets left out, empty sources, rows set aside."""
+    """Return what the user should know although it is not an error: sheets left out, empty sources, rows set aside."""
     return [*plan.warnings, *_set_aside(entries)]
 
 

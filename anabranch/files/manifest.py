@@ -129,7 +129,7 @@ def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], 
 def _publish(path: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record.model_dump(mode="json"), indent=1, ensure_ascii=False)
-    with published(path) as file:  # what stands for a name's bytes that are not UTF-8 is escaped, as JSON does it
+    with published(path) as file:  # what represents a name's bytes that are not UTF-8 is escaped, as JSON does it
         file.write(text.encode(errors="backslashreplace") + b"\n")
 
 

@@ -103,7 +103,7 @@ class Conversion(Plan[ConvertPart]):
         return [path for path in named if str(path) in made]
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say as what each file is read, in how many blocks; which output is unchanged; why a file is unreadable."""
+        """Yield as what each file is read, in how many blocks; which output is unchanged; why a file is unreadable."""
         for file in self.catalogue.files:
             yield "read as", f"{file.source.label}: {file.how}"
         for entry in self.unchanged:

@@ -38,7 +38,7 @@ def limited(plan: C) -> C:
 def with_limit(plan: C, found: Mapping[int, Rejects]) -> C:
     """Fail the files with rejects where all of the run are more than `max_rejects`, or where no record is left.
 
-    The latter is told for each output: combined, one file may be rejected as a whole.
+    The latter is reported for each output: combined, one file may be rejected as a whole.
     """
     sound = {index: one for index, one in found.items() if index not in plan.failed}
     failed: dict[int, AnabranchError] = {}

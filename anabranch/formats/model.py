@@ -18,13 +18,13 @@ class Dialect:
 
     delimiter: str = ","
     quote: str = '"'
-    newline: str = "\n"  # the byte that ends a record: "\n" (also behind "\r"), or "\r" alone
+    newline: str = "\n"  # the byte that ends a record: "\n" (also after "\r"), or "\r" alone
     header: bool = True
     padded: bool = False  # rows of too few cells end with empty ones
-    trailing: bool = False  # whether every row, but not the header, ends with a delimiter, behind which is no cell
+    trailing: bool = False  # whether every row, but not the header, ends with a delimiter that no cell follows
     escape: str = ""  # takes the meaning from the character that follows it, within quotes and without
-    comment: str = ""  # begins a line that is no record
-    spaced: bool = False  # blanks may stand between a delimiter and a quote
+    comment: str = ""  # begins a line that is not a record
+    spaced: bool = False  # there may be blanks between a delimiter and a quote
 
     @property
     def masks(self) -> bool:

@@ -37,7 +37,7 @@ class Archive:
     source: Source  # of logs in a folder: that folder, or the only log
     codec: str  # none for a plain tar
     digest: str  # of its content; at a URL of its state
-    logs: tuple[Source, ...] = ()  # the files, where it is no archive
+    logs: tuple[Source, ...] = ()  # the files, where it is not an archive
 
     @property
     def label(self) -> str:

@@ -118,7 +118,7 @@ def _members(file: io.BufferedReader, size: int, before: Mapping[str, Member], o
 
 
 def _end(file: io.BufferedReader) -> Iterator[str]:
-    """Tell what is odd about the end of the archive, at which the file stands: zeros to the end of the file are not."""
+    """Yield what is odd about the end of the archive, which the file has reached; zeros up to its end are not."""
     if not file.read(1):
         yield "it has no end mark, so it may have been cut between two members"
     while data := file.read(_LARGEST_HEADER):

@@ -16,7 +16,7 @@ class Preview(Plan[Part]):
     about: tuple[tuple[str, str], ...] = ()
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say why an archive cannot be read, and why a folder or a pattern gave nothing."""
+        """Yield why an archive cannot be read, and why a folder or a pattern gave nothing."""
         yield from self.about
 
 

@@ -72,7 +72,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int, most: str = "") 
 
 
 def unpack_logs(part: SlicePart, stop: Callable[[], bool] = lambda: False) -> SliceManifest:
-    """Write what the part's slices hold, as `sources.unpack` does, but leave out big entries that are no logs."""
+    """Write what the part's slices hold, as `sources.unpack` does, but leave out big entries that are not logs."""
     return unpack(part, stop, leave_out)
 
 

@@ -36,7 +36,7 @@ class _Found:
 def join(plan: Extraction, outcomes: Sequence[Outcome], seconds: float = 0.0) -> Report:
     """Write the table, whatever the order in which the outcomes came; done again, it writes the same bytes.
 
-    Keeps what was read for later runs. Where a part failed nothing is published, since a whole table may stand there.
+    Keeps what was read for later runs. Where a part failed nothing is published, since a whole table may be there.
     """
     ordered = sorted(outcomes, key=lambda outcome: outcome.part.index)
     found = _gathered(plan, ordered)
@@ -95,7 +95,7 @@ def _rows(plan: Extraction, found: _Found) -> Iterator[outputs.Row]:
 
 
 def _account(plan: Extraction, rows: Sequence[outputs.Row], found: _Found) -> None:
-    """Raise unless every photo that was listed has a row, is known to be none, or is in a part that failed."""
+    """Raise unless every photo that was listed has a row, is known not to be a photo, or is in a part that failed."""
     others = sum(facts.status == "not_a_photo" for server in plan.servers for facts in found.facts[server].values())
     expected = len(rows) + found.failed + (others if plan.options.all_files else 0)
     if expected != len(plan.photos):

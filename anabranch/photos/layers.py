@@ -62,7 +62,7 @@ def write_kml(file: IO[bytes], rows: Iterable[Row]) -> None:
 def write_geo(file: IO[bytes], rows: Sequence[Row]) -> None:
     """Write geo.txt as OpenDroneMap reads it: name, longitude, latitude and height of the photos that have a height.
 
-    A name that stands in two folders keeps its path, since names alone would not tell them apart.
+    A name that is in two folders keeps its path, since names alone would not tell them apart.
     """
     names = Counter(one["name"] for one in rows)
     file.write(b"EPSG:4326\n")

@@ -36,7 +36,7 @@ class Rules(NamedTuple):
 
 @dataclass(slots=True)
 class Listed:
-    """What stands below one folder."""
+    """What is below one folder."""
 
     place: Place
     photos: list[Photo] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Listed:
 
     def passes(self, name: bytes, reason: str = "not named as a photo") -> None:
         """Note a file that does not count."""
-        if not self.photos:  # else nobody asks
+        if not self.photos:  # else it is not needed
             self.passed.add(reason, shown(os.fsdecode(name)))
 
     def add(self, photos: Sequence[Photo], rules: Rules) -> None:

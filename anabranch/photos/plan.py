@@ -35,7 +35,7 @@ FORMATS = (".csv", ".geojson", ".gpx", ".kml", ".parquet", "geo.txt")  # by the 
 
 @dataclass(frozen=True, slots=True)
 class PhotoPart(Part):
-    """Photos of one server, or of this machine, that stand in a file."""
+    """Photos of one server, or of this machine, that are listed in a file."""
 
     todo: str
     folder: str
@@ -85,7 +85,7 @@ class Extraction(Plan[PhotoPart]):
 
 
 def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> list[Path]:
-    """Return which file will be written, if any. Raises UsageError for what can be told before anything is read."""
+    """Return which file will be written, if any. Raises UsageError for what can be known before anything is read."""
     for one in source:
         named = place(one)
         if named.server is None and not Path(one).is_dir():

@@ -10,7 +10,7 @@ _NOT_A_PHOTO = "it does not start like a photo"
 
 
 class Reader:
-    """What is known of one photo; `wanted` is the range to read next, or None once `facts` stands."""
+    """What is known of one photo; `wanted` is the range to read next, or None once `facts` is known."""
 
     __slots__ = ("_asked", "_assume", "_view", "bytes", "facts", "reads", "wanted")
 

@@ -73,7 +73,7 @@ def tiff(
 ) -> bytes:
     """Make a TIFF structure with main, Exif and GPS directories.
 
-    `padding` bytes stand before the directory of positions, as a maker's notes would; `first` is the offset of the
+    `padding` bytes precede the directory of positions, as a maker's notes would; `first` is the offset of the
     first directory; `pointer` is the type of the pointers to the others.
     """
     positions = gps_entries(shot) if gps is None else gps
@@ -184,7 +184,7 @@ def box(kind: bytes, body: bytes) -> bytes:
 
 
 def heif(exif: bytes | None, xmp: bytes = b"", *, brand: bytes = b"heic", pixels: int = 20_000) -> bytes:
-    """Make a HEIF or AVIF file whose metadata items stand at its end."""
+    """Make a HEIF or AVIF file whose metadata items are at its end."""
     items = [(1, b"hvc1", b"", bytes(pixels))]
     if exif is not None:
         items.append((2, b"Exif", b"", b"\0\0\0\6Exif\0\0" + exif))

@@ -110,7 +110,7 @@ def _accept(
         except OSError:  # the block has ended
             return
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # a client that leaves is no news
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # a client that leaves is not worth a message
         transport = paramiko.Transport(plug)
         transport.add_server_key(key)
         transport.set_subsystem_handler("sftp", paramiko.SFTPServer, _Folder, folder)

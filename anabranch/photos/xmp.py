@@ -17,7 +17,7 @@ DRONE = (
 OTHER = ("GPSAltitude", "GPSAltitudeRef", "GPSTimeStamp", "DateTimeOriginal", "Make", "Model")
 LONGEST = 256 << 10  # bytes of XMP that are looked at
 _LONGEST_VALUE = 100
-_STEP = 4096  # bytes looked at at a time: the properties of drones stand at the start
+_STEP = 4096  # bytes looked at at a time: the properties of drones are at the start
 
 _NAMES = "|".join((*POSITION, *DRONE, *OTHER)).encode()
 _PROPERTY = re.compile(  # prefix:Name="value", or <prefix:Name>value<

@@ -203,7 +203,7 @@ def login_of(url: str) -> str:
 def _server(url: str) -> str:
     try:
         return urlsplit(url).netloc
-    except ValueError:  # it is no address, which the request itself will find
+    except ValueError:  # it is not an address, which the request itself will find
         return ""
 
 

@@ -20,7 +20,7 @@ from anabranch.core.parts import Job, Opts, Plan, WorkFile
 from anabranch.run.cautions import caution
 
 CONNECT_SECONDS = 8
-ANSWER_SECONDS = 10.0  # in which a worker answers that does not stand still
+ANSWER_SECONDS = 10.0  # in which a worker that does not hang answers
 LOAD_SECONDS = 120.0  # in which it has loaded our software, and answers, on a machine with more work than cores
 COMPARED = ("anabranch", "prefect", "distributed")  # must have the same version here and on every worker
 
@@ -166,7 +166,7 @@ def ask(
 ) -> dict[str, Any]:
     """Call a function on each worker; return what it returns or raises, or TimeoutError after `seconds`.
 
-    A worker that stands still never answers, and Dask's own `run` would wait for it forever. If none has answered after
+    A worker that hangs never answers, and Dask's own `run` would wait for it forever. If none has answered after
     `seconds` (LOAD_SECONDS by default), the first answer has until `first_within`.
     """
 

@@ -26,7 +26,7 @@ SKIPPED = "Skipped"  # the name of the state of such a run
 
 
 def overlapped(run: FlowRun) -> str:
-    """Return which run was on when this scheduled one was due; nothing for a run that somebody started.
+    """Return which run was on when this scheduled one was due; nothing for a run that was started by hand.
 
     Runs that were skipped themselves do not count. A server that does not tell, within limits, must not end a run: then
     it is carried out.

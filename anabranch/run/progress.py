@@ -56,7 +56,7 @@ class Progress:
 
     @property
     def files(self) -> list[tuple[FileProgress, str]]:
-        """The files under way, and what is to be told of each; none where the run does not count its files."""
+        """The files under way, and what is to be shown of each; none where the run does not count its files."""
         active = self.tally.files(MOST_FILES, (ACTIVE,)) if self.tally else []
         return [(file, _of_one(file)) for file in active]
 

@@ -109,7 +109,7 @@ def _show_summary(report: Report) -> None:
 
 
 def _message(report: Report) -> str:
-    """Say how the run ended, with the first error, since a list of runs shows only this."""
+    """Return how the run ended, with the first error, since a list of runs shows only this."""
     if not report.errors:
         return report.message
     more = f" (and {len(report.errors) - 1:,} more)" if len(report.errors) > 1 else ""

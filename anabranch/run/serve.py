@@ -39,10 +39,10 @@ def lock_at_once() -> None:
 
 
 def collect_in_a_thread() -> None:
-    """Let a thread collect garbage, never the thread of the event loop, which could stand still for a minute.
+    """Let a thread collect garbage, never the thread of the event loop, which could be blocked for a minute.
 
     Garbage may hold a cursor of SQLite. To free it, Python waits for the connection, which may be waiting for the
-    database's write lock; whoever holds that lock may need the event loop to go on.
+    database's write lock; the holder of that lock may need the event loop to go on.
     """
     gc.disable()
     gc.freeze()  # what was imported stays

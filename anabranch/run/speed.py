@@ -7,7 +7,7 @@ from anabranch.run.pictures import in_time
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 50, 34, 630, 160  # pixels of the chart
 _MARKS = 4  # of time
-_SHORT = 8  # seconds, of which the marks are no whole numbers
+_SHORT = 8  # seconds, of which the marks are not whole numbers
 
 
 def speeds(step: float, bytes_per_second: Sequence[float]) -> str:

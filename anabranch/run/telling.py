@@ -22,7 +22,7 @@ from anabranch.core.errors import SetupError
 from anabranch.run.api import AT_ONCE, BusyError, RefusedError, call
 
 END_SECONDS = 20.0  # for what is left to tell when the work is done
-ANSWER_SECONDS = 10.0  # in which any server answers that does not stand still
+ANSWER_SECONDS = 10.0  # in which any server that does not hang answers
 RETRIES = 2  # of a request, after 2 and 4 s
 INCOMPLETE = (
     "the history of this run is incomplete: the Prefect server did not answer. Nothing else is affected; see the "
@@ -51,7 +51,7 @@ class Teller:
                 self._thread.start()
 
     def finish(self, seconds: float = END_SECONDS) -> bool:
-        """Wait until all is told; return whether the server has heard it."""
+        """Wait until all is sent; return whether the server has heard it."""
         answers = server_answers()
         with self._changed:
             in_time = answers and self._changed.wait_for(lambda: not self._waiting and not self._busy, seconds)
@@ -125,7 +125,7 @@ class End:
 
     def as_json(self) -> str:
         """Return the state as the API takes it."""
-        assert self.state is not None  # noqa: S101  only a run that has ended is told of
+        assert self.state is not None  # noqa: S101  only a run that has ended is reported
         return json.dumps({"type": self.state.type.value, "name": self.state.name, "message": self.state.message})
 
 

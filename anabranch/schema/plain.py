@@ -22,7 +22,7 @@ _FIRST_DAY, _LAST_DAY = -12_687_428, 11_248_737  # of the years -32767 and 32767
 
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
-    """Give the schema without what is only a way to store values: dictionaries, views, extensions; and no metadata."""
+    """Return the schema without metadata and ways to store values: dictionaries, views, extensions."""
     return with_leaves(schema, plain_type)
 
 

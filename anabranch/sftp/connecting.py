@@ -59,7 +59,7 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Whether it still stands, as far as we know."""
+        """Whether it is still open, as far as we know."""
         return bool(self._transport.is_active())
 
 
@@ -71,7 +71,7 @@ def connect(server: Server, access: Access, secret: Credentials | None) -> Conne
     """
     import paramiko  # noqa: PLC0415  takes 0.2 s
 
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # each error is told by us, once
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # we report each error, once
     keys = KnownKeys(server, access.host_key)
     transport = None
     try:

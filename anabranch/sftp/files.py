@@ -226,7 +226,7 @@ def _data(reply: Reply) -> bytes:
 
 
 def _accepted(reply: Reply) -> Reply:
-    """Return a reply that is no refusal."""
+    """Return a reply that is not a refusal."""
     if reply.kind == packets.STATUS:
         code, text = packets.status(reply.body)
         if code != packets.OK:

@@ -1,4 +1,4 @@
-"""Is this the server that we mean? Its key must stand in known_hosts, or be the one that `--host-key` pins."""
+"""Is this the server that we mean? Its key must be in known_hosts, or be the one that `--host-key` pins."""
 
 import base64
 import hashlib
@@ -73,7 +73,7 @@ class KnownKeys:
         return SetupError(
             "host-key-changed",
             f"the server shows the key {seen} ({key.get_name()}), {why}",
-            f"Somebody may be in between. Ask the server's owner; if the new key is right, add "
+            f"Another machine may be in between. Ask the server's owner; if the new key is right, add "
             f"--host-key {seen}, or run: "
             f"ssh-keygen -R '{self.server.known_as}', and add the new key to known_hosts",
             str(self.server),

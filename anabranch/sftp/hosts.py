@@ -24,7 +24,7 @@ Unlock = Callable[[str], Credentials]
 
 
 def no_blocks(name: str) -> Credentials:
-    """Say that blocks are not known here: outside of a run."""
+    """Raise TemporaryError, since blocks are not known outside a run."""
     raise TemporaryError(
         "credentials-unavailable",
         f"the block {name!r} can be read only within a run",

@@ -12,7 +12,7 @@ STATUS, HANDLE, DATA, NAME, ATTRS, EXTENDED_REPLY = 101, 102, 103, 104, 105, 201
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE = 0, 1, 2, 3, 4
 OURS = 3  # the version of the protocol
 LONGEST = 1 << 20  # bytes of a packet; servers send 256 KB at most
-READ_ONLY = b"\0\0\0\1\0\0\0\0"  # what stands after the path of an OPEN: flags, and no attributes
+READ_ONLY = b"\0\0\0\1\0\0\0\0"  # what follows the path of an OPEN: flags, and no attributes
 WRITE_ONLY, NEW_FILE = b"\0\0\0\2\0\0\0\0", b"\0\0\0\x2a\0\0\0\0"  # NEW_FILE: which must not exist
 NO_ATTRIBUTES = b"\0\0\0\0"
 LARGEST_READ = 32 << 10  # bytes, which every server must serve, and take in a WRITE
@@ -63,7 +63,7 @@ def request(kind: int, number: int, text: bytes, tail: bytes = b"") -> bytes:
 
 
 def span(offset: int, length: int) -> bytes:
-    """Write the range that stands after the handle of a READ."""
+    """Write the range that follows the handle of a READ."""
     return struct.pack(">QL", offset, length)
 
 

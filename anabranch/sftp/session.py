@@ -12,7 +12,7 @@ from anabranch.sftp.packets import Packets, ProtocolError, Reply
 
 _RECEIVED = 256 << 10  # bytes taken from the channel at a time
 _TICK = 0.25  # seconds between looks at the clock and at a request to stop
-_TEXT_SECONDS = 0.5  # to wait for the rest of a text that stands in place of the protocol
+_TEXT_SECONDS = 0.5  # to wait for the rest of a text in place of the protocol
 _MOST_TEXT = 300
 _SENT = 32 << 10  # bytes given to the channel at a time
 _STALL_SECONDS = 60  # in which the server takes nothing more of what is sent

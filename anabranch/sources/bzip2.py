@@ -21,7 +21,7 @@ _CHUNK = 1 << 20  # bytes read at a time
 
 
 class Mark(NamedTuple):
-    """The begin of a block, or the end of a stream, with its CRC."""
+    """The start of a block, or the end of a stream, with its CRC."""
 
     bit: int
     last: bool

@@ -1,4 +1,4 @@
-"""Say why a folder or a pattern gave no file: what lies there, and as what it was passed over."""
+"""Explain why a folder or a pattern gave no file: what is there, and why it was passed over."""
 
 import os
 from collections.abc import Callable, Sequence

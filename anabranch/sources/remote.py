@@ -73,7 +73,7 @@ def state(url: str) -> File:
 def listing(url: str) -> Iterator[File]:
     """List the files that a URL means: one, those below a folder, or those that a pattern fits.
 
-    Raises UsageError where there is none, or the protocol's package is missing, and SourceError where nobody answers.
+    Raises UsageError if there is none or the protocol's package is missing, and SourceError if no server answers.
     """
     with _reported(shown_url(url)):
         system, path = _system(url)

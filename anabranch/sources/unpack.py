@@ -180,8 +180,8 @@ def unpacked(slices: Slices, outcomes: Sequence[Outcome]) -> list[Source]:
 def spans(of_source: Sequence[SourceSlice], outcomes: Sequence[Outcome]) -> list[Span] | None:
     """Return where a source's decompressed bytes lie, once its slices are unpacked.
 
-    None where one of them is missing: the source is damaged, or was cut in the wrong place. Who then reads it from its
-    begin gets either all of it, or the error that says what is wrong.
+    None where one of them is missing: the source is damaged, or was cut in the wrong place. Reading it from its start
+    then gives either all of it, or the error that says what is wrong.
     """
     made = _made(outcomes)
     found = [_kept(made.get(Path(one.target).name), Path(one.target)) for one in of_source]
@@ -204,7 +204,7 @@ def preceding(outcomes: Sequence[Outcome]) -> dict[Source, Preceding]:
 
 
 def _kept(file: WorkFile | None, target: Path) -> WorkFile | None:
-    """Give what the cache has in the folder of another run a name in ours, since that run clears its own when it ends.
+    """Link a file that the cache has in another run's folder into ours, since that run clears its own when it ends.
 
     None where it has just done so; the file itself where the file system has no hard links.
     """

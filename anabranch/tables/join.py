@@ -88,7 +88,7 @@ def _status(done: Imported, total: Counts) -> Status:
 
 
 def sentence(job: Import, done: Imported, total: Counts) -> str:
-    """Say in one line what became of all records."""
+    """Return in one line what became of all records."""
     names = job.files[0].label if len(job.files) == 1 else many(len(job.files), "file")
     head = f"{names} → {job.target.table}: {many(total.rows_in_file, 'record')}"
     if done.status == "already_imported":

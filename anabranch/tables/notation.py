@@ -18,7 +18,7 @@ class Notation:
     """How numbers, dates and times are written."""
 
     decimal: str = "."
-    thousands: str = ""  # " " stands for the no-break spaces, too
+    thousands: str = ""  # " " means the no-break spaces, too
     date_formats: tuple[str, ...] = ()  # of dates and timestamps; none: ISO
     zone: str | None = None  # of timestamps without one
 

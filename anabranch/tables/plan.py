@@ -68,7 +68,7 @@ class TablePlan(Plan[TablePart]):
             self.catalogue.save(self.folder)
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say as what each file is read, what becomes of its columns, and which table will be made."""
+        """Yield as what each file is read, what becomes of its columns, and which table will be made."""
         if self.catalogue and self.job:
             for file, mapped in zip(self.catalogue.files, self.catalogue.mapped, strict=True):
                 yield "read as", f"{file.source.label}: {file.how}"

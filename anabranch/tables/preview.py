@@ -1,4 +1,4 @@
-"""What an import would do, told without doing anything."""
+"""What an import would do, without doing it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from anabranch.tables.way import planned
 
 
 def check(source: Sequence[str], output: str | None, options: ImportOptions) -> list[Path]:
-    """Raise UsageError for what can be told before anything is read; which reports there will be is not known yet."""
+    """Raise UsageError for what can be known before anything is read; which reports there will be is not known yet."""
     TableName.parse(options.table)
     load_mapping(options)
     if options.on_bad_row != "fail":

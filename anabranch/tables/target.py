@@ -18,7 +18,7 @@ Kind = Literal[
 
 MOST_DIGITS = 38  # that Arrow's decimal128 holds
 
-# The number of a record within its part stands first in the file of coerced rows; the target's columns follow.
+# The number of a record within its part comes first in the file of coerced rows; the target's columns follow.
 RECORD = pa.field("record", pa.int64(), nullable=False)
 # One row for each fault of a record; `record` counts from 0 within the part, `raw` is the record without its line end.
 REJECTS = pa.schema(
@@ -189,7 +189,7 @@ class ImportFile:
     sha256: str  # of its bytes as stored
     size: int
     reports: str  # path of its reports without their endings: FOLDER/people.csv for people.csv.rejects.csv
-    header: bytes = b""  # what stands before the first record of a rejects file, with its line end
+    header: bytes = b""  # what precedes the first record of a rejects file, with its line end
     ending: str = ".csv"  # of the rejects file that can be imported again
 
 

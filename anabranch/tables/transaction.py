@@ -234,7 +234,7 @@ class _Run:
         return rows
 
     def _refusal(self) -> AnabranchError | None:
-        """Say why nothing may be written, if so."""
+        """Return why nothing may be written, if so."""
         policy, total = self.job.policy, Counts.total(self.result.counts)
         if total.rejected and policy.on_reject == "fail":
             reason = f"{total.rejected:,} of {total.rows_in_file:,} records are rejected"

@@ -34,7 +34,7 @@ def begin(context: Context, unit: Unit) -> Opened | str:
 
 
 def _existing(context: Context, unit: Unit, head: Head, entry: Entry | None) -> str:
-    """Say what the object that exists means; it may be the end of our own upload, whose answer was lost."""
+    """Return what the object that exists means; it may be the end of our own upload, whose answer was lost."""
     (file,) = unit.files
     policy, mine = context.options.if_exists, entry is not None and entry.stamp == file.stamp
     if mine and entry and entry.done and policy == "skip-same" and head.etag == entry.etag:

@@ -1,4 +1,4 @@
-"""Send a file to a store that takes its bytes in order, from where the store says that it stands."""
+"""Send a file to a store that takes its bytes in order, from the place that the store names."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -59,7 +59,7 @@ class _Sending:
             sent, self._offset = sent + max(found - before, 0), found
 
     def _step(self, stop: Stop) -> int | Head:
-        """Send the next chunk, after asking where the store stands if the last answer was none."""
+        """Send the next chunk, after asking the store for its place if the last answer was lost."""
         self.requests += 1
         require_unchanged(self._piece.path, self._piece.stamp, self._piece.label)
         try:

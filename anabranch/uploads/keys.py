@@ -12,7 +12,7 @@ _REMEDY = "Rename the file, or leave it out."
 
 
 def normal_key(prefix: str, below: PurePath) -> str:
-    """Return the key of a source: its path below what was named, behind the prefix, in Unicode's normal form C.
+    """Return the key of a source: its path below what was named, after the prefix, in Unicode's normal form C.
 
     Raises SourceError "key-refused" for names that no store could hold safely: text that is not UTF-8, control
     characters, parts that are empty, `.` or `..`, a leading slash, more than 1,024 bytes.

@@ -14,7 +14,7 @@ from anabranch.core.storage import fingerprint, published
 from anabranch.uploads.ranges import Stamp
 from anabranch.uploads.stores.base import Destination, Stop, Upload
 
-FOLDER = "uploads"  # below the work folder, where what nobody used for a week is removed
+FOLDER = "uploads"  # below the work folder, where what has not been used for a week is removed
 _LOOK = 0.25  # seconds between two tries to get a lock
 
 

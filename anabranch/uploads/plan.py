@@ -58,7 +58,7 @@ class SendPlan(Plan[SendPart]):
         return self.grow(ended)
 
     def notes(self) -> Iterator[tuple[str, str]]:
-        """Say what is known of each file beside its size."""
+        """Yield what is known of each file besides its size."""
         yield from self.about
 
 

@@ -1,4 +1,4 @@
-"""What a run would send, told without asking the destination anything; and what can be refused before anything runs."""
+"""What a run would send, without asking the destination anything; and what can be refused before anything runs."""
 
 from collections.abc import Sequence
 from pathlib import Path

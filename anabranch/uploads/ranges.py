@@ -132,7 +132,7 @@ class RangeFile(io.RawIOBase):
 
 
 def summed(body: Body) -> Sum:
-    """Read a stream from its start to its end, and return its size and checksums; it stands at its start again."""
+    """Read a stream from its start to its end, and return its size and checksums; it is at its start again."""
     md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
     body.seek(0)
     while block := body.read(BLOCK):

@@ -1,4 +1,4 @@
-"""What is told of uploads beside their figures: whose they are, and the memory."""
+"""What is shown of uploads besides their figures: whose they are, and the memory."""
 
 from collections.abc import Mapping
 from typing import Any

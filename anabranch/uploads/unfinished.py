@@ -33,7 +33,7 @@ def show(
 def abort(
     destination: str, *, older_than: Age, endpoint: Endpoint = None, credentials: Credentials = None
 ) -> Sequence[Mapping[str, Any]]:
-    """Drop the unfinished uploads below a destination, whoever began them, and list what was dropped."""
+    """Drop the unfinished uploads below a destination, no matter which run began them, and list what was dropped."""
     store, found = _found(destination, older_than, endpoint, credentials)
     rows = []
     for upload, begun in found:

@@ -49,7 +49,7 @@ def way(
 
     `unlock` returns what a block holds that the options name.
 
-    Raises UsageError for what can be told before anything is sent, TemporaryError "destination-away" and
+    Raises UsageError for what can be known before anything is sent, TemporaryError "destination-away" and
     "destination-full" and SetupError where nothing more can be sent; then, as after Stopped, the parts that were sent
     stay at the store, and the same run resumes.
     """

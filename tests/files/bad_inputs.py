@@ -1,6 +1,6 @@
 """Every bad input that other tools were seen to get wrong: how it is made, and what a conversion must make of it.
 
-What must be large is as large as it takes to lie behind the rows that decide the types; LATE says where.
+What must be large is as large as it takes to come after the rows that decide the types; LATE says where.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ import pyarrow as pa
 from tests.files.packing import ALL as PACK
 
 DATA = Path(__file__).parent.parent / "data" / "files" / "bad"
-LATE = 20_001  # the row, counted from 1, of what is wrong far behind the head
+LATE = 20_001  # the row, counted from 1, of what is wrong far after the head
 IDS, NAMES = {"id": "int64"}, {"id": "int64", "name": "string"}
 
 
@@ -242,9 +242,9 @@ BAD_INPUTS = [
         values=[{"id": place, "text": cell} for place, cell in enumerate([None, None, None, "", None], 1)],
     ),
     BadInput(
-        "17 rubbish behind gz", packed(PLAIN.encode(), behind=b"rubbish"), code="source-damaged", says=("at byte", "16")
+        "17 rubbish after gz", packed(PLAIN.encode(), behind=b"rubbish"), code="source-damaged", says=("at byte", "16")
     ),
-    BadInput("17 gz behind gz", stored("22_concat.csv.gz"), rows=2, values=TWO),
+    BadInput("17 gz after gz", stored("22_concat.csv.gz"), rows=2, values=TWO),
     BadInput("18 CR CR LF", text("id,name\r\r\n1,a\r\r\n2,b\r\r\n"), rows=2, values=TWO),
     BadInput("18 CR alone", text("id,name\r1,a\r2,b\r"), rows=2, values=TWO),
     BadInput("19 JSON: text late", late_key('{"id": "oops"}\n'), code="type-conflict", says=(f"row {LATE}", *UNFIT)),
@@ -322,19 +322,19 @@ BAD_INPUTS = [
         rows=2,
         values=[{"a": 1, "b": '5" disc'}, {"a": 2, "b": '"x'}],
     ),
-    BadInput("28 delimiter behind every row", text("id,name\n1,a,\n2,b,\n"), rows=2, values=TWO),
-    BadInput("28 delimiter behind quotes", text('id;name\n1;"a";\n2;"b";\n'), rows=2, values=TWO),
+    BadInput("28 delimiter after every row", text("id,name\n1,a,\n2,b,\n"), rows=2, values=TWO),
+    BadInput("28 delimiter after quotes", text('id;name\n1;"a";\n2;"b";\n'), rows=2, values=TWO),
     BadInput(
-        "28 delimiter behind every row, set aside",
+        "28 delimiter after every row, set aside",
         late("8,n\n9,n,1\n", head="id,name\n1,a,\n", line="{0},n{0},\n"),
         {"on_bad_row": "quarantine"},
         rows=LATE,
         types=NAMES,
         aside=(LATE + 1, LATE + 2),
     ),
-    BadInput("28 delimiter behind some rows", text("id,name\n1,a,\n2,b\n"), code="bad-row", says=("row 1", "3")),
+    BadInput("28 delimiter after some rows", text("id,name\n1,a,\n2,b\n"), code="bad-row", says=("row 1", "3")),
     BadInput(
-        "28 a null behind the last delimiter",
+        "28 a null after the last delimiter",
         text("id,name\n1,a,\n2,b,NA\n3,c,\n"),
         {"null_values": "NA"},
         code="bad-row",

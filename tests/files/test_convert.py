@@ -169,7 +169,7 @@ def test_a_file_that_gets_out_of_reach_fails_no_other_file_of_its_part(tmp_path,
 
     def reaching(part):
         if any(load(part.catalogue).files[piece.file].source.label == gone.name for piece in part.pieces):
-            raise TemporaryError("source-unreachable", "nobody answers", "Check the network.", gone.name)
+            raise TemporaryError("source-unreachable", "no server answers", "Check the network.", gone.name)
         return work(part)
 
     monkeypatch.setattr("anabranch.files.way.work", reaching)
@@ -375,7 +375,7 @@ def test_a_record_may_be_as_long_as_the_limit_and_no_longer(tmp_path, monkeypatc
 
 
 def test_a_bad_row_of_a_json_array_has_a_number_but_no_place_in_the_text(tmp_path):
-    """Its rows are written anew before they are parsed, so that places in these lines are none in the file."""
+    """Its rows are rewritten before they are parsed, so that places in these lines are not places in the file."""
     source = tmp_path / "some.json"
     source.write_text('[\n  {"a": 1},\n  {"a": [1]},\n  {"a": 2}\n]')
 

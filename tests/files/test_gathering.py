@@ -31,6 +31,6 @@ def test_each_table_is_measured_once_however_many_wait():
     with pytest.raises(RuntimeError), Blocks(lambda _: None) as blocks:  # noqa: PT012
         for table in tables:
             blocks.add(table, 0)
-        raise RuntimeError  # so that nobody writes them
+        raise RuntimeError  # so that no program writes them
 
     assert {table.measured for table in tables} == {1}

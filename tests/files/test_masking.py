@@ -92,7 +92,7 @@ def test_blocks_begin_where_a_reader_that_reads_byte_by_byte_finds_a_record(text
 
 
 @given(TEXTS, DIALECTS)
-def test_what_a_block_hides_is_what_the_reader_passes_over(text, dialect):
+def test_what_a_block_hides_is_what_the_reader_skips(text, dialect):
     read = Reader(text, dialect)
     rows = Rows(text, dialect)
     left = bytes(byte if place not in read.comments else 10 for place, byte in enumerate(text))

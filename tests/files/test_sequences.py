@@ -81,7 +81,7 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(source=VERSIONS)
     def change_source(self, source):
-        """Who runs a command meanwhile begins anew."""
+        """A user who runs a command meanwhile starts again."""
         name, data = source
         (self.sources / name).write_bytes(data)
         self.running.clear()

@@ -421,7 +421,7 @@ def test_no_row_is_lost_where_a_server_does_not_tell_the_length(name, line, tmp_
 def test_a_server_that_does_not_answer_is_reported_without_the_credentials(tmp_path):
     touch(tmp_path, "a.csv")
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # and nobody listens
+        held.bind(("127.0.0.1", 0))  # and no program listens
         url = f"http://user:secret@127.0.0.1:{held.getsockname()[1]}/a.csv?sign=secret"
 
         found = find([url, str(tmp_path)])

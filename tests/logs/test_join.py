@@ -163,7 +163,7 @@ def test_a_slice_that_failed_for_another_reason_gives_its_archive_no_report(tmp_
 
 def test_an_archive_that_cannot_be_opened_does_not_stop_the_others(tmp_path):
     good = write(tmp_path / "good.tar", {"messages.log": flow(1)})
-    (tmp_path / "memory.tar").symlink_to("/proc/self/mem")  # a regular file that nobody, not even root, can read
+    (tmp_path / "memory.tar").symlink_to("/proc/self/mem")  # a regular file that not even root can read
 
     report = parse_logs([good, str(tmp_path / "memory.tar")], tmp_path / "out", BW, tmp_path / "work")
 

@@ -56,8 +56,8 @@ GZIPPED = gzip.compress(TEXT)
         pytest.param(
             GZIPPED + gzip.compress(b"a\n") + gzip.compress(b"") + GZIPPED, TEXT + b"a\n" + TEXT, id="streams"
         ),
-        pytest.param(gzip.compress(b"a\n") + b"GARBAGE", b"a\nGARBAGE", id="text behind gzip"),
-        pytest.param(GZIPPED + b"G" * 300_000, TEXT + b"G" * 300_000, id="much text behind gzip"),
+        pytest.param(gzip.compress(b"a\n") + b"GARBAGE", b"a\nGARBAGE", id="text after gzip"),
+        pytest.param(GZIPPED + b"G" * 300_000, TEXT + b"G" * 300_000, id="much text after gzip"),
         pytest.param(zipped(TEXT), TEXT, id="deflated zip"),
         pytest.param(zipped(TEXT, zipfile.ZIP_STORED), TEXT, id="stored zip"),
     ],

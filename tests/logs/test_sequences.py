@@ -85,7 +85,7 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(content=st.sampled_from(sorted(CONTENTS)))
     def change_source(self, content):
-        """Who runs a command meanwhile begins anew."""
+        """A user who runs a command meanwhile starts again."""
         self.content = content
         self.source.write_bytes(PACK[self.source.name](CONTENTS[content]))
         self.running.clear()

@@ -40,7 +40,7 @@ def many_slices():
 
 
 def members(pack, size=9000):
-    """Compress in streams, one behind the other."""
+    """Compress in streams, one after the other."""
     return b"".join(pack(LOGS[start : start + size]) for start in range(0, len(LOGS), size))
 
 

@@ -207,7 +207,7 @@ class SixteenFiles(FewFiles):
 
 
 class ForbiddenFile(Sftp):
-    """One file that nobody may read."""
+    """One file that must not be read."""
 
     def open_file(self, number, name):
         if b"0030" in name:

@@ -141,7 +141,7 @@ def show_all(folder: str) -> dict[str, Any]:
 def _answer(behaviour: Callable[[str], Any], folder: str) -> Any:
     try:
         return behaviour(folder)
-    except Exception as error:  # noqa: BLE001  each test shall see its own answer, and not that of another
+    except Exception as error:  # noqa: BLE001  each test must see its own answer, and not that of another
         return error
 
 

@@ -253,7 +253,7 @@ def test_the_secret_is_in_its_file_alone(home):
     word = secret.partition(":")[2].encode()
     assert json.loads(done.stdout)["run_url"].startswith(server.ui_url)
     assert word.decode() not in done.stdout + done.stderr
-    assert "token=" not in done.stdout + done.stderr  # neither is a link, where nobody sits at a terminal
+    assert "token=" not in done.stdout + done.stderr  # neither is a link, where there is no terminal
     files = [path for path in home.rglob("*") if path.is_file() and word in path.read_bytes()]
     assert files == [home / FILE]
     assert files[0].stat().st_mode & 0o777 == 0o600

@@ -32,7 +32,7 @@ def test_garbage_that_must_wait_for_the_database_does_not_keep_the_event_loop_wa
     command = [sys.executable, "-c", GARBAGE, str(tmp_path / "db")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
-    assert done.stderr == ""  # without the thread: database is locked, since nobody could commit
+    assert done.stderr == ""  # without the thread: database is locked, since no connection could commit
 
 
 def test_a_transaction_that_may_write_waits_for_another_and_is_not_refused(tmp_path):

@@ -125,7 +125,7 @@ def _rows(data, suffix):
 
 
 def _csv_rows(text):
-    """Count the records behind the header, where every quote opens, closes or doubles as it should."""
+    """Count the records after the header, where every quote opens, closes or doubles as it should."""
     try:
         records = sum(bool(row) for row in csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:

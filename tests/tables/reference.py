@@ -1,4 +1,4 @@
-"""What an import must amount to: records inserted one after another in file order, each behind a savepoint."""
+"""What an import must amount to: records inserted one after another in file order, each after a savepoint."""
 
 from collections.abc import Sequence
 from typing import Any

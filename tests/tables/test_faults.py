@@ -106,7 +106,7 @@ def test_a_server_that_falls_in_the_middle_loses_nothing(own_server, tmp_path):
     with through(url, b"INSERT INTO", fall) as (wire, _), pytest.raises(TemporaryError):
         run(wire, job, pieces)
     own_server.start()
-    url = own_server.url()  # its port may be another: somebody else may have taken the first one meanwhile
+    url = own_server.url()  # its port may be another: another program may have taken the first one meanwhile
 
     assert contents(url, "people") == [(1, "old")]
     assert run(url, job, pieces).status == "committed"

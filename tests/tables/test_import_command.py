@@ -168,7 +168,7 @@ def written(value):
 
 @pytest.mark.server
 class TestReplay:
-    """Real processes that are killed, or run twice: the end is that of one run that nobody disturbed."""
+    """Real processes that are killed, or run twice: the end is that of one undisturbed run."""
 
     @pytest.fixture(autouse=True)
     def server(self, prefect_server):

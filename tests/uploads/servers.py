@@ -158,7 +158,7 @@ def wait_for(port: int, processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Let the system choose ports that nobody uses now."""
+    """Let the system choose ports that are free now."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("127.0.0.1", 0))

@@ -16,7 +16,7 @@ LINES = Dialect(delimiter="\n", quote="")  # JSON lines: no raw end of line is p
 def blocks(stream: IO[bytes], look: Look, block: int = BLOCK, stop: float = math.inf) -> Iterator[bytes]:
     """Cut the text into blocks: those records that begin within each `block` bytes of it, perhaps none; no header.
 
-    The text is read from its begin to byte `stop`. SourceError where a record is too long, or where the text ends
+    The text is read from its start to byte `stop`. SourceError where a record is too long, or where the text ends
     within a quoted cell. Holds about three blocks at a time.
     """
     dialect = look.dialect or LINES

@@ -28,12 +28,12 @@ def look_delimited(head: bytes, whole: bool, options: ReadOptions, format: str) 
     """Find out from its head, decompressed, how a file is written; `whole` says that there is no more of it.
 
     Raises SourceError for a file that holds no row, for a header that is not whole or not UTF-8, and for columns of
-    one name, unless they may be renamed; UsageError for a delimiter or a quote that can be none.
+    one name, unless they may be renamed; UsageError for a character that cannot be a delimiter or a quote.
     """
     begin = len(BOM_UTF8) if head.startswith(BOM_UTF8) else 0
-    if told := _SEP_LINE.match(head, begin):  # by which a spreadsheet tells another of its delimiter
-        begin = told.end()
-        options = options if options.delimiter else options.model_copy(update={"delimiter": told[1].decode()})
+    if line := _SEP_LINE.match(head, begin):  # by which a spreadsheet tells another of its delimiter
+        begin = line.end()
+        options = options if options.delimiter else options.model_copy(update={"delimiter": line[1].decode()})
     begin = _after_lines(head, begin, options.skip_rows)
     body = head[begin:]
     dialect = _dialect(body, options, format)
@@ -91,7 +91,7 @@ def _names(rows: Rows, body: bytes, known: int, options: ReadOptions) -> tuple[t
 
 
 def _trails(rows: Rows, known: int, dialect: Dialect) -> bool:
-    """Whether the rows end with a delimiter, behind which the header names no column."""
+    """Whether the rows end with a delimiter after which the header names no column."""
     if not dialect.header or known <= 1:
         return False
     more = rows.cells[1:known] - rows.cells[0]
@@ -101,8 +101,8 @@ def _trails(rows: Rows, known: int, dialect: Dialect) -> bool:
 
 def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
     quote = '"' if options.quote is None else options.quote
-    told = options.delimiter or ("\t" if format_ == "tsv" else "")
-    marks = [mark for mark in (told, quote, options.escape, options.comment) if mark]
+    given = options.delimiter or ("\t" if format_ == "tsv" else "")
+    marks = [mark for mark in (given, quote, options.escape, options.comment) if mark]
     for mark in marks:
         if not mark.isascii() or mark in "\r\n" or marks.count(mark) > 1:
             raise UsageError(
@@ -111,7 +111,7 @@ def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
                 "Choose another ASCII character with --delimiter, --quote, --escape or --comment.",
             )
     dialect = Dialect(
-        told,
+        given,
         quote,
         header=options.header,
         padded=options.short_rows == "pad",
@@ -119,12 +119,12 @@ def _dialect(body: bytes, options: ReadOptions, format_: str) -> Dialect:
         comment=options.comment or "",
     )
     lines = _lines(body, _SNIFFED)
-    dialect = dialect if told else replace(dialect, delimiter=_delimiter(lines, dialect))
+    dialect = dialect if given else replace(dialect, delimiter=_delimiter(lines, dialect))
     return replace(dialect, spaced=_is_spaced(lines, dialect, whole=len(lines) == len(body)))
 
 
 def _is_spaced(lines: bytes, dialect: Dialect, *, whole: bool) -> bool:
-    """Whether blanks stand between delimiters and quotes, and every quote has its meaning once they are left out."""
+    """Whether blanks precede quotes of cells, and every quote has its meaning once these blanks are left out."""
     if not dialect.quote or dialect.delimiter == " " or f" {dialect.quote}".encode() not in lines:
         return False
     plain, spaced = Rows(lines, dialect), Rows(lines, replace(dialect, spaced=True))
@@ -163,8 +163,8 @@ def _lines(body: bytes, count: int) -> bytes:
 def _delimiter(lines: bytes, dialect: Dialect) -> str:
     """Choose the delimiter that gives the most rows as many cells as the header has; then, the most cells.
 
-    Before a comma that stands between digits only goes any other that fits as well: it may part whole numbers from
-    their fractions.
+    Any other delimiter that fits as well is preferred to a comma that is only between digits: it may separate whole
+    numbers from their fractions.
     """
     scores = {}
     for mark in DELIMITERS:

@@ -1,6 +1,6 @@
 """Hide from the search for cells and records what means nothing there: comments, escaped characters, blanks.
 
-Every byte keeps its place. Comments become blank lines, which are no records. An escaped character becomes one that is
+Every byte keeps its place. Comments become blank lines, which are not records. An escaped character becomes one that is
 neither quote, delimiter nor line end. Blanks between a delimiter and a quote become marks after which a cell begins.
 What is escaped, and which blanks precede a quote, follows from the few bytes in front; whether a line is a comment
 follows from the quotes before it, so such lines are found by reading on from a known state.

@@ -110,7 +110,7 @@ def read_text(
 
 
 def _beyond(names: Sequence[str]) -> str:
-    """Name the column behind the last one as none of these."""
+    """Return a name for the column after the last one that none of these has."""
     return max(names, key=len) + "_"
 
 

@@ -2,7 +2,7 @@
 
 A quote opens a quoted cell only where a cell begins. In a quoted cell two quotes mean one, and a single quote
 closes. So an even number of adjacent quotes never changes whether what follows is quoted; an odd one where a cell may
-begin toggles it; and an odd one anywhere else ends it: there it either closes the cell, or stands bare in a plain one.
+begin toggles it; and an odd one anywhere else ends it: there it either closes the cell, or is part of a plain one.
 Each range can therefore be scanned alone, for every state in which the text in front of it may leave off, and the
 scans joined afterwards. That is exact, with bare quotes (5" pipe), too.
 """
@@ -33,7 +33,7 @@ class Passage:
     """What is in a range that is entered in a certain state; places count from the range's start, -1 is none."""
 
     state: State  # in which it is left
-    first: int  # begin of the first record that begins in the range
+    first: int  # start of the first record that starts in the range
     last: int  # and of the last
 
 
@@ -59,7 +59,7 @@ class Quotes:
         self._start = found[np.concatenate([[0], gaps + 1])] if found.size else found
         self._stop = found[np.concatenate([gaps, [-1]])] + 1 if found.size else found
         self._separates = separators(dialect)
-        self._begins = self._separates[self.text[self._start - 1]]  # whether a run stands where a cell begins
+        self._begins = self._separates[self.text[self._start - 1]]  # whether a run is where a cell begins
         if found.size and not before and found[0] == (len(BOM_UTF8) if data.startswith(BOM_UTF8) else 0):
             self._begins[0] = True
         elif found.size and found[0] == 0:
@@ -135,9 +135,9 @@ def is_regular(data: bytes, dialect: Dialect) -> bool:
 
 
 def scan(data: bytes, before: bytes, dialect: Dialect) -> Scan:
-    """Scan one range of the text; `before` is at least the byte in front of it, and empty at the very begin.
+    """Scan one range of the text; `before` is at least the byte in front of it, and empty at the start of the text.
 
-    Mostly, a little of its begin and of its end decide.
+    Mostly, a few bytes at its start and at its end decide.
     """
     size = WINDOW if dialect.masks or (dialect.quote and dialect.quote.encode() in data) else len(data)
     while 2 * size < len(data):

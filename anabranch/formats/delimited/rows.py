@@ -91,7 +91,7 @@ class Rows:
 
     @property
     def is_spaced(self) -> bool:
-        """Whether blanks stand between a delimiter and a quote."""
+        """Whether there are blanks between a delimiter and a quote."""
         return bool(self._outside(self._quotes.text == BLANK).size)
 
     @property

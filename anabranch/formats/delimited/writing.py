@@ -26,7 +26,7 @@ def csv_rows(table: pa.Table, delimiter: str) -> memoryview:
 
     Timestamps are ISO with a space, those with a time zone in UTC with a Z, and have the fewest digits that hold the
     block's values; durations are like 36:00:00. Binary values are base64. In a table of one column null is written as
-    "", too, since an empty line would be no row.
+    "", too, since an empty line would not be a row.
     """
     plain = pa.table(
         [_plain(*pair) for pair in zip(table.columns, table.column_names, strict=True)], names=table.column_names

@@ -71,7 +71,7 @@ def _value(element: ET.Element) -> Any:
 
 def read_geojson(raw: io.BufferedReader, encoding: str | None) -> Iterator[Any]:
     """Read the features of a collection, or the one feature that the file is."""
-    told = encoding_of(raw, encoding)  # before the start, which tells it, is read
+    told = encoding_of(raw, encoding)  # before the start, which names it, is read
     found = strict_json(raw.read().decode(told))
     kind = found.get("type") if isinstance(found, dict) else None
     if kind == "FeatureCollection" and isinstance(found.get("features"), list):

@@ -21,7 +21,7 @@ _KNOWN: dict[str, Callable[[Any], Any]] = {
 
 
 def plain_record(found: Any, *, utc: bool = False) -> Record:
-    """Make a plain record of what a reader gave; what is not a record stands under `value`.
+    """Make a plain record of what a reader gave; what is not a record gets the key `value`.
 
     With `utc` times without a zone are in UTC. SourceError where a value is of an unknown kind.
     """

@@ -87,7 +87,7 @@ class Flattener:
     def _meant(self, kinds: Bytes) -> Marks:
         """Leave out white space, but one byte of it between two bytes that would read as one word without it."""
         space = kinds == _SPACE
-        ends = np.flatnonzero(space[:-1] & ~space[1:]) + 1  # the first bytes behind white space
+        ends = np.flatnonzero(space[:-1] & ~space[1:]) + 1  # the first bytes after white space
         begins = np.flatnonzero(space[1:] & ~space[:-1]) + 1
         before = kinds[begins - 1]
         if space[0]:

@@ -15,8 +15,8 @@ from anabranch.formats.json.parsing import (
     mapped,
     parse,
     read_json,
+    rewritten,
     takes_nested,
-    tell_anew,
 )
 from anabranch.formats.json.types import (
     NULL,
@@ -142,7 +142,7 @@ class _Examination:
         tree = text_tree(tree_of_schema(mapped(self._schema, lambda _: STRING)))
         if not good:
             return
-        told = tell_anew(b"\n".join(line.text for line in good), tree, text=takes_nested(self._options))
+        told = rewritten(b"\n".join(line.text for line in good), tree, text=takes_nested(self._options))
         table = read_json(told, pa.schema(type_of(tree)))
         for field, column in zip(self._schema, table.columns, strict=True):
             for place in np.flatnonzero(misfits(column, field.type)).tolist():

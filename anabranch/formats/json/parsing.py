@@ -64,7 +64,7 @@ def parse(block: bytes, look: Look, schema: pa.Schema, options: ReadOptions) -> 
     tree = text_tree(tree_of_schema(natural)) if reading.given else tree_of_schema(natural)
     try:
         _require_finite(block, schema)
-        return reading.read(tell_anew(block, tree, text=takes_nested(options)), pa.schema(type_of(tree)), block)
+        return reading.read(rewritten(block, tree, text=takes_nested(options)), pa.schema(type_of(tree)), block)
     except (MalformedError, pa.ArrowException) as error:
         raise MisfitError from error
 
@@ -126,7 +126,7 @@ def mapped(schema: Iterable[pa.Field], change: Callable[[pa.DataType], pa.DataTy
     return pa.schema([pa.field(field.name, changed(field.type)) for field in schema])
 
 
-def tell_anew(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:
+def rewritten(block: bytes, tree: dict[str, object], *, text: bool) -> bytes:
     """Write the block's records again, with text in place of the values of text columns; raises MalformedError."""
     lines = (line for line in block.split(b"\n") if line.strip(BLANK))
     return b"\n".join([encoded(told(tree, decoded(line), text=text)) for line in lines])
@@ -143,7 +143,7 @@ class _Reading:
     def read(self, block: bytes, natural: pa.Schema, original: bytes = b"") -> pa.Table:
         """Read the block with types that Arrow knows of JSON, and cast; raises MisfitError and Arrow's own errors.
 
-        `original` is the block as it was before it was told anew.
+        `original` is the block as it was before it was rewritten.
         """
         table = read_json(block, natural)
         if table.num_rows != self.count or not (self.given or _are_numbers(block, natural)):
@@ -227,8 +227,8 @@ def _rounds(block: bytes, schema: pa.Schema, suspects: re.Pattern[bytes]) -> boo
 def _with_quotes(block: bytes, schema: pa.Schema) -> bytes:
     """Put quotes around the scalars of text columns, as they are written.
 
-    A name in quotes with a colon behind can only be a key; where it is one of an inner object too, whose type then does
-    not fit, or where this is not enough, the records must be written again.
+    A name in quotes with a colon after it can only be a key; where it is one of an inner object too, whose type then
+    does not fit, or where this is not enough, the records must be written again.
     """
     names = b"|".join(re.escape(encoded(field.name)) for field in schema if is_text(field.type))
     return re.sub(rb"((?:%b)\s*:\s*)(%b)(?=\s*[,}])" % (names, _SCALAR), rb'\1"\2"', block) if names else block

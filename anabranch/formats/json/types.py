@@ -76,7 +76,7 @@ class Widening:
     untyped: bool = False
 
     def fit(self, tree: Any, value: Any, path: str = "") -> Any:
-        """Give the least tree from this one on that holds the value, the same object if it does; raises UnfitError."""
+        """Return the least tree from this one on that holds the value, itself if it does; raises UnfitError."""
         if value is None:
             return tree
         if isinstance(tree, dict) and isinstance(value, dict):
@@ -133,7 +133,7 @@ class Widening:
 
 
 def scalar_type(value: Any) -> pa.DataType:
-    """Give the least type of a value that is not nested; that of a number that no type holds exactly is string."""
+    """Return the narrowest type of a value that is not nested; of a number that no type holds exactly, string."""
     if value is None:
         return NULL
     if isinstance(value, bool):

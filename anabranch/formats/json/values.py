@@ -61,7 +61,7 @@ def decoded(line: bytes) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str | None:
-    """Give a value as text: a string as it is, null as None, everything else as compact JSON, numbers as they stood."""
+    """Return a value as text: a string as it is, null as None, all else as compact JSON, numbers as written."""
     if value is None or isinstance(value, str):
         return value and str(value)
     return encoded(value).decode()

@@ -52,7 +52,7 @@ class Store(ABC):
 
     @abstractmethod
     def describe(self, table: TableName) -> Target:
-        """Look at a table; `exists` is False, and there are no columns, where there is none.
+        """Look at a table; `exists` is False, and it has no columns, where it does not exist.
 
         The name in the result is the one that the database found, with its schema where it has schemas.
         """
@@ -106,7 +106,7 @@ class Store(ABC):
 
     @abstractmethod
     def run(self, sql: str, *values: Value) -> int:
-        """Carry out a statement; return how many rows it wrote. `values` stand where it has $1, $2, …."""
+        """Carry out a statement; return how many rows it wrote. `values` take the places of $1, $2, …."""
 
     @abstractmethod
     def rows(self, sql: str, *values: Value) -> list[tuple[Any, ...]]:

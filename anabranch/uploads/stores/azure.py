@@ -273,7 +273,7 @@ def _code(answer: httpx.Response) -> str:
 
 
 def _error(answer: httpx.Response, place: str) -> AnabranchError:
-    """Say what a refusal means."""
+    """Return what a refusal means."""
     status, code = answer.status_code, _code(answer)
     reason = f"the server says {status}{f' {code}' if code else ''}"
     if code == "InvalidOperation" and b"MD5" in answer.content:  # so says Azurite

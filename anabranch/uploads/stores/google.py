@@ -135,7 +135,7 @@ def _blocks(body: Body) -> Any:
 
 
 def _error(answer: httpx.Response, about: str) -> AnabranchError:
-    """Say what a refusal means."""
+    """Return what a refusal means."""
     status, reasons = answer.status_code, _reasons(answer)
     said = f"Google Drive says {status}{f' {reasons[0]}' if reasons else ''}"
     if status in _GONE:

@@ -267,7 +267,7 @@ def _listed(part: StoredPart, upload: Upload) -> dict[str, Any]:
 
 
 def _error(error: ClientError, place: str, destination: Destination) -> AnabranchError:
-    """Say what an answer of the server means."""
+    """Return what an answer of the server means."""
     answer = error.response
     code, text = answer["Error"].get("Code", ""), answer["Error"].get("Message", "")
     status = answer["ResponseMetadata"].get("HTTPStatusCode", 0)
@@ -289,7 +289,7 @@ def _error(error: ClientError, place: str, destination: Destination) -> Anabranc
 
 
 def _unanswered(error: Exception, destination: Destination) -> AnabranchError:
-    """Say what it means that there was no answer, or none that can be understood."""
+    """Return what it means that there was no answer, or none that can be understood."""
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound", "TokenRetrievalError"):
         return SetupError("credentials-missing", str(error), "Set the credentials where the parts run.")

@@ -36,7 +36,7 @@ Unlock = Callable[[str, str], Secrets]  # the kind of the destination, and the n
 
 
 def no_blocks(kind: str, name: str) -> Secrets:  # noqa: ARG001  as those that know blocks are called
-    """Say that blocks are not known here: outside of a run."""
+    """Raise TemporaryError, since blocks are not known outside a run."""
     raise TemporaryError(
         "credentials-unavailable",
         f"the block {name!r} can be read only within a run",

@@ -266,7 +266,7 @@ class SftpStore:
             raise BusyError(error.reason) from error
 
     def _error(self, files: Files, error: StatusError, key: str, label: str) -> AnabranchError:
-        """Say what a refusal means; the protocol has few codes for it."""
+        """Return what a refusal means; the protocol has few codes for it."""
         room = None
         with suppress(StatusError):
             room = files.room(self._path(key.rpartition("/")[0]) or b".") if error.code == packets.FAILURE else None

@@ -52,7 +52,7 @@ def test_what_cannot_be_pickled_stays_in_this_process_or_is_refused(mode):
     else:
         assert run(locks, None, steps.same).rows_processed == 300
         assert run(RECORDS, Kept(), steps.locked).exceptions == 0
-    assert run(RECORDS, None, steps.locked).exceptions == 0  # nobody asks for what it returned
+    assert run(RECORDS, None, steps.locked).exceptions == 0  # what it returned is not used
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -1,4 +1,4 @@
-"""However a pipeline ends, none of its processes stays, and nobody waits for the rest of a chunk."""
+"""However a pipeline ends, none of its processes stays, and nothing waits for the rest of a chunk."""
 
 import os
 import signal
@@ -95,7 +95,7 @@ def test_an_error_of_the_source_does_not_wait_for_the_rest_of_a_chunk(monkeypatc
 
 def _lives(pid):
     try:
-        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE  # whom nobody may ask for
+        return psutil.Process(int(pid)).status() != psutil.STATUS_ZOMBIE  # which its parent has not waited for
     except psutil.NoSuchProcess:
         return False
 
