@@ -35,8 +35,8 @@ def upload_files(
     Args:
         source: Files, folders, or glob patterns.
             A deployment takes relative paths from the folder of its prefect.yaml.
-        output: Where to: s3://bucket/prefix/, az://container/prefix/, sftp://user@host/folder/, gdrive://FOLDER-ID,
-            or a folder.
+        output: Where to: s3://bucket/prefix/, gs://bucket/prefix/, az://container/prefix/, sftp://user@host/folder/,
+            gdrive://FOLDER-ID, or a folder.
         options: How the files are uploaded.
         run: How the run is carried out.
 

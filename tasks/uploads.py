@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 from anabranch.core.errors import AnabranchError
 from anabranch.run.blocks import (
     AzureCredentials,
+    GoogleCloudCredentials,
     GoogleDriveCredentials,
     S3Credentials,
     SftpCredentials,
@@ -27,6 +28,14 @@ def unlock(kind: str, name: str) -> Secrets:
     if kind == "gdrive":
         google = loaded(GoogleDriveCredentials, name)
         return Secrets(access_token=text_of(google.access_token), service_account=text_of(google.service_account))
+    if kind == "gs":
+        cloud = loaded(GoogleCloudCredentials, name)
+        return Secrets(
+            text_of(cloud.access_key_id),
+            text_of(cloud.secret_access_key),
+            access_token=text_of(cloud.access_token),
+            service_account=text_of(cloud.service_account),
+        )
     if kind == "az":
         azure = loaded(AzureCredentials, name)
         return Secrets(

@@ -106,8 +106,8 @@ UPLOAD_FILES = Workload(
     name="upload-files",
     summary="Upload big files in parallel parts, resumable after anything, every byte verified.",
     source="Files, folders, or glob patterns (** for folders at any depth).",
-    output="Where to: s3://bucket/prefix/, az://container/prefix/, sftp://user@host/folder/, gdrive://FOLDER-ID or a "
-    "folder. May also be given last.",
+    output="Where to: s3://bucket/prefix/, gs://bucket/prefix/, az://container/prefix/, sftp://user@host/folder/, "
+    "gdrive://FOLDER-ID or a folder. May also be given last.",
     ends_with_output=True,
     without_output="refused",
     flow="flows.uploads:upload_files",

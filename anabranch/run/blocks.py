@@ -49,6 +49,21 @@ class S3Credentials(Block):
     region: SecretStr | None = Field(default=None, description="Region of the bucket; default: us-east-1.")
 
 
+class GoogleCloudCredentials(Block):
+    """Access to buckets of Google Cloud Storage; options name it as `--credentials NAME`.
+
+    A service account, a token, or the two parts of an HMAC key, which gives access to uploads in parts only.
+    """
+
+    _block_type_name = "Google Cloud Credentials"
+    _block_type_slug = "google-cloud-storage-credentials"
+
+    service_account: SecretStr | None = Field(default=None, description="Text of the key file of a service account.")
+    access_token: SecretStr | None = Field(default=None, description="Access token, which ends after an hour.")
+    access_key_id: SecretStr | None = Field(default=None, description="Access id of an HMAC key.")
+    secret_access_key: SecretStr | None = Field(default=None, description="Secret of that key.")
+
+
 class GoogleDriveCredentials(Block):
     """Access to a folder of Google Drive; options name it as `--credentials NAME`. One of the two is enough."""
 

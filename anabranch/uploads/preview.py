@@ -53,7 +53,7 @@ def preview(job: Job[UploadOptions]) -> SendPlan:
         for unit in every
     ]
     about = _about(selection)
-    if context.store.in_order:
+    if context.store.in_order and job.options.mode == "parallel":
         about.append(
             (str(selection.destination), "takes the bytes of a file in order: files go in parallel, not parts")
         )

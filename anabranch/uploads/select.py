@@ -5,7 +5,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from anabranch.core.errors import SourceError, UsageError
@@ -88,17 +88,19 @@ def destination_of(output: str, options: UploadOptions) -> tuple[Destination, st
         return Destination("gdrive", folder, options.endpoint, options.credentials, options.requests_per_minute), path
     if scheme.lower() == "sftp":
         return _server(output, options)
-    if scheme.lower() not in ("s3", "az"):
+    if scheme.lower() not in ("s3", "az", "gs"):
         raise UsageError(
             "destination-scheme",
             f"{scheme}:// is not a place to upload to",
-            "Use s3://bucket/prefix, az://container/prefix, gdrive://folder, sftp://user@host/folder/ or a folder.",
+            "Use s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, gdrive://folder, "
+            "sftp://user@host/folder/ or a folder.",
         )
     bucket, _, path = rest.partition("/")
     if not bucket:
         raise UsageError("destination-scheme", "no bucket is named", "Write it as s3://bucket/prefix.")
-    discard = options.discard_uncommitted
-    return Destination(scheme.lower(), bucket, options.endpoint, options.credentials, discard_uncommitted=discard), path
+    found = Destination(scheme.lower(), bucket, options.endpoint, options.credentials)
+    in_order = found.kind == "gs" and options.mode == "sequential"
+    return replace(found, discard_uncommitted=options.discard_uncommitted, in_order=in_order), path
 
 
 def _server(output: str, options: UploadOptions) -> tuple[Destination, str]:

@@ -133,6 +133,23 @@ def container(azurite, monkeypatch):
     return made
 
 
+@pytest.fixture
+def door(swift):
+    """Google's XML API with tokens, as far as our client needs it."""
+    from tests.uploads.token_door import TokenDoor
+
+    with TokenDoor(swift) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory):
+    """The address of gcp-storage-emulator, with a bucket named test."""
+    address, process = servers.start_gcs_emulator(tmp_path_factory.mktemp("gcs"))
+    yield address
+    servers.stop(process)
+
+
 @pytest.fixture(scope="session")
 def openssh(tmp_path_factory):
     with sshd.serving(tmp_path_factory.mktemp("sshd")) as server:

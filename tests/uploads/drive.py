@@ -1,9 +1,10 @@
-"""A strict server of Google's resumable protocol with Drive's addresses, and one named behaviour.
+"""A strict server of Google's resumable protocol, at the addresses of Drive and Cloud Storage, with one behaviour.
 
 No emulator speaks Drive; what this one refuses is what Google's documents say: gaps, chunks that are no multiple of
 256 KiB, sessions that do not exist.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ import uuid
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 QUANTUM = 256 << 10
 
@@ -56,10 +57,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.drive.seen["list"] += 1
+        if "/o/" in self.path:
+            name = unquote(self.path.partition("/o/")[2])
+            return self._say(200, self._about(name)) if name in self.drive.objects else self._refuse(404, "notFound")
         name = re.search(r"name = '(.*?)' and", parse_qs(urlsplit(self.path).query).get("q", [""])[0])
         name = name and name[1].replace("\\'", "'")
         found = [self._about(name)] if name in self.drive.objects else []
-        self._say(200, {"files": found})
+        return self._say(200, {"files": found})
 
     def do_POST(self):
         if self.path == "/token":
@@ -88,7 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.headers.get("Authorization"):
             return self._refuse(401, "required")
         session = uuid.uuid4().hex
-        self.drive.sessions[session] = {"name": about["name"], "data": bytearray()}
+        name = about.get("name") or parse_qs(urlsplit(self.path).query)["name"][0]
+        self.drive.sessions[session] = {"name": name, "data": bytearray()}
         return self._say(200, {}, Location=f"{self.drive.endpoint}/session?upload_id={session}")
 
     def _put(self, body):
@@ -157,7 +162,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _about(self, name):
         data = self.drive.objects[name]
-        return {"id": "1", "name": name, "size": str(len(data)), "md5Checksum": hashlib.md5(data).hexdigest()}
+        md5 = hashlib.md5(data)
+        sums = {"md5Checksum": md5.hexdigest(), "md5Hash": base64.b64encode(md5.digest()).decode()}
+        return {"id": "1", "name": name, "size": str(len(data)), **sums}
 
     def _session(self):
         return self.path.split("upload_id=")[-1]

@@ -207,3 +207,17 @@ def start_azurite(program: str, folder: Path) -> tuple[str, subprocess.Popen[byt
         )  # fmt: skip
     wait_for(port, [process])
     return f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}", process
+
+
+def start_gcs_emulator(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start an emulator of Google Cloud Storage that knows the resumable protocol; return its address and process."""
+    (port,) = free_ports(1)
+    program = Path(sys.executable).with_name("gcp-storage-emulator")
+    with (folder / "emulator.log").open("wb") as log:
+        process = subprocess.Popen(
+            attached([str(program), "start", "--host", "127.0.0.1", "--port", str(port), "--in-memory",
+                      "--default-bucket", "test"]),
+            stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    wait_for(port, [process])
+    return f"http://127.0.0.1:{port}", process

@@ -21,7 +21,9 @@ from anabranch.uploads.stores.base import (
 )
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.tags import file_tag, joined_tag
+from tests.uploads import servers
 from tests.uploads.conftest import new_bucket
+from tests.uploads.token_door import TOKEN
 
 PART = 64 << 10
 
@@ -53,8 +55,17 @@ def place(request, tmp_path, monkeypatch):
     if request.param == "az":
         container = request.getfixturevalue("container")
         return Place(open_store(container.destination), container.read, container.keys)
-    server = request.getfixturevalue("swift" if request.param == "s3" else "juicefs")
+    server = request.getfixturevalue("juicefs" if request.param == "juicefs" else "swift")
     bucket = new_bucket(server, monkeypatch)
+    if request.param == "gs":
+        monkeypatch.setenv("OURS_ACCESS_KEY_ID", servers.KEY)
+        monkeypatch.setenv("OURS_SECRET_ACCESS_KEY", server.secret)
+        named = Destination("gs", bucket.name, server.endpoint, "env:OURS")
+        return Place(open_store(named), bucket.read, bucket.keys)
+    if request.param == "gs tokens":
+        monkeypatch.setenv("OURS_ACCESS_TOKEN", TOKEN)
+        door = request.getfixturevalue("door")
+        return Place(open_store(Destination("gs", bucket.name, door.endpoint, "env:OURS")), bucket.read, bucket.keys)
     return Place(open_store(bucket.destination), bucket.read, bucket.keys)
 
 

@@ -43,6 +43,7 @@ class Destination:
     key_file: str | None = None
     verify: bool = False
     discard_uncommitted: bool = False  # of Azure
+    in_order: bool = False  # of Google Cloud Storage, which takes bytes in both ways
 
     def __str__(self) -> str:
         return self.place if self.kind == "file" else f"{self.kind}://{self.place}"

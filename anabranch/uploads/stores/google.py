@@ -1,4 +1,4 @@
-"""Google Drive, by its resumable protocol: one growing offset for each file, which the server names."""
+"""Google's resumable protocol, and Google Drive by it: one growing offset for each file, which the server names."""
 
 import json
 import os
@@ -29,29 +29,29 @@ from anabranch.uploads.stores.secrets import Secrets, Unlock, no_blocks, secrets
 
 QUANTUM = 256 << 10  # bytes of which each chunk but the last is a multiple
 TIMEOUT = httpx.Timeout(60, connect=10)  # seconds
-SCOPES = ("https://www.googleapis.com/auth/drive.file",)
-_GOOGLE = "https://www.googleapis.com"
+_SCOPE = "https://www.googleapis.com/auth/"
 _FIELDS = "id,name,size,md5Checksum"
-_DONE, _RESUME, _GONE = (200, 201), 308, (404, 410)
+DONE = (200, 201)
+_RESUME, _GONE = 308, (404, 410)
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER = 401, 403, 429, 500
 _RATES = {"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "quotaExceeded"}
 _FULL = {"storageQuotaExceeded", "teamDriveFileLimitExceeded"}
 
 
-class DriveStore:
-    """A folder of Google Drive, whose id is the destination's place; the key of an object is its name."""
+class ResumableStore:
+    """What all stores of Google have in common that take the bytes of an object in order."""
 
     in_order: Literal[True] = True
     limits = Limits(smallest_part=QUANTUM, quantum=QUANTUM, largest_object=5 << 40)
+    server, scope, address = "", "", ""
 
     def __init__(self, destination: Destination, unlock: Unlock = no_blocks) -> None:
-        self._folder, self._url = destination.place, (destination.endpoint or _GOOGLE).rstrip("/")
+        self.place, self.url = destination.place, (destination.endpoint or self.address).rstrip("/")
         self._client, self._destination, self._unlock = _client(os.getpid()), destination, unlock
 
-    def head(self, key: str) -> Head | None:
-        """Find the file of that name in the folder."""
-        found = self._find(key)
-        return Head(int(found.get("size", 0)), found.get("md5Checksum", "")) if found else None
+    def made(self, found: dict[str, Any]) -> Head:
+        """Return what an answer says of an object."""
+        raise NotImplementedError
 
     def same(self, key: str, head: Head, path: str, part_size: int, stop: Stop) -> bool:  # noqa: ARG002
         """Compare size and MD5."""
@@ -61,26 +61,10 @@ class DriveStore:
         with RangeFile(path, 0, size, stop) as body:
             return summed(body).md5 == head.etag
 
-    def start(self, key: str, size: int) -> str:
-        """Begin a session; its address is a secret, since it alone gives the right to write."""
-        known = self._find(key)
-        method, path = ("PATCH", f"files/{known['id']}") if known and "id" in known else ("POST", "files")
-        about = {"name": key} if known else {"name": key, "parents": [self._folder]}
-        answer = self._ask(
-            method,
-            f"{self._url}/upload/drive/v3/{path}",
-            params={"uploadType": "resumable", "fields": _FIELDS, "supportsAllDrives": "true"},
-            content=json.dumps(about).encode(),
-            headers={"Content-Type": "application/json", "X-Upload-Content-Length": str(size)},
-        )
-        if answer.status_code not in _DONE or "location" not in answer.headers:
-            raise _error(answer, key)
-        return answer.headers["location"]
-
     def query_offset(self, session: str, size: int) -> int | Head:
         """Ask how many bytes the session has, or what object it became."""
-        return self._place(
-            self._ask("PUT", session, headers={"Content-Range": f"bytes */{size}", "Content-Length": "0"})
+        return self._offset(
+            self.ask("PUT", session, headers={"Content-Range": f"bytes */{size}", "Content-Length": "0"})
         )
 
     def append(self, session: str, offset: int, body: Body, size: int) -> int | Head:
@@ -89,63 +73,95 @@ class DriveStore:
         span = f"bytes {offset}-{offset + length - 1}/{size}" if length else f"bytes */{size}"
         headers = {"Content-Range": span, "Content-Length": str(length)}
         body.seek(0)
-        return self._place(self._ask("PUT", session, content=_blocks(body), headers=headers))
+        return self._offset(self.ask("PUT", session, content=_blocks(body), headers=headers))
 
     def cancel(self, session: str) -> None:
         """Drop the session; without error where there is none."""
-        self._ask("DELETE", session)
+        self.ask("DELETE", session)
 
-    def _find(self, key: str) -> dict[str, Any] | None:
-        name, folder = (text.replace("\\", "\\\\").replace("'", "\\'") for text in (key, self._folder))
-        wanted = {
-            "q": f"name = '{name}' and '{folder}' in parents and trashed = false",
-            "fields": f"files({_FIELDS})", "supportsAllDrives": "true", "includeItemsFromAllDrives": "true",
-        }  # fmt: skip
-        answer = self._ask("GET", f"{self._url}/drive/v3/files", params=wanted)
-        if answer.status_code not in _DONE:
-            raise _error(answer, key)
-        return next(iter(answer.json().get("files", [])), None)
-
-    def _place(self, answer: httpx.Response) -> int | Head:
+    def _offset(self, answer: httpx.Response) -> int | Head:
         if answer.status_code == _RESUME:
             match = re.fullmatch(r"bytes=0-(\d+)", answer.headers.get("range", ""))
             return int(match[1]) + 1 if match else 0  # without Range nothing was kept
-        if answer.status_code in _DONE:
-            found = answer.json()
-            return Head(int(found.get("size", -1)), found.get("md5Checksum", ""))
-        raise _error(answer, "the session")
+        if answer.status_code in DONE:
+            return self.made(answer.json())
+        raise self.error(answer, "the session")
 
-    def _ask(self, method: str, url: str, **more: Any) -> httpx.Response:
-        token = _token(secrets_of(self._destination, self._unlock), self._destination.credentials, os.getpid())
+    def ask(self, method: str, url: str, **more: Any) -> httpx.Response:
+        """Send a request with a token; raises BusyError where there is no answer."""
+        token = token_of(
+            secrets_of(self._destination, self._unlock), self._destination.credentials, self.scope, os.getpid()
+        )
         if self._destination.requests_per_minute:
             _pace(self._destination.requests_per_minute, os.getpid()).wait()
         headers = {**more.pop("headers", {}), "Authorization": f"Bearer {token.text()}"}
         try:
             answer = self._client.request(method, url, headers=headers, **more)
         except httpx.HTTPError as error:  # whose text may hold the session's address
-            raise BusyError(f"Google Drive does not answer ({type(error).__name__})") from None
+            raise BusyError(f"{self.server} does not answer ({type(error).__name__})") from None
         if answer.status_code == _UNAUTHORIZED:
             token.forget()
         return answer
+
+    def error(self, answer: httpx.Response, about: str) -> AnabranchError:
+        """Return what a refusal means."""
+        status, reasons = answer.status_code, _reasons(answer)
+        said = f"{self.server} says {status}{f' {reasons[0]}' if reasons else ''}"
+        if status in _GONE:
+            return UploadGoneError("upload-gone", said, "Run the same command again.", about)
+        if _FULL & set(reasons):
+            remedy = "Make room and run the same command again: it resumes."
+            return TemporaryError("destination-full", said, remedy, about)
+        if status == _TOO_MANY or status >= _SERVER or (status == _FORBIDDEN and _RATES & set(reasons)):
+            return BusyError(said, after=after_seconds(answer.headers.get("retry-after", "")))
+        return SetupError("destination-refused", said, "Check the credentials and their rights.", about)
+
+
+class DriveStore(ResumableStore):
+    """A folder of Google Drive, whose id is the destination's place; the key of an object is its name."""
+
+    server, scope, address = "Google Drive", f"{_SCOPE}drive.file", "https://www.googleapis.com"
+
+    def made(self, found: dict[str, Any]) -> Head:
+        """Return size and MD5."""
+        return Head(int(found.get("size", -1)), found.get("md5Checksum", ""))
+
+    def head(self, key: str) -> Head | None:
+        """Find the file of that name in the folder."""
+        found = self._find(key)
+        return self.made(found) if found else None
+
+    def start(self, key: str, size: int) -> str:
+        """Begin a session; its address is a secret, since it alone gives the right to write."""
+        known = self._find(key)
+        method, path = ("PATCH", f"files/{known['id']}") if known and "id" in known else ("POST", "files")
+        about = {"name": key} if known else {"name": key, "parents": [self.place]}
+        answer = self.ask(
+            method,
+            f"{self.url}/upload/drive/v3/{path}",
+            params={"uploadType": "resumable", "fields": _FIELDS, "supportsAllDrives": "true"},
+            content=json.dumps(about).encode(),
+            headers={"Content-Type": "application/json", "X-Upload-Content-Length": str(size)},
+        )
+        if answer.status_code not in DONE or "location" not in answer.headers:
+            raise self.error(answer, key)
+        return answer.headers["location"]
+
+    def _find(self, key: str) -> dict[str, Any] | None:
+        name, folder = (text.replace("\\", "\\\\").replace("'", "\\'") for text in (key, self.place))
+        wanted = {
+            "q": f"name = '{name}' and '{folder}' in parents and trashed = false",
+            "fields": f"files({_FIELDS})", "supportsAllDrives": "true", "includeItemsFromAllDrives": "true",
+        }  # fmt: skip
+        answer = self.ask("GET", f"{self.url}/drive/v3/files", params=wanted)
+        if answer.status_code not in DONE:
+            raise self.error(answer, key)
+        return next(iter(answer.json().get("files", [])), None)
 
 
 def _blocks(body: Body) -> Any:
     while block := body.read(BLOCK):
         yield block
-
-
-def _error(answer: httpx.Response, about: str) -> AnabranchError:
-    """Return what a refusal means."""
-    status, reasons = answer.status_code, _reasons(answer)
-    said = f"Google Drive says {status}{f' {reasons[0]}' if reasons else ''}"
-    if status in _GONE:
-        return UploadGoneError("upload-gone", said, "Run the same command again.", about)
-    if _FULL & set(reasons):
-        remedy = "Make room and run the same command again: it resumes."
-        return TemporaryError("destination-full", said, remedy, about)
-    if status == _TOO_MANY or status >= _SERVER or (status == _FORBIDDEN and _RATES & set(reasons)):
-        return BusyError(said, after=after_seconds(answer.headers.get("retry-after", "")))
-    return SetupError("destination-refused", said, "Check the credentials and their rights.", about)
 
 
 def _reasons(answer: httpx.Response) -> list[str]:
@@ -183,8 +199,8 @@ def _pace(per_minute: int, process: int) -> _Pace:  # noqa: ARG001
 class _Token:
     """An access token: as it was given, or of google-auth's credentials, refreshed when it ends."""
 
-    def __init__(self, secrets: Secrets | None, named: str | None) -> None:
-        self._secrets, self._named, self._lock = secrets, named, threading.Lock()
+    def __init__(self, secrets: Secrets | None, named: str | None, scope: str) -> None:
+        self._secrets, self._named, self._scopes, self._lock = secrets, named, (scope,), threading.Lock()
         self._found: Any = None
 
     def text(self) -> str:
@@ -204,7 +220,9 @@ class _Token:
     def _refreshed(self) -> str:
         try:
             if self._found is None:
-                self._found = self._account(self._secrets) if self._secrets else google.auth.default(scopes=SCOPES)[0]
+                self._found = (
+                    self._account(self._secrets) if self._secrets else google.auth.default(scopes=self._scopes)[0]
+                )
             if not self._found.valid:
                 self._found.refresh(_over_httpx)
         except DefaultCredentialsError as error:
@@ -217,7 +235,7 @@ class _Token:
     def _account(self, secrets: Secrets) -> Any:
         make: Any = Credentials.from_service_account_info  # which has no types
         try:
-            return make(json.loads(secrets.service_account), scopes=SCOPES)
+            return make(json.loads(secrets.service_account), scopes=self._scopes)
         except ValueError:  # whose text may hold some of the key
             raise self._missing("do not hold the key file of a service account") from None
 
@@ -240,5 +258,6 @@ def _over_httpx(
 
 
 @lru_cache(maxsize=16)
-def _token(secrets: Secrets | None, named: str | None, process: int) -> _Token:  # noqa: ARG001
-    return _Token(secrets, named)
+def token_of(secrets: Secrets | None, named: str | None, scope: str, process: int) -> _Token:  # noqa: ARG001
+    """Return the token of these secrets, or of Google's own environment, for what the scope names."""
+    return _Token(secrets, named, scope)

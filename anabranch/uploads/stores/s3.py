@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -205,11 +206,14 @@ class S3Store:
             body.seek(0)
             return send(md5)  # type: ignore[no-any-return]
 
+    def client(self) -> Any:
+        """Return the client of this process that has the destination's credentials."""
+        return client_of(self._destination, secrets_of(self._destination, self._unlock, *_KEYS), os.getpid())
+
     def _call(self, operation: str, key: str | None, **arguments: Any) -> dict[str, Any]:
         named, body = arguments if key is None else {"Key": key, **arguments}, arguments.get("Body")
         try:
-            client = _client(self._destination, secrets_of(self._destination, self._unlock, *_KEYS), os.getpid())
-            return getattr(client, operation)(Bucket=self._bucket, **named)  # type: ignore[no-any-return]
+            return getattr(self.client(), operation)(Bucket=self._bucket, **named)  # type: ignore[no-any-return]
         except ClientError as error:
             raise _error(error, f"{self._destination}/{key or ''}", self._destination) from None
         except (BotoCoreError, OSError, ValueError) as error:
@@ -219,7 +223,13 @@ class S3Store:
 
 
 @lru_cache(maxsize=16)
-def _client(destination: Destination, secrets: Secrets | None, process: int) -> Any:  # noqa: ARG001  a fork shares none
+def client_of(
+    destination: Destination,
+    secrets: Secrets | None,
+    process: int,  # noqa: ARG001  a fork shares none
+    *,
+    signed: bool = True,
+) -> Any:
     """Make a client; one for each server and process, since it takes a tenth of a second and is thread-safe."""
     endpoint, (kind, _, name) = destination.endpoint, (destination.credentials or "").partition(":")
     session = boto3.Session(profile_name=name if kind == "profile" else None)
@@ -238,6 +248,7 @@ def _client(destination: Destination, secrets: Secrets | None, process: int) -> 
             response_checksum_validation="when_required",
             # the signature covers the MD5, and a hash of the body would read it once more, 4 KiB at a time
             s3={"addressing_style": style, "payload_signing_enabled": False},
+            signature_version=None if signed else UNSIGNED,
         ),
         aws_access_key_id=secrets and secrets.access_key_id,
         aws_secret_access_key=secrets and secrets.secret_access_key,
