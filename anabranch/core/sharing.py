@@ -31,3 +31,10 @@ def sharing(folder: Path) -> Iterator[Callable[[], bool]]:
         yield alone
     finally:
         os.close(descriptor)
+
+
+def clear(folder: Path) -> None:
+    """Remove the files in a folder that this run has for itself; the folder stays, since others may wait for it."""
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Report
+from anabranch.core.sharing import clear, sharing
 from anabranch.core.storage import fingerprint
 from anabranch.core.words import PassedOver
 from anabranch.formats.survey import known, look, survey
@@ -38,7 +39,7 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
     if not found.sources and not found.errors:  # nothing is asked of the database
         nothing = Import(Target(table, ()), (), (), policy_of(options), "", "")
         return TablePlan((), "", job=nothing, warnings=found.remarks)
-    folder = str(job.work_dir / "tables" / fingerprint(code_key(), found.sources, table, deciding(options)))
+    folder = str(_folder(job))
     cut = slices(
         [replace(source, work=folder, most=options.max_unpacked or "") for source in found.sources],
         Path(folder),
@@ -67,6 +68,20 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
 
 def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = lambda _: None) -> Report:
     """Import the job's sources, all or none of their records; the report says what became of every one."""
+    with sharing(_folder(job)) as alone:
+        report = _imported(job, mapped, connect, say)
+        if report.details["import"]["status"] == "committed" and alone():
+            clear(_folder(job))  # a second import of the same files has nothing to do
+    return report
+
+
+def _folder(job: Job[ImportOptions]) -> Path:
+    table = TableName.parse(job.options.table)
+    facts = fingerprint(code_key(), sources(job).sources, table, deciding(job.options))
+    return job.work_dir / "tables" / facts
+
+
+def _imported(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say) -> Report:
     plan = planned(job, mapped, connect)
     if plan.job and not (plan.job.files or plan.errors):
         return _nothing(plan)

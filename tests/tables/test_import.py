@@ -258,3 +258,14 @@ def test_sources_that_are_all_empty_are_nothing_to_do_where_such_are_left_out(sq
 
     assert (report.status, report.errors) == ("nothing_to_do", [])
     assert report.warnings == ["a.csv is empty, and was left out"]
+
+
+@pytest.mark.parametrize(("rows", "status", "left"), [("1\n2\n", "committed", False), ("1\n1\n", "aborted", True)])
+def test_the_work_files_of_an_import_are_removed_once_it_is_committed(rows, status, left, tmp_path):
+    (tmp_path / "a.csv").write_text("id\n" + rows)
+    into = f"sqlite:///{tmp_path}/base.db"
+
+    report = run(tmp_path / "a.csv", tmp_path, into=into, table="t", create_table=True, key=["id"])
+
+    assert report.details["import"]["status"] == status
+    assert bool([path for path in (tmp_path / "work").glob("tables/*/*") if path.is_file()]) is left
