@@ -1,6 +1,7 @@
 """Plan to undo the outer compression: every archive is cut into slices, each a range of its tar stream."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from anabranch.logs.archive import Archive, archives, look
 from anabranch.logs.leaving_out import leave_out
 from anabranch.logs.members import Member, listing
 from anabranch.sources import remote
+from anabranch.sources.source import Source
 from anabranch.sources.unpack import (
     Manner,
     Packed,
     SliceManifest,
     SlicePart,
     Slices,
+    SourceSlice,
     preceding,
     unpack,
     unpacking,
@@ -102,15 +105,23 @@ def _files(part: Part) -> list[str]:
     return [one.target for one in part.slices] if isinstance(part, SlicePart) else []
 
 
-def clear(slices: Survey) -> None:
-    """Remove the text that is unpacked again as fast as it would be read from a disk that is in use.
+def clear(outcomes: Sequence[Outcome], logs: Mapping[Source, int]) -> None:
+    """Remove the unpacked text that the next run would hardly miss; `logs` has the bytes of each archive's logs.
 
-    That of bz2 and xz, and what came from a server, is left for the next run, until none has used it for a week.
+    That is the text that is unpacked again as fast as a disk reads it, and what is less than half logs. The rest stays
+    until no run has used it for a week: that of bz2 and xz, and what came from a server.
     """
-    for part in slices.parts:
-        for one in part.slices:
-            if one.codec in _QUICK and not remote.is_url(one.source.path):
-                Path(one.target).unlink(missing_ok=True)
+    written, found = Counter[Source](), list[SourceSlice]()
+    for outcome in outcomes:
+        sizes = {Path(file.path).name: file.size for file in outcome.manifest.files}
+        for one in outcome.part.slices if isinstance(outcome.part, SlicePart) else ():
+            name = Path(one.target).name
+            written[one.source] += sizes.get(name, 0) - sum(size for _, size in outcome.manifest.holes.get(name, ()))
+            found.append(one)
+    for one in found:
+        is_quick = one.codec in _QUICK and not remote.is_url(one.source.path)
+        if is_quick or 2 * logs.get(one.source, 0) < written[one.source]:
+            Path(one.target).unlink(missing_ok=True)
 
 
 def _overlap(member: Member, holes: Sequence[tuple[int, int]]) -> bool:

@@ -1,5 +1,6 @@
 """The steps for log archives, however parts are mapped: find and split them, unpack, list their logs, parse, join."""
 
+from collections import Counter
 from pathlib import Path
 
 from anabranch.core.here import Mapped
@@ -11,6 +12,7 @@ from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
 from anabranch.logs.unpack import Survey, clear, incomplete, replaced, survey, unpack_logs
 from anabranch.logs.work import work
+from anabranch.sources.source import Source
 from anabranch.sources.unpack import uncut, unpack
 
 
@@ -30,5 +32,8 @@ def way(job: Job[LogOptions], mapped: Mapped) -> Report:
         output = job.output or f"{slices.folder}/{fingerprint(job.options)}.txt"
         report = join(logs, mapped(work, logs), output)
         if not report.errors and alone():  # else the text may be needed to resume, or by the other run
-            clear(slices)
+            sizes = Counter[Source]()
+            for piece in logs.catalogue.pieces:
+                sizes[slices.archives[piece.archive].source] += piece.size
+            clear(unpacking, sizes)
     return report

@@ -108,11 +108,23 @@ def texts(folder):
 
 @pytest.mark.parametrize(("codec", "left"), [("gz", 0), ("zst", 0), ("lz4", 0), ("bz2", 1), ("xz", 1)])
 def test_text_that_is_quickly_unpacked_again_is_removed_at_the_end_of_a_good_run(codec, left, tmp_path):
-    (tmp_path / "unit.tar").write_bytes(PACK[codec](archive([("messages.log", b"0", flow(1))])))
+    lines = b"".join(map(flow, range(2000)))
+    (tmp_path / "unit.tar").write_bytes(PACK[codec](archive([("messages.log", b"0", lines)])))
 
     first, second = (parse_logs([str(tmp_path / "unit.tar")], tmp_path / "out", BW, tmp_path / "work") for _ in "12")
 
     assert (first.errors, second.errors, texts(tmp_path / "work")) == ([], [], left)
+
+
+@pytest.mark.parametrize(("others", "left"), [(0, 1), (100, 0)])
+def test_text_that_is_hardly_logs_is_removed_though_it_is_slowly_unpacked(others, left, tmp_path):
+    lines = b"".join(map(flow, range(2000)))
+    small = [(f"other{number}", b"0", BIG[:60_000]) for number in range(others)]  # too small to be left out
+    (tmp_path / "unit.tar").write_bytes(PACK["bz2"](archive([("messages.log", b"0", lines), *small])))
+
+    report = parse_logs([str(tmp_path / "unit.tar")], tmp_path / "out", BW, tmp_path / "work")
+
+    assert (report.errors, texts(tmp_path / "work")) == ([], left)
 
 
 def test_text_is_left_where_the_run_had_errors_or_another_run_uses_it(tmp_path):
