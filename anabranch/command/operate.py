@@ -1,5 +1,6 @@
 """The commands for operation: up, deploy, down, doctor."""
 
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -16,15 +17,17 @@ from anabranch.core.errors import AnabranchError, SetupError
 from anabranch.core.outputs import require_usable
 from anabranch.core.words import many
 
+Host = Annotated[str | None, Parameter(help="Address of this machine where the server listens, for a cluster.")]
 
-def up() -> int:
+
+def up(*, host: Host = None) -> int:
     """Start the Prefect server, create the work pool, deploy every flow of prefect.yaml, start a worker.
 
     Can be repeated: it does only what is missing. Run it in the folder of prefect.yaml.
     """
     from anabranch.run import deploying
 
-    print(deployed_text(deploying.up(say=Terminal().say)))
+    print(deployed_text(deploying.up(host=host, say=Terminal().say)))
     return 0
 
 
@@ -116,10 +119,14 @@ def _check_server() -> str:
 
 
 def _check_cluster(address: str) -> str:
-    from anabranch.run.cluster import connected, silent_workers, unfit_software
+    from anabranch.run.server import find_server, prefect_environment
+
+    if server := find_server():
+        os.environ.update(prefect_environment(server.url))  # before anything imports Prefect
+    from anabranch.run.cluster import connected, silent_workers, unfit_software, unreached
 
     with connected(address) as client:
-        for check in (silent_workers, unfit_software):
+        for check in (silent_workers, unfit_software, *((unreached,) if server else ())):
             for unfit in check(client, list(client.nthreads())).values():
                 raise unfit
         return f"{many(len(client.nthreads()), 'worker')} with {many(sum(client.nthreads().values()), 'thread')}"

@@ -110,9 +110,9 @@ _NO_REPLY = (TimeoutError,)  # as itself, and not as the reason why there is no 
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    """Return an opener that uses no proxy for this machine and trusts the certificates that Prefect's client trusts."""
+    """Return an opener with no proxy to our own servers and this machine, which trusts what Prefect's client trusts."""
     address, handlers = urlsplit(url), list[urllib.request.BaseHandler]()
-    if address.hostname in THIS_MACHINE:
+    if address.hostname in THIS_MACHINE or address.netloc in _logins:
         handlers.append(urllib.request.ProxyHandler({}))
     if address.scheme == "https":
         handlers.append(urllib.request.HTTPSHandler(context=_trust()))

@@ -1,4 +1,4 @@
-"""Check that a running Dask cluster can do the work: it answers, has the same software and can read our files."""
+"""Check that a running cluster can do the work: it answers, has our software, reaches the API and reads our files."""
 
 import asyncio
 import os
@@ -12,12 +12,14 @@ from typing import Any
 
 from distributed import Client, Security
 from distributed.comm.core import connect
+from prefect.settings import PREFECT_API_URL
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from anabranch.core.config import RunOptions, cluster_address, cores, work_dir
 from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.parts import Job, Opts, Plan, WorkFile
 from anabranch.run.cautions import caution
+from anabranch.run.travelling import api_unreachable, reach, to_try_with
 
 CONNECT_SECONDS = 8
 ANSWER_SECONDS = 10.0  # in which a worker that does not hang answers
@@ -78,13 +80,14 @@ def connected(address: str) -> Iterator[Client]:
 def fit_workers(client: Any, plan: Plan[Any]) -> list[str] | None:
     """Return the workers that can do the plan's parts, or None if all can; the report warns of the others.
 
-    A worker is fit if it answers, has our software, and sees the work folder and the sources. Raises the SetupError of
-    the first worker if none is fit.
+    A worker is fit if it answers, has our software, reaches the API, and sees the work folder and the sources. Raises
+    the SetupError of the first worker if none is fit.
     """
     workers = _workers(client)
     unfit: dict[str, SetupError] = {}
     for check in (
         unfit_software,
+        unreached,
         partial(blind_to_folder, folder=Path(plan.folder)),
         partial(blind_to_sources, sources=plan.reads),
     ):
@@ -109,6 +112,20 @@ def unfit_software(client: Any, workers: Sequence[str]) -> dict[str, SetupError]
         elif there != here and not isinstance(there, OSError):
             reason = f"the worker {worker} has {there}, but this machine has {here}"
             unfit[worker] = SetupError("cluster-version", reason, "Install the same versions on every machine.")
+    return unfit
+
+
+def unreached(client: Any, workers: Sequence[str]) -> dict[str, SetupError]:
+    """Return a SetupError "api-unreachable" for each worker that gets no answer of the API with what we give it.
+
+    Its parts would fail one by one, each after a minute.
+    """
+    url, unfit = PREFECT_API_URL.value(), dict[str, SetupError]()
+    for worker, answer in ask(client, workers, reach, to_try_with()).items():
+        if isinstance(answer, TimeoutError):
+            unfit[worker] = _silent(worker)
+        elif answer and not isinstance(answer, OSError):  # a worker that is shutting down gets no parts
+            unfit[worker] = api_unreachable(f"the worker {worker} does not reach the Prefect server at {url}: {answer}")
     return unfit
 
 

@@ -42,29 +42,34 @@ class Status:
     deployments: tuple[Deployment, ...] = ()
 
 
-def up(project: Path | None = None, home: Path | None = None, *, say: Say | None = None) -> Status:
+def up(
+    project: Path | None = None, home: Path | None = None, *, host: str | None = None, say: Say | None = None
+) -> Status:
     """Make the project's deployments run: server, work pool, `prefect deploy --all`, worker.
 
-    `project` is the folder of prefect.yaml; `say` gets a sentence for each thing done. Raises SetupError
+    `project` is the folder of prefect.yaml; `host` the address of this machine where our server is to listen, until
+    `down`; `say` gets a sentence for each thing done. Raises SetupError
     "no-project", "deploy-failed", "worker-not-started", or what `ensure_server` raises.
     """
     say, project = say or _silent, _project(project)
     home = state_folder(home)
-    url = deploy(project, home, say=say)
+    url = deploy(project, home, host=host, say=say)
     with locked(home / "up.lock", WORKER_SECONDS, say):
         _ensure_worker(url, home, say)
     say("worker: ready")
     return status(home)
 
 
-def deploy(project: Path | None = None, home: Path | None = None, *, say: Say | None = None) -> str:
+def deploy(
+    project: Path | None = None, home: Path | None = None, *, host: str | None = None, say: Say | None = None
+) -> str:
     """Do what `up` does, but for the worker, which runs elsewhere; return the address of the server's API.
 
     A schedule stays on or off as it was switched, which a bare `prefect deploy --all` resets to the file.
     """
     say = say or _silent
     project, home = _project(project), state_folder(home)
-    url = ensure_server(home, waiting=say)
+    url = ensure_server(home, host=host, waiting=say)
     say(f"server: {url}")
     _ensure_pool(url)
     say(f"work pool: {POOL}")

@@ -28,6 +28,7 @@ from anabranch.run.crashes import Origin
 from anabranch.run.futures import Collector, WarmFuture
 from anabranch.run.payload import Unseen, pack_call
 from anabranch.run.stopping import wait_until_stopped
+from anabranch.run.travelling import travelling_settings, without_local_storage
 from anabranch.run.warm import run_task
 
 STOP_SECONDS = 10  # for parts in flight to reach their next item when the run stops
@@ -143,9 +144,8 @@ def _shared_context() -> dict[str, Any]:
         # without its body, which no task needs; it may not pickle, or may need a module that workers do not have
         flow_run["flow"] = copy(flow_run["flow"])
         flow_run["flow"].fn = flow_run["flow"].__wrapped__ = _no_body
-    # a worker would ask for the server's version, and refuse to work without it; the flow has asked already
-    context["settings_context"]["settings"].setdefault("client", {})["server_version_check_enabled"] = False
-    context["settings_context"] = cloudpickle.dumps(context["settings_context"])  # as bytes, which a worker can compare
+        flow_run["result_store"] = without_local_storage(flow_run["result_store"])
+    context["settings_context"] = cloudpickle.dumps(travelling_settings())  # as bytes, which a worker can compare
     return context
 
 

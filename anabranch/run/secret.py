@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 FILE = "server.auth"
+HOST = "ANABRANCH_SERVER_HOST"  # the variable by which our server knows the address where it listens
 TOKEN = "token"  # noqa: S105  the name of the parameter in a link
 LINK_SECONDS = 24 * 3600  # a link that was not opened stays valid for so long
 _USER = "anabranch"

@@ -9,7 +9,9 @@ from typing import Any
 from prefect.server.api.server import create_app
 from prefect.server.database.configurations import AioSqliteConfiguration
 
+from anabranch.run.api import THIS_MACHINE
 from anabranch.run.door import Door
+from anabranch.run.secret import HOST
 
 COLLECT_SECONDS = 1.0  # between two looks for young garbage
 FULL_COLLECTION = 60  # after so many of them, old garbage as well
@@ -18,7 +20,8 @@ FULL_COLLECTION = 60  # after so many of them, old garbage as well
 def app() -> Door:
     """Return the application; the secret is Prefect's own setting."""
     lock_at_once()
-    door = Door(create_app(final=True), os.environ["PREFECT_SERVER_API_AUTH_STRING"])
+    hosts = (*THIS_MACHINE, os.environ[HOST].lower())
+    door = Door(create_app(final=True), os.environ["PREFECT_SERVER_API_AUTH_STRING"], hosts)
     collect_in_a_thread()
     return door
 

@@ -12,11 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+from urllib.parse import urlsplit
 
 import certifi
 
 from anabranch.core.config import state_dir
-from anabranch.core.errors import SetupError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.storage import published, require_room
 from anabranch.run.api import (
     AT_ONCE,
@@ -31,8 +32,9 @@ from anabranch.run.api import (
     unreachable,
 )
 from anabranch.run.background import Program, Say, alive, last_line, launch, locked, patiently, running, stop
-from anabranch.run.secret import FILE, forget_secret, link, make_secret, read_secret
+from anabranch.run.secret import FILE, HOST, forget_secret, link, make_secret, read_secret
 
+LOOPBACK = "127.0.0.1"  # where our server listens by default
 PORT_SECONDS = 3.0  # to wait for the previous port
 _ROOM = 20_000_000  # bytes that a new database and its log need on the disk of the state folder
 START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
@@ -77,19 +79,33 @@ class Server:
         return ui_url(self.url)
 
 
-def ensure_server(home: Path | None = None, *, waiting: Say | None = None, timeout: float = START_SECONDS) -> str:
+def ensure_server(
+    home: Path | None = None, *, host: str | None = None, waiting: Say | None = None, timeout: float = START_SECONDS
+) -> str:
     """Return the API address of a server that answers; start our own when PREFECT_API_URL names none.
 
-    Safe to call from several commands at once: one starts it, all get its address. `waiting` gets a sentence
-    every ten seconds. Raises SetupError "server-unreachable", "server-not-started" or "state-folder", and
-    TemporaryError "server-busy" or "busy".
+    Safe to call from several commands at once: one starts it, all get its address. `host` is the address of this
+    machine where our own is to listen, until `stop_server`; one that listens elsewhere is started again. `waiting` gets
+    a sentence every ten seconds. Raises UsageError "bad-option", SetupError "server-unreachable", "server-not-started"
+    or "state-folder", and TemporaryError "server-busy" or "busy".
     """
     if url := _named_server():
+        if host is not None:
+            reason = f"the server to be used is {url}, by PREFECT_API_URL"
+            raise UsageError("bad-option", reason, "Unset PREFECT_API_URL to let Anabranch start its own.", "--host")
         _require_healthy(url)
         return url
+    if host is not None:
+        _require_own_address(host)
     home = state_folder(home)
     with locked(home / "server.lock", timeout, waiting):
         program = running(home / "server.json")
+        if host and host != _host(home):
+            stop(home / "server.json")
+            forget_secret(home)  # which may have been seen on the way
+            program = None
+            with published(home / "server.host") as file:
+                file.write(host.encode())
         server = program and _await_answer(program, home, timeout, waiting)  # which may just have been ending
         if not server:
             server = _await_answer(_start(home), home, timeout, waiting)
@@ -115,6 +131,7 @@ def stop_server(home: Path | None = None) -> bool:
     with locked(home / "server.lock", START_SECONDS):
         stopped = stop(home / "server.json")
         forget_secret(home)
+        (home / "server.host").unlink(missing_ok=True)
         return stopped
 
 
@@ -141,7 +158,8 @@ def prefect_environment(url: str, home: Path | None = None) -> dict[str, str]:
     With a server that the user named, the user's PREFECT_HOME is kept, since it may hold the login.
     """
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-    direct = f"{spared},127.0.0.1" if spared else "127.0.0.1"  # a proxy cannot reach servers on this machine
+    own = "127.0.0.1" if url == _named_server() else f"127.0.0.1,{urlsplit(url).hostname}"
+    direct = f"{spared},{own}" if spared else own  # a proxy cannot reach servers on this machine
     environment = {
         "PREFECT_API_URL": url,
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "ERROR",
@@ -189,24 +207,49 @@ def _one_authority(path: Path) -> Path:
 
 def _start(home: Path) -> Program:
     require_room(home, _ROOM)
-    secret, port = _choose(home)
+    host = _host(home)
+    secret, port = _choose(home, host)
+    pages = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     # the user's settings for another server (its database, its password) would break this one
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     own = {
         "PREFECT_HOME": str(_prefect_home(home)),
         "PREFECT_SERVER_API_AUTH_STRING": secret,  # other users see the words of a command, and not its environment
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # otherwise any site could read it
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": pages,  # otherwise any site could read it
+        HOST: host,
     }
     return launch(
-        [*_SERVE, "--host", "127.0.0.1", "--port", str(port)],
+        [*_SERVE, "--host", host, "--port", str(port)],
         home / "server.json",
         home / "server.log",
-        f"http://127.0.0.1:{port}/api",
+        f"{pages}/api",
         {**inherited, **_SERVER_SETTINGS, **own},
     )
 
 
-def _choose(home: Path) -> tuple[str, int]:
+def _host(home: Path) -> str:
+    """Return the address where our server is to listen."""
+    try:
+        return (home / "server.host").read_text().strip() or LOOPBACK
+    except OSError:
+        return LOOPBACK
+
+
+def _require_own_address(host: str) -> None:
+    remedy = "Name an address of this machine by which the others reach it."
+    if not host:  # by which the system would mean all
+        raise UsageError("bad-option", "the address is empty", remedy, "--host")
+    try:
+        family, _, _, _, found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.bind(found)
+    except (OSError, UnicodeError) as error:
+        raise UsageError("bad-option", f"nothing can listen at {host!r} ({error})", remedy, "--host") from error
+    if found[0] in ("0.0.0.0", "::"):  # noqa: S104  which is refused
+        raise UsageError("bad-option", f"{host} stands for all addresses, and is none", remedy, "--host")
+
+
+def _choose(home: Path, host: str) -> tuple[str, int]:
     """Choose secret and port, and remember them.
 
     Those of a server that was killed are kept, so that links, cookies and the worker that we started stay valid. On
@@ -216,23 +259,26 @@ def _choose(home: Path) -> tuple[str, int]:
     with suppress(OSError, ValueError):
         before = int(memory.read_text())
     # a server that has just been killed may still hold its port
-    free = before and any(_free_port(before) for _ in patiently(PORT_SECONDS))
-    port = before if free else _free_port(0)
+    free = before and any(_free_port(before, host) for _ in patiently(PORT_SECONDS))
+    port = before if free else _free_port(0, host)
+    if not port:
+        raise _not_started(f"nothing can listen at {host} any more", home)
     with published(memory) as file:
         file.write(str(port).encode())
     secret = read_secret(home) if free else ""
     return secret or make_secret(home), port
 
 
-def _free_port(port: int) -> int:
-    """Return the port, or a free one for 0; return 0 if another program holds it."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            return 0
-        return int(probe.getsockname()[1])
+def _free_port(port: int, host: str = LOOPBACK) -> int:
+    """Return the port, or a free one for 0; return 0 if another program holds it, or the host is not ours any more."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except (OSError, OverflowError):
+        return 0
 
 
 def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> Server | None:
