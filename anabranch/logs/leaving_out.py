@@ -28,21 +28,23 @@ class _Stream:
     """The pieces of a stream, of which so many bytes at a time are taken."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces, self._held = iter(pieces), b""
+        self._pieces, self._held, self._at = filter(None, pieces), b"", 0
 
     def take(self, size: int) -> Iterator[bytes]:
         """Yield the next bytes, fewer only where the stream ends."""
         while size:
-            self._held = self._held or next(self._pieces, b"")
-            if not self._held:
-                return
-            piece, self._held = self._held[:size], self._held[size:]
+            if self._at == len(self._held):
+                self._held, self._at = next(self._pieces, b""), 0
+                if not self._held:
+                    return
+            piece = self._held[self._at : self._at + size]
+            self._at += len(piece)
             size -= len(piece)
             yield piece
 
     def rest(self) -> Iterator[bytes]:
         """Yield all that follows."""
-        yield self._held
+        yield self._held[self._at :]
         yield from self._pieces
 
 
