@@ -15,7 +15,7 @@ _OTHER_CHANGES = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "
 
 
 def bounded(function: Callable[[], object], folder: Path) -> str:
-    """Give "" where the function ends well, else the traceback or what the fork was stopped for."""
+    """Return "" where the function ends well, else the traceback or what the fork was stopped for."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

@@ -46,7 +46,7 @@ def injected_forks(
 
 @contextmanager
 def forking(function: str, warm_up: Sequence[str], log: Path, *expressions: str) -> Iterator[Callable[..., Injected]]:
-    """Give a function that calls `module:function` in a fork under strace with these expressions (`-e`)."""
+    """Yield a function that calls `module:function` in a fork under strace with these expressions (`-e`)."""
     strace = [
         "strace",
         "-f",

@@ -33,7 +33,7 @@ def settled() -> Counter[str]:
 def more_than(
     before: Counter[str], settle: float = SETTLE_SECONDS, *, kind: str = "", slack: int = 0
 ) -> dict[str, int]:
-    """Give what is held beyond `before` and `slack` more of each, and has not gone after `settle` seconds.
+    """Return what is held beyond `before` and `slack` more of each, and has not gone after `settle` seconds.
 
     With `kind` only the names that begin so count.
     """

@@ -11,7 +11,7 @@ _NOBODY = 65534
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give a folder that everybody may enter and write, unlike tmp_path."""
+    """Yield a folder that everybody may enter and write, unlike tmp_path."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)

@@ -42,7 +42,7 @@ def module_of(path):
 
 
 def imports(path, *, top_level_only=False, leave_out="__main__"):
-    """Give the names that a module imports, those under TYPE_CHECKING too, but not those of its main block."""
+    """Yield the names that a module imports, those under TYPE_CHECKING too, but not those of its main block."""
     tree = ast.parse(path.read_text())
     skip = {id(sub) for node in tree.body if isinstance(node, ast.If)
             and re.search(leave_out, ast.unparse(node.test)) for sub in ast.walk(node)}  # fmt: skip
@@ -67,7 +67,7 @@ def room(module):
 
 
 def ours(path):
-    """Give our modules that a module imports, and our packages of which it imports no module."""
+    """Return our modules that a module imports, and our packages of which it imports no module."""
     found = {name for name in imports(path) if name in MODULES}
     return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 

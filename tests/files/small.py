@@ -55,5 +55,5 @@ def write_sources(folder: Path) -> None:
 
 
 def rows(count: int) -> bytes:
-    """Give a header and that many rows."""
+    """Return a header and that many rows."""
     return b"id,name,n\n" + b"".join(b"%d,n%d,%d\n" % (number, number % 7, number * 3) for number in range(count))

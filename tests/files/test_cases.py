@@ -47,7 +47,7 @@ def without_attributes(rows):
 
 
 def recorded(case):
-    """Give the columns and rows of a case; where the values of all rows were not kept, the first and the last."""
+    """Return the columns and rows of a case; where the values of all rows were not kept, the first and the last."""
     reader = case["reader1"] if "values" in case else case["reader2"]
     return reader["columns"], case.get("values") or [reader["first"], reader["last"]]
 
@@ -70,7 +70,7 @@ def test_rows_are_those_of_the_recorded_readers(case, tmp_path):
 
 
 def same(value, text):
-    """Say whether a value is the one that a cell's text stands for."""
+    """Return whether a value is the one that a cell's text stands for."""
     if value is None:
         return text == ""
     if isinstance(value, dt.date | dt.time):

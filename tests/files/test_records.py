@@ -30,7 +30,7 @@ RECORD = st.fixed_dictionaries({}, optional={**SCALARS, "struct": STRUCT, "list"
 
 
 def like(value, type_):
-    """Give a value as a column of this type holds it: fields that are missing are null there."""
+    """Return a value as a column of this type holds it: fields that are missing are null there."""
     if value is None:
         return None
     if pa.types.is_struct(type_):

@@ -33,7 +33,7 @@ def packed(tmp_path, monkeypatch):
 
 
 def opened() -> list[Path]:
-    """Give the files that this process has open."""
+    """Return the files that this process has open."""
     names = Path("/proc/self/fd").iterdir()
     return [Path(os.readlink(name)) for name in names if name.is_symlink()]  # noqa: PTH115  of files without a name
 

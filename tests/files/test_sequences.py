@@ -206,7 +206,7 @@ class Sequences(RuleBasedStateMachine):
 
 @cache
 def fresh(content: tuple[tuple[str, bytes], ...], options: str):
-    """Give the outputs and the errors of a sequential run in folders of its own."""
+    """Return the outputs and the errors of a sequential run in folders of its own."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "sources").mkdir()

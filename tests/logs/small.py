@@ -52,7 +52,7 @@ def write_archive(path: Path) -> None:
 
 
 def text(hour: int) -> bytes:
-    """Give some 36 KB of log with a session and what is measured in it."""
+    """Return some 36 KB of log with a session and what is measured in it."""
     times = [f"2025-09-26T{20 - hour:02}:{second // 60:02}:{second % 60:02}.5+00:00" for second in range(240)]
     return (
         line(START, times[0]) + b"".join(flow(1000 + n, time) for n, time in enumerate(times)) + line(STOP, times[-1])

@@ -31,7 +31,7 @@ def key(tmp_path):
 
 @pytest.fixture
 def zones(tmp_path):
-    """Give a folder in which the zone of the tests has the rules of another one."""
+    """Return a folder in which the zone of the tests has the rules of another one."""
     (tmp_path / "zoneinfo" / "US").mkdir(parents=True)
     (tmp_path / "zoneinfo" / HERE).write_bytes((files("tzdata") / "zoneinfo" / "US" / "Central").read_bytes())
     return tmp_path

@@ -177,7 +177,7 @@ class Sequences(RuleBasedStateMachine):
 
 @cache
 def fresh(name: str, content: str, options: str):
-    """Give the reports, the status and the lines read of a sequential run, uncut, in a folder of its own."""
+    """Return the reports, the status and the lines read of a sequential run, uncut, in a folder of its own."""
     with TemporaryDirectory() as folder:
         source = Path(folder) / name
         source.write_bytes(PACK[name](CONTENTS[content]))

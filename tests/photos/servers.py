@@ -51,7 +51,7 @@ class Sftp:
         return os.path.join(os.fsencode(self.server.root), name.lstrip(b"/"))
 
     def shown(self, folder, name):
-        """Give the name under which the server lists a file."""
+        """Return the name under which the server lists a file."""
         return name
 
     def run(self):

@@ -29,7 +29,7 @@ def note(folder: str, name: str) -> int:
 
 
 def noted(folder: str, name: str) -> int:
-    """Say how often `name` was executed."""
+    """Return how often `name` was executed."""
     path = Path(folder) / name
     return path.stat().st_size if path.exists() else 0
 

@@ -26,7 +26,7 @@ def client(cluster):
 
 @pytest.fixture
 def seen_here_only(tmp_path):
-    """Give a path of `tmp_path` that means something else, or nothing, in any other process."""
+    """Yield a path of `tmp_path` that means something else, or nothing, in any other process."""
     folder, unusual = os.open(tmp_path, os.O_RDONLY), 900
     os.dup2(folder, unusual)
     yield Path(f"/proc/self/fd/{unusual}")

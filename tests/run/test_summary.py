@@ -15,7 +15,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(url):
-    """Give the picture's texts and the widths of its bars, the background left out."""
+    """Return the picture's texts and the widths of its bars, the background left out."""
     picture = ET.fromstring(base64.b64decode(url.removeprefix("data:image/svg+xml;base64,")))
     widths = [int(bar.get("width")) for bar in picture.findall(f"{SVG}rect")[1:]]
     return [text.text for text in picture.findall(f"{SVG}text")], widths

@@ -42,14 +42,14 @@ def started(home, *words, before=()):
 
 @pytest.fixture
 def home(tmp_path):
-    """Give a HOME of the other machines, which nothing of this one is in."""
+    """Return a HOME of the other machines, which nothing of this one is in."""
     (tmp_path / "elsewhere").mkdir()
     return tmp_path / "elsewhere"
 
 
 @contextmanager
 def cluster_of(home, address, *befores):
-    """Give the address of a cluster with a worker for each of `befores`, the words before its command."""
+    """Yield the address of a cluster with a worker for each of `befores`, the words before its command."""
     import distributed
 
     file = home / "scheduler.json"

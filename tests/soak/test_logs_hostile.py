@@ -88,7 +88,7 @@ def _damaged(data, generator):
 
 
 def _members(generator):
-    """Give logs with random ends of line, blank and undecodable lines, some of them gzipped."""
+    """Return logs with random ends of line, blank and undecodable lines, some of them gzipped."""
     minutes = (f"2025-09-26T{n // 60 % 24:02}:{n % 60:02}:00.25+00:00" for n in count())
     members = {}
     for rotation in reversed(range(generator.randint(1, 4))):

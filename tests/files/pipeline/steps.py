@@ -84,12 +84,12 @@ def scaled(record, state):
 
 
 def thread(record):
-    """Give the thread that calls."""
+    """Return the thread that calls."""
     return {**record, "thread": threading.get_ident()}
 
 
 def widening(record):
-    """Give an integer at first, later a number that is none."""
+    """Return an integer at first, later a number that is none."""
     return {"id": record["id"], "value": record["id"] if record["id"] < 500 else record["id"] + 0.5, "name": None}
 
 
