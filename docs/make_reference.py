@@ -62,7 +62,16 @@ def _lines() -> Iterator[str]:
     yield "\n## Options of the command alone\n"
     yield from _table("option", FLAGS)
     yield "\n## Commands about the house\n"
-    for command in (operate.up, operate.deploy, operate.down, status.status, operate.doctor, demo.demo):
+    for command in (
+        operate.up,
+        operate.deploy,
+        operate.init,
+        operate.down,
+        status.status,
+        operate.doctor,
+        operate.explain,
+        demo.demo,
+    ):
         yield f"- `anabranch {command.__name__}`: {(command.__doc__ or '').partition(chr(10))[0]}"
     yield "\n## Exit codes\n"
     yield from (f"- {code}: {text}" for code, text in EXITS.items())

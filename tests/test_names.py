@@ -63,4 +63,5 @@ def test_every_file_of_ours_that_is_named_exists():
     }
 
     assert len(named) > 20
-    assert sorted((path, file) for path, file in named if not (ROOT / file).exists()) == []
+    here = {(path, file.removeprefix("anabranch/shipped/")) for path, file in named}  # which the wheel has there
+    assert sorted((path, file) for path, file in here if not (ROOT / file).exists()) == []

@@ -4,12 +4,23 @@ import pytest
 from packaging.requirements import Requirement
 
 from anabranch.command import operate
-from anabranch.command.operate import doctor, unmet
+from anabranch.command.operate import doctor, explain, unmet
+from anabranch.core.errors import UsageError
 
 
 def test_doctor_finds_nothing_wrong_here(capsys):
     assert doctor() == 0
     assert "FAIL" not in capsys.readouterr().out
+
+
+def test_an_error_code_is_explained_as_in_the_docs(capsys):
+    assert explain("disk-full") == 0
+    assert "disk" in capsys.readouterr().out.partition("\n")[2]
+
+
+def test_an_error_code_that_does_not_exist_names_the_nearest():
+    with pytest.raises(UsageError, match="Did you mean disk-full"):
+        explain("disk-fulll")
 
 
 @pytest.mark.parametrize(("requirement", "missing"), [

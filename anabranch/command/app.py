@@ -12,6 +12,8 @@ COMMANDS = {  # besides those of the workloads
     "up": ("operate", "Start the Prefect server, deploy the flows, start a worker."),
     "deploy": ("operate", "Deploy the flows for a worker that runs elsewhere; schedules stay as they were switched."),
     "down": ("operate", "Stop the worker and the server that `up` started."),
+    "init": ("operate", "Write prefect.yaml into this folder, to choose deployments and schedules yourself."),
+    "explain": ("operate", "Say more about an error code."),
     "status": ("status", "Show the server, the deployments and the uploads under way, or one run."),
     "doctor": ("operate", "Check versions, folders, the server and the cluster."),
     "demo": ("demo", "Make sample input and run a workload on it."),

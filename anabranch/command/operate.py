@@ -2,9 +2,12 @@
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -13,17 +16,21 @@ from packaging.requirements import Requirement
 from anabranch.command.status import deployed_text
 from anabranch.command.terminal import Terminal
 from anabranch.core.config import RunOptions, cluster_address, cores, state_dir, work_dir
-from anabranch.core.errors import AnabranchError, SetupError
+from anabranch.core.errors import AnabranchError, SetupError, UsageError
 from anabranch.core.outputs import require_usable
+from anabranch.core.shipped import shipped
 from anabranch.core.words import many
+
+_PAGE = re.compile(r"^### `([^`]+)`\n(.*?)(?=\n###? |\Z)", re.MULTILINE | re.DOTALL)  # of docs/errors.md
 
 Host = Annotated[str | None, Parameter(help="Address of this machine where the server listens, for a cluster.")]
 
 
 def up(*, host: Host = None) -> int:
-    """Start the Prefect server, create the work pool, deploy every flow of prefect.yaml, start a worker.
+    """Start the Prefect server, create the work pool, deploy every flow, start a worker.
 
-    Can be repeated: it does only what is missing. Run it in the folder of prefect.yaml.
+    Can be repeated: it does only what is missing. Runs start in the folder where this is called; a prefect.yaml there
+    (see `anabranch init`) says which deployments there are.
     """
     from anabranch.run import deploying
 
@@ -32,13 +39,36 @@ def up(*, host: Host = None) -> int:
 
 
 def deploy() -> int:
-    """Create the work pool and deploy every flow of prefect.yaml, for a worker that is started apart.
+    """Create the work pool and deploy every flow, for a worker that is started apart.
 
-    Can be repeated: schedules stay on or off as they were switched. Run it in the folder of prefect.yaml.
+    Can be repeated: schedules stay on or off as they were switched. Runs start in the folder where this is called.
     """
     from anabranch.run import deploying
 
     deploying.deploy(say=Terminal().say)
+    return 0
+
+
+def init() -> int:
+    """Write prefect.yaml into the current folder: the deployments, their parameters and schedules, to be edited."""
+    from anabranch.run import deploying
+
+    print(f"wrote {deploying.write_project_file(Path.cwd())}")
+    return 0
+
+
+def explain(code: str, /) -> int:
+    """Say more about an error than its message does: what the code in its brackets means, and what to do."""
+    pages = dict(
+        re.findall(
+            r"^### `([^`]+)`\n(.*?)(?=\n###? |\Z)", shipped("docs/errors.md").read_text(), re.MULTILINE | re.DOTALL
+        )
+    )
+    if (page := pages.get(code)) is None:
+        near = get_close_matches(code, pages)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "It stands in brackets at the end of a message."
+        raise UsageError("no-such-code", f"there is no error code {code!r}", hint)
+    print(f"{code}\n\n{page.strip()}")
     return 0
 
 

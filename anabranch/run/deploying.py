@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from anabranch.core.errors import SetupError
+from anabranch.core.errors import SetupError, UsageError
+from anabranch.core.shipped import shipped
 from anabranch.run.api import CONFLICT, NO_ANSWER, NOT_FOUND, RefusedError, call, log_in
 from anabranch.run.background import Say, alive, last_line, launch, locked, patiently, running, stop
 from anabranch.run.secret import read_secret
 from anabranch.run.server import Server, ensure_server, find_server, prefect_environment, state_folder, stop_server
 
-POOL = "anabranch"
+POOL, PROJECT_FILE = "anabranch", "prefect.yaml"
+OUR_NAMES = {"PREFECT_PLUGINS_ENABLED": "true", "PREFECT_PLUGINS_ALLOW": "anabranch"}  # see `plugin`
 WORKER_SECONDS = 120.0  # until a new worker has imported Prefect and reported to the server
 CANCEL_SECONDS = 60.0  # for runs to end at their next item
 POLL_SECONDS = "2"  # within this a detached run starts and a cancelled one ends; Prefect's default of 10 feels broken
@@ -47,11 +49,13 @@ def up(
 ) -> Status:
     """Make the project's deployments run: server, work pool, `prefect deploy --all`, worker.
 
-    `project` is the folder of prefect.yaml; `host` the address of this machine where our server is to listen, until
-    `down`; `say` gets a sentence for each thing done. Raises SetupError
-    "no-project", "deploy-failed", "worker-not-started", or what `ensure_server` raises.
+    `project` is the folder in which runs start, default the current one; without a prefect.yaml in it the one of the
+    package counts. `host` is the address of this machine where our server is to listen, until `down`. `say` gets a
+    sentence for each thing done.
+
+    Raises SetupError "deploy-failed", "worker-not-started", or what `ensure_server` raises.
     """
-    say, project = say or _silent, _project(project)
+    say = say or _silent
     home = state_folder(home)
     url = deploy(project, home, host=host, say=say)
     with locked(home / "up.lock", WORKER_SECONDS, say):
@@ -68,14 +72,16 @@ def deploy(
     A schedule stays on or off as it was switched, which a bare `prefect deploy --all` resets to the file.
     """
     say = say or _silent
-    project, home = _project(project), state_folder(home)
+    project, home = (project or Path.cwd()).resolve(), state_folder(home)
     url = ensure_server(home, host=host, waiting=say)
     say(f"server: {url}")
     _ensure_pool(url)
     say(f"work pool: {POOL}")
+    own = project / PROJECT_FILE
+    file = own if own.exists() else shipped(PROJECT_FILE)
     with locked(home / "up.lock", WORKER_SECONDS, say):
-        _deploy(project, url, home)
-    say(f"deployments: {project / 'prefect.yaml'}")
+        _deploy(file, project, url, home)
+    say(f"deployments: {file}{'' if own.exists() else f', for the folder {project}'}")
     return url
 
 
@@ -106,13 +112,16 @@ def _silent(_sentence: str) -> None:
     pass
 
 
-def _project(project: Path | None) -> Path:
-    """Return the folder that was named, or the current one, or the checkout that this package is installed from."""
-    candidates = [project] if project else [Path.cwd(), Path(__file__).parents[2]]
-    for folder in candidates:
-        if (folder / "prefect.yaml").is_file():
-            return folder.resolve()
-    raise SetupError("no-project", f"there is no prefect.yaml in {candidates[0]}", "Run this in your project's folder.")
+def write_project_file(folder: Path) -> Path:
+    """Write the prefect.yaml of the package into a folder, to be edited; UsageError where there is one."""
+    target = folder / PROJECT_FILE
+    try:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(shipped(PROJECT_FILE).read_text(encoding="utf-8"))
+    except FileExistsError as error:
+        reason = f"{target} exists already"
+        raise UsageError("project-exists", reason, "Edit it, or move it away to get a new one.") from error
+    return target
 
 
 def _ensure_pool(url: str) -> None:
@@ -128,15 +137,16 @@ def _ensure_pool(url: str) -> None:
                 raise
 
 
-def _deploy(project: Path, url: str, home: Path) -> None:
+def _deploy(file: Path, project: Path, url: str, home: Path) -> None:
     """Register all deployments; keep each schedule on or off as it was, which Prefect would reset to the file."""
     before = {deployment.name: deployment.schedules for deployment in _deployments(url)}
     # PWD, since prefect.yaml refers to the project's folder by it
-    environment = os.environ | prefect_environment(url, home) | {"PWD": str(project), "NO_COLOR": "1", "COLUMNS": "500"}
+    environment = os.environ | prefect_environment(url, home) | OUR_NAMES
+    environment |= {"PWD": str(project), "NO_COLOR": "1", "COLUMNS": "500"}
     log = home / "deploy.log"
     with log.open("wb") as output:
         result = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
             cwd=project,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -184,7 +194,7 @@ def _ensure_worker(url: str, home: Path, say: Say) -> None:
         stop(note)
         _forget_worker(url, name)
         command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", name]
-        environment = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS, **os.environ, **used}
+        environment = {"PREFECT_WORKER_QUERY_SECONDS": POLL_SECONDS, **os.environ, **used, **OUR_NAMES}
         environment["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
         worker = launch([*command, "--install-policy", "never"], note, home / "worker.log", url, environment)
     for _ in patiently(WORKER_SECONDS, "the Prefect worker to start", say):

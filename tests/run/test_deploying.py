@@ -14,7 +14,7 @@ from anabranch.core.errors import SetupError, TemporaryError, UsageError
 from anabranch.run import api, deploying
 from anabranch.run.api import call
 from anabranch.run.background import patiently
-from anabranch.run.deploying import deploy, down, status, up
+from anabranch.run.deploying import deploy, down, status, up, write_project_file
 from anabranch.run.handover import hand_over
 from anabranch.run.secret import FILE, read_secret
 from anabranch.run.server import find_server
@@ -264,8 +264,18 @@ def test_a_worker_that_died_is_replaced(url, project, state):
     assert after.server == before.server
 
 
-def test_the_repositorys_own_deployments_can_be_deployed(url, state):
-    found = up(ROOT, state)
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A folder without prefect.yaml, with packages of the names of ours, as many users of Prefect have."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name in ("flows", "tasks"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise RuntimeError('this is not the package')")
+    return folder
+
+
+def test_the_packages_own_deployments_are_made_for_a_folder_that_has_none(url, state, elsewhere):
+    found = up(elsewhere, state)
 
     assert {deployment.name: deployment.schedules for deployment in found.deployments}["parse-logs/default"] == {
         "nightly": False
@@ -273,9 +283,9 @@ def test_the_repositorys_own_deployments_can_be_deployed(url, state):
 
 
 @pytest.fixture
-def detach(url, state, tmp_path):
+def detach(url, state, elsewhere, tmp_path):
     """Hand the command over from a folder of its own, without importing Prefect; return the run's id."""
-    up(ROOT, state)
+    up(elsewhere, state)
     code = (
         "import sys; from anabranch.command.cli import main\n"
         "try: main(sys.argv[1:])\n"
@@ -329,12 +339,13 @@ def test_a_deployed_run_that_is_cancelled_leaves_no_report(detach, url, tmp_path
     assert not (tmp_path / "reports").exists()
 
 
-def test_a_folder_without_prefect_yaml_is_no_project(tmp_path):
-    with pytest.raises(SetupError, match=str(tmp_path)) as caught:
-        up(tmp_path, tmp_path / "state")
+def test_the_file_of_deployments_is_written_once(tmp_path):
+    assert write_project_file(tmp_path).read_bytes() == (ROOT / "prefect.yaml").read_bytes()
 
-    assert caught.value.code == "no-project"
-    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "prefect.yaml").write_text("mine")
+    with pytest.raises(UsageError, match="exists already"):
+        write_project_file(tmp_path)
+    assert (tmp_path / "prefect.yaml").read_text() == "mine"
 
 
 def test_a_deployment_that_cannot_be_made_is_an_error_with_its_log(url, state, tmp_path):
