@@ -17,35 +17,55 @@ from anabranch.uploads.stores.opening import open_store
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
-Endpoint = Annotated[str | None, Parameter(help="Address of an S3 server that is not Amazon's.")]
+Endpoint = Annotated[str | None, Parameter(help="Address of a server that is not Amazon's, Microsoft's or Google's.")]
 Credentials = Annotated[str | None, Parameter(help="Where the credentials are: profile:NAME or env:PREFIX.")]
+HostKey = Annotated[str | None, Parameter(help="Fingerprint of an SFTP server's key, where known_hosts lacks it.")]
+KeyFile = Annotated[str | None, Parameter(help="Private key for SFTP. Default: ~/.ssh/id_*, then the agent.")]
 Age = Annotated[str, Parameter(help="Only uploads started longer ago than this, such as 7d or 12h.")]
 
 
 def show(
-    destination: str, *, older_than: Age = "0s", endpoint: Endpoint = None, credentials: Credentials = None
+    destination: str,
+    *,
+    older_than: Age = "0s",
+    endpoint: Endpoint = None,
+    credentials: Credentials = None,
+    host_key: HostKey = None,
+    key_file: KeyFile = None,
 ) -> Sequence[Mapping[str, Any]]:
     """List the unfinished uploads below a destination, with the parts that it holds of each."""
-    store, found = _found(destination, older_than, endpoint, credentials)
+    options = UploadOptions(endpoint=endpoint, credentials=credentials, host_key=host_key, key_file=key_file)
+    store, found = _found(destination, older_than, options)
     return [_row(store, upload, begun) for upload, begun in found]
 
 
 def abort(
-    destination: str, *, older_than: Age, endpoint: Endpoint = None, credentials: Credentials = None
+    destination: str,
+    *,
+    older_than: Age,
+    endpoint: Endpoint = None,
+    credentials: Credentials = None,
+    host_key: HostKey = None,
+    key_file: KeyFile = None,
 ) -> Sequence[Mapping[str, Any]]:
-    """Drop the unfinished uploads below a destination, no matter which run began them, and list what was dropped."""
-    store, found = _found(destination, older_than, endpoint, credentials)
+    """Drop the unfinished uploads below a destination, no matter which run began them, and say of each if it is gone.
+
+    Azure drops blocks only where they are all that a name has; the others it drops after a week.
+    """
+    options = UploadOptions(endpoint=endpoint, credentials=credentials, host_key=host_key, key_file=key_file)
+    store, found = _found(destination, older_than, options)
     rows = []
     for upload, begun in found:
-        rows.append(_row(store, upload, begun))
+        row = _row(store, upload, begun)
         retried(lambda upload=upload: store.abort(upload), Health())  # type: ignore[misc]
+        rows.append({**row, "dropped": not _row(store, upload, begun)["parts"]})
     return rows
 
 
 def _found(
-    destination: str, older_than: str, endpoint: str | None, credentials: str | None
+    destination: str, older_than: str, options: UploadOptions
 ) -> tuple[ParallelStore, list[tuple[Upload, float]]]:
-    place, prefix = destination_of(destination, UploadOptions(endpoint=endpoint, credentials=credentials))
+    place, prefix = destination_of(destination, options)
     store, age = open_store(place), seconds(older_than)
     if store.in_order:
         raise UsageError("destination-scheme", f"{place} does not list what is unfinished", "It ends in about a week.")
