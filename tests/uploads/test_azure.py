@@ -12,6 +12,7 @@ from anabranch.uploads.stores.base import Destination, UploadGoneError
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.tags import file_tag
 from tests.uploads import servers
+from tests.uploads.faulty import CUT, LOSE, PASS, Faulty, error
 from tests.uploads.sending import Crash, failure, upload
 
 pytestmark = pytest.mark.soak
@@ -172,6 +173,43 @@ def test_what_cannot_be_ends_the_run_at_once(azurite, source, monkeypatch, key, 
 
     with pytest.raises(SetupError, match=code):
         upload(source, "az://no-such-container/", source.parent / "work", endpoint=azurite)
+
+
+def flipped(data):
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+BUSY = error("ServerBusy", "503 Busy", "x-ms-error-code: ServerBusy", "Retry-After: 0")
+
+
+@pytest.mark.parametrize(("fault", "sent"), [
+    (lambda request: BUSY if request.count % 3 == 0 else PASS, None),
+    (lambda request: CUT if request.count % 3 == 0 else PASS, None),
+    (lambda request: LOSE if request.count % 3 == 0 else PASS, None),
+    (lambda request: ("body", flipped) if request.count == 3 else PASS, 12),
+    (lambda request: LOSE if request.body.startswith(b"<?xml") and request.count == 11 else PASS, 12),
+    (lambda _: PASS, 11),
+])  # fmt: skip
+def test_what_passes_ends_in_the_right_object(container, source, tmp_path, fault, sent):
+    port = int(container.endpoint.split(":")[2].partition("/")[0])
+    with Faulty(port, lambda request: fault(request) if request.kind == "put" else PASS) as proxy:
+        report = upload(source, f"{container.url}/p/", tmp_path / "work",
+                        endpoint=f"{proxy.endpoint}/{servers.AZURE_ACCOUNT}")  # fmt: skip
+
+    assert report.errors == []
+    assert container.read(f"p/{source.name}") == source.read_bytes()
+    assert sent in (None, proxy.seen["put"])
+
+
+def test_parts_that_always_arrive_damaged_leave_the_former_object(container, source, tmp_path):
+    container.blob(f"p/{source.name}").upload_blob(b"former")
+    port = int(container.endpoint.split(":")[2].partition("/")[0])
+    with Faulty(port, lambda request: ("body", flipped) if request.kind == "put" else PASS) as proxy:
+        report = upload(source, f"{container.url}/p/", tmp_path / "work",
+                        endpoint=f"{proxy.endpoint}/{servers.AZURE_ACCOUNT}")  # fmt: skip
+
+    assert failure(report) == "upload-damaged"
+    assert container.read(f"p/{source.name}") == b"former"
 
 
 def test_a_server_that_is_not_there_is_away(monkeypatch, source, tmp_path):

@@ -2,13 +2,18 @@
 
 import os
 import random
+import re
+import signal
 import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from anabranch.core.errors import SetupError, TemporaryError, UsageError
+from anabranch.core.parts import Report
 from anabranch.sftp import hosts
 from anabranch.uploads import retrying
 from anabranch.uploads.options import UploadOptions
@@ -241,3 +246,37 @@ def test_the_account_s_own_folder_is_named_by_a_tilde(source):
     assert (str(found.destination), found.files[0].key) == ("sftp://ann@host:2222/~", f"in/{source.name}")
     found = select([str(source)], "sftp://ann@host/data/x.bin", UploadOptions())
     assert (str(found.destination), found.files[0].key) == ("sftp://ann@host", "data/x.bin")
+
+
+@pytest.mark.soak
+@pytest.mark.server
+def test_a_command_that_is_killed_is_resumed_by_the_same_one(sftp, there, tmp_path, prefect_server):
+    source = tmp_path / "big.bin"
+    source.write_bytes(random.Random(1).randbytes(40 << 20))
+    environment = {
+        **os.environ,
+        "ANABRANCH_WORK_DIR": str(tmp_path / "work"),
+        "ANABRANCH_STATE_DIR": str(tmp_path / "state"),
+    }
+    login = ["--host-key", sftp.server.fingerprint, "--key-file", str(sftp.server.key)]
+    words = [sys.executable, "-m", "anabranch.command.cli", "upload-files", str(source), sftp.url(f"{there}/"),
+             *login, "--part-size", "1MiB", "--parts-in-flight", "2", "--verify", "--json"]  # fmt: skip
+    first = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    while sum(len(_lines(text)) for text in there.glob(".*.list")) < 5:
+        assert first.poll() is None
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    assert not (there / source.name).exists()
+    (held,) = (len(_lines(text)) for text in there.glob(".*.list"))
+
+    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, check=True)
+
+    report = Report.model_validate_json(done.stdout)
+    assert report.items["parts_kept"] >= held >= 5
+    assert {path.name: path.read_bytes() for path in there.iterdir()} == {source.name: source.read_bytes()}
+
+
+def _lines(text):
+    """The lines of a list that name a part."""
+    return re.findall(rb"[0-9a-f]{32}\n", text.read_bytes()[512:])
