@@ -81,6 +81,7 @@ def connect(server: Server, access: Access, secret: Credentials | None) -> Conne
         transport.banner_timeout = transport.auth_timeout = SECONDS
         options = transport.get_security_options()
         options.key_types = keys.preferred(options.key_types)
+        options.ciphers = sorted(options.ciphers, key=lambda name: "-gcm@" not in name)  # a fifth less work
         transport.start_client(timeout=SECONDS)
         keys.check(transport.get_remote_server_key())
         _log_in(transport, server, access, secret)

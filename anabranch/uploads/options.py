@@ -99,7 +99,11 @@ class UploadOptions(BaseModel):
         Field(description="What to do if the object exists; skip-same replaces only objects with other bytes."),
     ] = "skip-same"
     mode: Annotated[
-        Mode, Field(description="Whether parts are sent at the same time or one after another; the objects are equal.")
+        Mode,
+        Field(
+            description="Whether parts are sent at the same time or one after another; the objects are equal. To "
+            "Google Cloud, sequential speaks the protocol of sessions."
+        ),
     ] = "parallel"
     on_cancel: Annotated[
         OnCancel, Field(description="Whether a cancelled run keeps its unfinished uploads for the next one.")

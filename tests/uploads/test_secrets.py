@@ -87,6 +87,24 @@ def test_a_block_that_gives_no_access_is_named_without_its_secrets(prefect_serve
     assert "ab-secret" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.server
+@pytest.mark.parametrize(("kind", "block", "values"), [
+    ("az", "AzureCredentials", {"connection_string": "ab-secret-1", "account_key": "ab-secret-2", "sas_token": "ab-3"}),
+    ("gs", "GoogleCloudCredentials", {"access_key_id": "ab-secret-1", "secret_access_key": "ab-secret-2",
+                                      "access_token": "ab-secret-3", "service_account": "ab-secret-4"}),
+    ("sftp", "SftpCredentials", {"password": "ab-secret-1", "private_key": "ab-secret-2", "passphrase": "ab-secret-3"}),
+])  # fmt: skip
+def test_a_block_of_each_kind_gives_what_it_holds_and_shows_none_of_it(prefect_server, kind, block, values):
+    from anabranch.run import blocks
+    from tasks.uploads import unlock
+
+    getattr(blocks, block)(**values).save(name := f"{kind}-{uuid.uuid4().hex}", overwrite=True)
+
+    found = unlock(kind, name)
+    assert {field: getattr(found, field) for field in values} == values
+    assert "ab-" not in repr(found)
+
+
 def test_a_block_is_refused_outside_of_a_run():
     with pytest.raises(TemporaryError, match="credentials-unavailable"):
         open_store(Destination("s3", "bucket", None, "s3-ours")).head("key")

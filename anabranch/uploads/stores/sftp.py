@@ -119,16 +119,17 @@ class SftpStore:
 
     def list_parts(self, upload: Upload, numbers: range | None = None) -> list[StoredPart]:
         """Read the list; a part of which the server has lost the end does not count."""
-        first, most = (numbers.start, len(numbers)) if numbers else (1, self.limits.most_parts)
+        wanted = numbers or range(1, self.limits.most_parts + 1)
+        first, end = (_HEAD + (number - 1) * _LENGTH for number in (wanted.start, wanted.stop))
         with self._files(upload.key) as files, _gone_without_file(upload):
-            data = files.stat(self._beside(upload, _DATA))
-            if data is None:
+            data, lines = files.stats([self._beside(upload, kind) for kind in (_DATA, _LIST)])
+            if data is None or lines is None:
                 raise _gone(upload)
             handle = files.open(self._beside(upload, _LIST))
-            text = b"".join(files.read(handle, _HEAD + (first - 1) * _LENGTH, _LENGTH * most))
+            text = b"".join(files.read(handle, first, min(end, lines.size or 0) - first))
             files.close(handle)
-        lines = [_PART.fullmatch(text, at, at + _LENGTH) for at in range(0, len(text), _LENGTH)]
-        found = [(int(line[1]), int(line[2]), int(line[3]), line[4].decode()) for line in lines if line]
+        matches = [_PART.fullmatch(text, at, at + _LENGTH) for at in range(0, len(text), _LENGTH)]
+        found = [(int(match[1]), int(match[2]), int(match[3]), match[4].decode()) for match in matches if match]
         return [StoredPart(number, size, md5) for number, offset, size, md5 in found
                 if offset + size <= (data.size or 0)]  # fmt: skip
 
