@@ -13,6 +13,7 @@ from anabranch.command.command import flow_command
 from anabranch.command.workloads import PARSE_LOGS
 from anabranch.core.config import Words
 from anabranch.core.errors import AnabranchError, UsageError
+from anabranch.logs.options import LogOptions
 
 
 class TableOptions(BaseModel):
@@ -118,3 +119,16 @@ def test_the_last_word_may_be_the_output_also_an_address(words, output):
         app(words, exit_on_error=False, print_error=False)
 
     assert seen.value.args[1] == output
+
+
+def test_the_letters_of_the_one_core_parser_are_options_too():
+    app = App(result_action="return_value")
+    app.default(flow_command(replace(PARSE_LOGS, check=f"{__name__}:check")))
+    words = ["a.tar", "-p", "bw", "-t", "US/Eastern", "-b", "2025-09-26 10:00", "-e", "2025-09-27"]
+
+    with pytest.raises(Checked) as seen:
+        app(words, exit_on_error=False, print_error=False)
+
+    assert seen.value.args[2] == LogOptions(
+        mode=["bw"], timezone="US/Eastern", begin="2025-09-26 10:00", end="2025-09-27"
+    )

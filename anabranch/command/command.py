@@ -50,7 +50,8 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     signature = inspect.Signature([  # which refuses two options of one name
         inspect.Parameter("source", inspect.Parameter.VAR_POSITIONAL, annotation=source),
         inspect.Parameter("output", keyword, default=None, annotation=output),
-        *(_option(spoken(name, field), field, WORKLOAD) for name, field in model.model_fields.items()),
+        *(_option(spoken(name, field), field, WORKLOAD, workload.aliases.get(name, ()))
+          for name, field in model.model_fields.items()),
         *(_option(spoken(name, field), field, RUN) for name, field in RunOptions.model_fields.items()),
         *(_flag(name, text, COMMAND) for name, text in FLAGS.items()),
     ])  # fmt: skip
@@ -128,12 +129,13 @@ def shown_default(field: FieldInfo) -> str:
     return ",".join(default) if isinstance(default, list) else str(default or "")
 
 
-def _option(name: str, field: FieldInfo, group: Group) -> inspect.Parameter:
+def _option(name: str, field: FieldInfo, group: Group, aliases: tuple[str, ...] = ()) -> inspect.Parameter:
     if field.annotation is bool:
         return _flag(name, field.description or "", group, default=field.default)
     words, default = choices(field), shown_default(field)
     text = f"{field.description} Of: {', '.join(words)}." if words else field.description
-    parameter = Parameter(help=text, group=group, show_default=(lambda _: default) if default else False)
+    shown = (lambda _: default) if default else False
+    parameter = Parameter(help=text, group=group, alias=aliases, show_default=shown)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, parameter]
     )

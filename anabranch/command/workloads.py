@@ -1,7 +1,8 @@
 """The workloads by name, and where their flow, options and plan are: imported only when one of them is used."""
 
 import gc
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
@@ -36,6 +37,7 @@ class Workload:
     prepare: str = ""  # () -> None, called first of all in a process of our own
     demo: str = ""  # an anabranch.core.demo.Demo
     extras: tuple[Extra, ...] = ()
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other names of options
 
     @property
     def command(self) -> str:
@@ -72,6 +74,8 @@ PARSE_LOGS = Workload(
     preview="anabranch.logs.preview:preview",
     example="anabranch parse-logs unit.tar.bz2 --mode known,bw --timezone Europe/Paris --output reports/",
     demo="anabranch.logs.demo:demo",
+    # those of the one-core parser
+    aliases={"mode": ("-p", "--parse"), "timezone": ("-t",), "begin": ("-b",), "end": ("-e",)},
 )
 CONVERT_FILES = Workload(
     name="convert-files",
