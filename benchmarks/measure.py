@@ -3,8 +3,11 @@
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what a benchmark has started ends with it
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 

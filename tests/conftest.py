@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
-from tests.attached import attached
+from tests.attached import attached, watching
 from tests.examples import SOAK_EXAMPLES
 
 # The suite says the same of the same code each time; the soak draws new examples, and more. No test asserts a time, and
@@ -42,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # a suite in the background of a script ignores Ctrl-C, and so would each program that a test interrupts
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what the tests have started ends with them
     home = tempfile.TemporaryDirectory(prefix="anabranch-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)
     os.environ.update(
@@ -76,6 +77,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, program in (("faults", "strace"), ("tls", "openssl")):
         if item.get_closest_marker(marker) and not shutil.which(program):
             pytest.skip(f"{program} is not installed; .ci/run installs it")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave no server of ours behind, however the run of the tests ends."""
+    with watching(tmp_path_factory.getbasetemp(), Path(os.environ["ANABRANCH_STATE_DIR"])):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def _reported(flow: str, state: Any) -> tuple[Report, BaseException | None]:
     page = page_of(os.environ["PREFECT_API_URL"], run_id) if run_id else ""
     report = Report(flow=flow, run_id=run_id, run_url=page)
     if result is None or interrupts.seen():  # a library may have turned the interrupt into another error
-        message = state.message or "the run was stopped"
+        message = (state.message if state.is_cancelled() else None) or "the run was stopped"
         resumes = Stopped().remedy
         report.status = "cancelled"
         report.warnings = [message if resumes in message else f"{message.rstrip('.')}. {resumes}"]

@@ -15,6 +15,8 @@ USAGE = 2  # exit code
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and exit: 0 done, 1 failed, 2 usage, 3 partly failed, 4 nothing to do, 5 stopped."""
     open_streams()
+    if arguments is None:
+        interrupts.note_all()
     result: list[int] = []
     atexit.register(_end, result)  # registered first, and so called last
     code = _run(sys.argv[1:] if arguments is None else arguments)

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPPED = 5  # exit code
@@ -11,6 +11,7 @@ MESSAGE = "stopped. Run the same command again to resume."
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _seen: list[int] = []
+_noted: list[int] = []  # descriptor from which the numbers of signals can be read
 _hasty: list[bool] = []
 
 
@@ -24,8 +25,20 @@ def hasty() -> bool:
     return bool(_hasty)
 
 
+def note_all() -> None:
+    """Note every signal from here on, also where a library sets a handler in place of ours, as Prefect does."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _noted.append(reader)
+
+
 def seen() -> bool:
-    """Whether this process was interrupted, even if the exception was lost."""
+    """Whether this process was interrupted, even if the exception was lost or turned into another."""
+    for reader in _noted:
+        with suppress(BlockingIOError):
+            _seen.extend(number for number in os.read(reader, 4096) if number in SIGNALS)
     return bool(_seen)
 
 

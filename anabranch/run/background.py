@@ -117,11 +117,19 @@ def stop(note: Path, patience: float = 20) -> bool:
     return program is not None
 
 
-def patiently(seconds: float, waiting_for: str = "", say: Say | None = None) -> Iterator[None]:
-    """Yield several times a second until `seconds` are over; say from time to time what we are waiting for."""
-    start = said = time.monotonic()
-    while (now := time.monotonic()) - start < seconds:
+def patiently(
+    seconds: float, waiting_for: str = "", say: Say | None = None, sign: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Yield several times a second until `seconds` are over in which `sign` returned the same.
+
+    Say from time to time what we are waiting for.
+    """
+    start = said = moved = time.monotonic()
+    last = sign()
+    while (now := time.monotonic()) - moved < seconds:
         yield
+        if (current := sign()) != last:
+            last, moved = current, now
         if say and now - said >= SAY_SECONDS:
             say(f"still waiting for {waiting_for} ({now - start:.0f} s)")
             said = now
@@ -129,10 +137,12 @@ def patiently(seconds: float, waiting_for: str = "", say: Say | None = None) -> 
 
 
 @contextmanager
-def locked(path: Path, seconds: float, say: Say | None = None) -> Iterator[None]:
-    """Hold a lock against other commands; raise TemporaryError "busy" after waiting `seconds` for one of them."""
+def locked(
+    path: Path, seconds: float, say: Say | None = None, sign: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Hold a lock against other commands; raise TemporaryError "busy" after so long, see `patiently`."""
     with path.open("ab") as file:
-        for _ in patiently(seconds, "another anabranch command", say):
+        for _ in patiently(seconds, "another anabranch command", say, sign):
             with suppress(BlockingIOError):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

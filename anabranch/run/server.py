@@ -37,7 +37,8 @@ from anabranch.run.secret import FILE, HOST, forget_secret, link, make_secret, r
 LOOPBACK = "127.0.0.1"  # where our server listens by default
 PORT_SECONDS = 3.0  # to wait for the previous port
 _ROOM = 20_000_000  # bytes that a new database and its log need on the disk of the state folder
-START_SECONDS = 180.0  # a first start migrates the database: 20 s on two busy cores, and we have seen worse
+# without a sign of life; a first start migrates the database: 20 s on two busy cores, and we have seen minutes
+START_SECONDS = 180.0
 
 OPEN = (
     "The Prefect server that runs was started by an older version and lets in every user of this machine. "
@@ -85,8 +86,10 @@ def ensure_server(
     """Return the API address of a server that answers; start our own when PREFECT_API_URL names none.
 
     Safe to call from several commands at once: one starts it, all get its address. `host` is the address of this
-    machine where our own is to listen, until `stop_server`; one that listens elsewhere is started again. `waiting` gets
-    a sentence every ten seconds. Raises UsageError "bad-option", SetupError "server-unreachable", "server-not-started"
+    machine where our own is to listen, until `stop_server`; one that listens elsewhere is started again. A server that
+    is slow to start is waited for as long as its process lives and its log or its database moves, with at most
+    `timeout` seconds in between. `waiting` gets a sentence every ten seconds. Raises UsageError "bad-option",
+    SetupError "server-unreachable", "server-not-started"
     or "state-folder", and TemporaryError "server-busy" or "busy".
     """
     if url := _named_server():
@@ -98,7 +101,7 @@ def ensure_server(
     if host is not None:
         _require_own_address(host)
     home = state_folder(home)
-    with locked(home / "server.lock", timeout, waiting):
+    with locked(home / "server.lock", timeout, waiting, lambda: _sign(home)):
         program = running(home / "server.json")
         if host and host != _host(home):
             stop(home / "server.json")
@@ -128,7 +131,7 @@ def find_server(home: Path | None = None) -> Server | None:
 def stop_server(home: Path | None = None) -> bool:
     """Stop our own server, never another; return whether there was one."""
     home = state_folder(home)
-    with locked(home / "server.lock", START_SECONDS):
+    with locked(home / "server.lock", START_SECONDS, sign=lambda: _sign(home)):
         stopped = stop(home / "server.json")
         forget_secret(home)
         (home / "server.host").unlink(missing_ok=True)
@@ -283,7 +286,7 @@ def _free_port(port: int, host: str = LOOPBACK) -> int:
 
 def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | None) -> Server | None:
     """Wait until our server answers; return None if it ended instead, or had to, since our secret is not its own."""
-    for _ in patiently(timeout, "the Prefect server to start", waiting):
+    for _ in patiently(timeout, "the Prefect server to start", waiting, lambda: _sign(home)):
         if not alive(program):
             return None
         server = _look(program, home)
@@ -292,7 +295,15 @@ def _await_answer(program: Program, home: Path, timeout: float, waiting: Say | N
         if _denies(program.url):
             stop(home / "server.json")
             return None
-    raise _not_started(f"it does not answer after {timeout:.0f} s", home)
+    raise _not_started(f"it does not answer, and neither log nor database moved for {timeout:.0f} s", home)
+
+
+def _sign(home: Path) -> object:
+    """Return what changes while a server starts: its log, and the database that it makes or migrates."""
+    files = (home / "server.log", *_prefect_home(home).glob("prefect.db*"))
+    with suppress(OSError):
+        return [(status.st_size, status.st_mtime_ns) for status in map(Path.stat, files)]
+    return None
 
 
 def _look(program: Program, home: Path) -> Server:

@@ -175,3 +175,13 @@ def test_a_dead_process_that_its_starter_has_not_reaped_is_not_alive():
 
 def test_a_process_that_never_was_is_not_alive():
     assert not alive(Program(pid=2**22 + 1, started=1, url=""))
+
+
+def test_patience_lasts_as_long_as_something_moves():
+    signs = iter([*range(8), *[8] * 1000])
+
+    assert len(list(patiently(0.3, sign=lambda: next(signs)))) > 8  # more than the time allows without a sign
+
+
+def test_patience_ends_where_nothing_moves():
+    assert 0 < len(list(patiently(0.3, sign=lambda: "the same"))) <= 4
