@@ -70,6 +70,7 @@ def _lines() -> Iterator[str]:
         status.status,
         operate.doctor,
         operate.explain,
+        operate.completion,
         demo.demo,
     ):
         yield f"- `anabranch {command.__name__}`: {(command.__doc__ or '').partition(chr(10))[0]}"

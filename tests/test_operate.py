@@ -1,5 +1,8 @@
 """The commands about the house that need no server."""
 
+import subprocess
+import sys
+
 import pytest
 from packaging.requirements import Requirement
 
@@ -21,6 +24,22 @@ def test_an_error_code_is_explained_as_in_the_docs(capsys):
 def test_an_error_code_that_does_not_exist_names_the_nearest():
     with pytest.raises(UsageError, match="Did you mean disk-full"):
         explain("disk-fulll")
+
+
+@pytest.mark.parametrize(("typed", "completed"), [
+    ("anabranch parse-l", {"parse-logs"}),
+    ("anabranch parse-logs --time", {"--timezone"}),
+    ("anabranch uploads ", {"list", "abort"}),
+])  # fmt: skip
+def test_bash_completes_commands_and_options(typed, completed):
+    asked = [typed, *typed.split(" ")]
+    script = (
+        'eval "$("$0" -m anabranch.command.cli completion bash)"; COMP_LINE=$1; shift; COMP_WORDS=("$@"); '
+        'COMP_CWORD=$(($# - 1)); _anabranch; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", script, sys.executable, *asked], capture_output=True, text=True, check=True)
+
+    assert completed <= {word.strip() for word in done.stdout.splitlines()}
 
 
 @pytest.mark.parametrize(("requirement", "missing"), [

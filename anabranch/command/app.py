@@ -14,6 +14,7 @@ COMMANDS = {  # besides those of the workloads
     "down": ("operate", "Stop the worker and the server that `up` started."),
     "init": ("operate", "Write prefect.yaml into this folder, to choose deployments and schedules yourself."),
     "explain": ("operate", "Say more about an error code."),
+    "completion": ("operate", "Print a script by which bash, zsh or fish completes commands and options."),
     "status": ("status", "Show the server, the deployments and the uploads under way, or one run."),
     "doctor": ("operate", "Check versions, folders, the server and the cluster."),
     "demo": ("demo", "Make sample input and run a workload on it."),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from packaging.requirements import Requirement
@@ -69,6 +69,14 @@ def explain(code: str, /) -> int:
         hint = f"Did you mean {' or '.join(near)}?" if near else "It stands in brackets at the end of a message."
         raise UsageError("no-such-code", f"there is no error code {code!r}", hint)
     print(f"{code}\n\n{page.strip()}")
+    return 0
+
+
+def completion(shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Whose.")], /) -> int:
+    """Print a script by which a shell completes commands and options: eval "$(anabranch completion bash)"."""
+    from anabranch.command.app import app
+
+    print(app.generate_completion(prog_name="anabranch", shell=shell))
     return 0
 
 
