@@ -181,8 +181,11 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _detail(error: HTTPError) -> str:
-    with error:
-        text = error.read().decode(errors="replace")
+    try:
+        with error:
+            text = error.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):  # the status is known
+        return str(error)
     try:
         answer = json.loads(text)
         return str(answer.get("detail") or answer.get("exception_message") or text)

@@ -19,7 +19,7 @@ from anabranch.core.config import RunOptions, cluster_address, cores, work_dir
 from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.parts import Job, Opts, Plan, WorkFile
 from anabranch.run.cautions import caution
-from anabranch.run.travelling import api_unreachable, reach, to_try_with
+from anabranch.run.travelling import REMEDY, reach, to_try_with
 
 CONNECT_SECONDS = 8
 ANSWER_SECONDS = 10.0  # in which a worker that does not hang answers
@@ -118,14 +118,15 @@ def unfit_software(client: Any, workers: Sequence[str]) -> dict[str, SetupError]
 def unreached(client: Any, workers: Sequence[str]) -> dict[str, SetupError]:
     """Return a SetupError "api-unreachable" for each worker that gets no answer of the API with what we give it.
 
-    Its parts would fail one by one, each after a minute.
+    Its parts would be missing from the run's page and log, and those that need a block of the server would fail.
     """
     url, unfit = PREFECT_API_URL.value(), dict[str, SetupError]()
     for worker, answer in ask(client, workers, reach, to_try_with()).items():
         if isinstance(answer, TimeoutError):
             unfit[worker] = _silent(worker)
         elif answer and not isinstance(answer, OSError):  # a worker that is shutting down gets no parts
-            unfit[worker] = api_unreachable(f"the worker {worker} does not reach the Prefect server at {url}: {answer}")
+            reason = f"the worker {worker} does not reach the Prefect server at {url} ({answer})"
+            unfit[worker] = SetupError("api-unreachable", reason, REMEDY)
     return unfit
 
 

@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 from prefect.client.schemas.objects import State
 from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import Abort
 from prefect.flows import Flow
 from pydantic import TypeAdapter
 
-from anabranch.core.errors import PartlyFailed
+from anabranch.core.errors import PartlyFailed, TemporaryError
 from anabranch.core.parts import Report
+from anabranch.run.api import BUSY
 from anabranch.run.orphans import noting
 from anabranch.run.telling import INCOMPLETE, remembering
 
@@ -28,13 +30,23 @@ def call(flow: Flow[..., Any], parameters: dict[str, Any], untold: Callable[[], 
         lean.on_running_hooks = [*lean.on_running_hooks, note]
         try:
             state: State[Any] = lean(**parameters, return_state=True)
-        except (Exception, Abort):
+        except (Exception, Abort) as error:
             if end.state is None:
+                if _is_busy(error):
+                    reason = f"the Prefect server was busy: {error}"
+                    raise TemporaryError("server-busy", reason, "Run the same command again.") from error
                 raise
             end.told, state = False, end.state  # the work is done; only the server does not know
             _warn(state.data)
             untold()
     return state
+
+
+def _is_busy(error: BaseException) -> bool:
+    """Whether Prefect's client gave a request up that may succeed later."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in BUSY
+    return isinstance(error, httpx.TransportError)
 
 
 def _warn(result: Any) -> None:

@@ -29,7 +29,6 @@ from anabranch.run.moving import Moved, hearing, saying
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, using
 from anabranch.run.stopping import stop_requested
-from anabranch.run.travelling import api_unreachable
 
 TICK = 0.25  # seconds between looks at the clock and at a request to stop
 GROWING_TICK = 0.05  # of a plan that may bring further parts
@@ -48,9 +47,6 @@ MAY_PASS = {
     errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT,
 }  # fmt: skip
 """What the system refuses now and may allow a second later."""
-
-
-NO_CONNECTION = ("ConnectError", "ConnectTimeout", "RequestError")  # by which a worker says that it reached no API
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +197,16 @@ def _outcome(future: PrefectFuture[Any], part: Part) -> Outcome:
 
 def _error(state: State[Any], result: BaseException, part: Part) -> AnabranchError:
     if state.is_crashed() and not isinstance(result, AnabranchError):
-        if any(name in (state.message or "") for name in NO_CONNECTION):
-            return api_unreachable(f"a worker lost its way to the Prefect server ({state.message})", part.label)
+        if not (state.message or "").startswith("KilledWorker"):
+            return AnabranchError(
+                "part-crashed",
+                f"a worker could not carry out the part ({state.message})",
+                "See the worker's log; `anabranch doctor --cluster ADDRESS` checks the workers of a cluster.",
+                part.label,
+            )
         return AnabranchError(
             "worker-died",
-            f"the worker died or could not load the part ({state.message})",
+            f"the worker died ({state.message})",
             "Check whether the worker ran out of memory, or use fewer --workers, and run again.",
             part.label,
         )

@@ -145,7 +145,8 @@ def _shared_context() -> dict[str, Any]:
         flow_run["flow"] = copy(flow_run["flow"])
         flow_run["flow"].fn = flow_run["flow"].__wrapped__ = _no_body
         flow_run["result_store"] = without_local_storage(flow_run["result_store"])
-    context["settings_context"] = cloudpickle.dumps(travelling_settings())  # as bytes, which a worker can compare
+    settings = travelling_settings(context["settings_context"]["settings"])
+    context["settings_context"] = cloudpickle.dumps(settings)  # as bytes, which a worker can compare
     return context
 
 

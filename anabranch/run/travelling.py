@@ -10,10 +10,9 @@ from typing import Any
 
 import cloudpickle
 from prefect.client.orchestration import get_client
-from prefect.context import SettingsContext, serialize_context
+from prefect.context import SettingsContext, get_settings_context
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
 
-from anabranch.core.errors import SetupError
 from anabranch.run.payload import Unseen
 
 GROUPS = ("api", "client", "cloud", "events", "flows", "logging", "results", "tasks")
@@ -25,9 +24,8 @@ REMEDY = (
 )
 
 
-def travelling_settings(**client: Any) -> dict[str, Any]:
-    """Return the profile and the settings that workers get, with these settings of the client instead of ours."""
-    every = serialize_context()["settings_context"]["settings"]
+def travelling_settings(every: dict[str, Any], **client: Any) -> dict[str, Any]:
+    """Return the profile and those of all settings that workers get, with these settings of the client instead."""
     settings = {group: dict(every[group]) for group in GROUPS if group in every}
     for group, name in PATHS:
         settings.get(group, {}).pop(name, None)
@@ -49,14 +47,9 @@ def without_local_storage(result_store: dict[str, Any]) -> dict[str, Any]:
 
 def to_try_with() -> Unseen:
     """Pack the settings with which a worker is to try whether it reaches the API, once and within REACH_SECONDS."""
-    tried = travelling_settings(max_retries=0)
+    tried = travelling_settings(get_settings_context().serialize()["settings"], max_retries=0)
     tried["settings"]["api"] = {**tried["settings"]["api"], "request_timeout": REACH_SECONDS}
     return Unseen(cloudpickle.dumps(tried))
-
-
-def api_unreachable(reason: str, part: str = "") -> SetupError:
-    """Return the error for a worker that does not reach the API."""
-    return SetupError("api-unreachable", reason, REMEDY, part)
 
 
 async def reach(settings: bytes) -> str:

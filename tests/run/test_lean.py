@@ -4,7 +4,9 @@ import sys
 import pytest
 
 from anabranch.core.config import RunOptions
+from anabranch.core.errors import TemporaryError
 from anabranch.files.options import ConvertOptions
+from tests.run.faulty_proxy import before
 
 PARAMETERS = {
     "source": ["a.csv"],
@@ -32,6 +34,30 @@ def test_the_page_of_the_run_shows_the_parameters_as_prefect_itself_would(prefec
     assert state.result() == tuple(PARAMETERS.values())
     assert shown == convert.serialize_parameters(PARAMETERS)
     assert shown["options"]["schema"].endswith("schema.json")
+
+
+@pytest.mark.server
+@pytest.mark.faults
+@pytest.mark.parametrize("turn", ["503", "lost"])
+def test_a_server_that_is_too_busy_to_begin_a_run_is_temporary(prefect_server, monkeypatch, turn):
+    from prefect import flow
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    from anabranch.run.lean import call
+
+    @flow
+    def look():
+        raise AssertionError
+
+    with before(prefect_server, "/flow_runs/", (turn,)) as proxy:
+        monkeypatch.setenv("PREFECT_API_URL", proxy)
+        with (
+            temporary_settings({PREFECT_API_URL: proxy, PREFECT_CLIENT_MAX_RETRIES: 0}),
+            pytest.raises(TemporaryError) as caught,
+        ):
+            call(look, {})
+
+    assert (caught.value.code, caught.value.exit_code) == ("server-busy", 5)
 
 
 @pytest.mark.server

@@ -242,6 +242,15 @@ def test_a_part_that_kills_its_worker_fails_and_the_others_are_done(run, cluster
 
 
 @pytest.mark.cluster
+def test_a_part_that_crashes_without_killing_its_worker_is_not_put_down_to_lack_of_memory(run, cluster):
+    _, outcomes, _ = run({"a": ["ok"], "b": ["exits"]}, cluster=cluster)
+
+    assert outcomes["a"].done
+    assert outcomes["b"].error.code == "part-crashed"
+    assert "memory" not in str(outcomes["b"].error)
+
+
+@pytest.mark.cluster
 def test_a_worker_killed_in_the_middle_costs_no_finished_part(run, cluster):
     from tests.run.toy import attempts_of
 

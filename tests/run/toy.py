@@ -60,8 +60,8 @@ def work(part, stop):
             raise OSError(5, "Input/output error")
         case "source":
             raise SourceError("bad-input", "it is damaged", "Mend it.", item="line 7")
-        case "defect":
-            raise ZeroDivisionError("a defect")
+        case "defect" | "exits" as end:
+            raise ZeroDivisionError("a defect") if end == "defect" else SystemExit("nothing to load")
         case "die":
             os.kill(os.getpid(), 9)
         case "slow":
