@@ -42,5 +42,5 @@ def entry(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "
 def write(path: Path, files: Mapping[str, bytes]) -> str:
     """Write a tar archive, compressed as its suffix says; give its path as text."""
     data = tar_of(files)
-    path.write_bytes(gzip.compress(data) if path.suffix in {".gz", ".tgz"} else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix in {".gz", ".tgz"} else data)
     return str(path)
