@@ -19,6 +19,7 @@ from anabranch.uploads import retrying
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.preview import check
 from anabranch.uploads.ranges import RangeFile, summed
+from anabranch.uploads.stores.local import FolderStore
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.stores.sftp import SftpStore
 from tests import sshd
@@ -175,19 +176,40 @@ def test_two_runs_of_one_file_from_two_machines_leave_the_right_file(sftp, sourc
     assert (there / source.name).read_bytes() == source.read_bytes()
 
 
-def test_a_full_disk_ends_the_run_and_keeps_what_was_sent(sftp, source, there, tmp_path):
+@pytest.mark.parametrize("kind", ["file", "sftp"])
+@pytest.mark.parametrize("other", [b"other", None], ids=["other bytes", "the same bytes"])
+def test_a_file_that_another_program_makes_meanwhile_is_ours_only_if_its_bytes_are(request, source, there, kind, other):
+    sftp, monkeypatch = (request.getfixturevalue(name) for name in ("sftp", "monkeypatch"))
+    store, target = (SftpStore if kind == "sftp" else FolderStore), there / "key"
+    real, made = store.complete, other and other * (SIZE // 5)
+    source.write_bytes(source.read_bytes()[: SIZE // 5 * 5])
+
+    def complete(self, upload, parts, *, new):
+        target.write_bytes(made or source.read_bytes())
+        return real(self, upload, parts, new=new)
+
+    monkeypatch.setattr(store, "complete", complete)
+    place, login = (sftp.url(target), sftp.options) if kind == "sftp" else (target, {})
+    report = upload(source, place, there.parent / "work", if_exists="fail", **login)
+
+    assert [error.code for error in report.errors] == (["destination-exists"] if other else [])
+    assert target.read_bytes() == (made or source.read_bytes())
+
+
+@pytest.mark.parametrize("part_size", [str(PART), None], ids=["in parts", "whole"])
+def test_a_full_disk_ends_the_run_and_keeps_what_was_sent(sftp, source, there, tmp_path, part_size):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", there], check=False).returncode:
         pytest.skip("this account may not mount a small file system")
     try:
         (there / source.name).write_bytes(b"former")
         with pytest.raises(TemporaryError, match="destination-full"):
-            send(source, sftp, there, tmp_path / "work")
+            send(source, sftp, there, tmp_path / "work", part_size=part_size)
         assert (there / source.name).read_bytes() == b"former"
         subprocess.run(["mount", "-o", "remount,size=4m", there], check=True)
 
-        report = send(source, sftp, there, tmp_path / "work")
+        report = send(source, sftp, there, tmp_path / "work", part_size=part_size)
 
-        assert report.items["parts_kept"] > 8
+        assert (report.items["parts_kept"] > 8) == (part_size is not None)
         assert (there / source.name).read_bytes() == source.read_bytes()
     finally:
         hosts.close_idle()

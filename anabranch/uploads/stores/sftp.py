@@ -94,9 +94,10 @@ class SftpStore:
             try:
                 self._write(files, upload, 0, body, total)
                 self._publish(files, upload, [StoredPart(1, total.size, total.md5)], new=new)
-            except (AnabranchError, StatusError):
-                files.remove(self._beside(upload, _DATA))
-                raise
+            except (AnabranchError, StatusError) as error:
+                ours = self._error(files, error, key) if isinstance(error, StatusError) else error
+                files.remove(self._beside(upload, _DATA))  # afterwards, since it makes room
+                raise ours from error
         return Head(total.size, total.md5)
 
     def create(self, key: str) -> Upload:
@@ -251,14 +252,13 @@ class SftpStore:
     @contextmanager
     def _files(self, key: str, stop: Stop = lambda: False) -> Iterator[Files]:
         """Lend a connection, and turn what goes wrong into errors of ours."""
-        label = f"{self._destination}/{key}"
         try:
             with self._host.session(self._login, stop, CONNECTIONS) as session:
                 files = Files(session, stop)
                 try:
                     yield files
                 except StatusError as error:
-                    raise self._error(files, error, key, label) from error
+                    raise self._error(files, error, key) from error
         except (LostError, NoReplyError) as error:
             raise BusyError(str(error)) from error
         except TemporaryError as error:
@@ -266,9 +266,9 @@ class SftpStore:
                 raise
             raise BusyError(error.reason) from error
 
-    def _error(self, files: Files, error: StatusError, key: str, label: str) -> AnabranchError:
+    def _error(self, files: Files, error: StatusError, key: str) -> AnabranchError:
         """Return what a refusal means; the protocol has few codes for it."""
-        room = None
+        label, room = f"{self._destination}/{key}", None
         with suppress(StatusError):
             room = files.room(self._path(key.rpartition("/")[0]) or b".") if error.code == packets.FAILURE else None
         if _FULL.search(error.text) or (room is not None and room < _ENOUGH):
