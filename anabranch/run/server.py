@@ -89,8 +89,7 @@ def ensure_server(
     machine where our own is to listen, until `stop_server`; one that listens elsewhere is started again. A server that
     is slow to start is waited for as long as its process lives and its log or its database moves, with at most
     `timeout` seconds in between. `waiting` gets a sentence every ten seconds. Raises UsageError "bad-option",
-    SetupError "server-unreachable", "server-not-started"
-    or "state-folder", and TemporaryError "server-busy" or "busy".
+    SetupError "server-unreachable", "server-not-started" or "state-folder", and TemporaryError "server-busy" or "busy".
     """
     if url := _named_server():
         if host is not None:
@@ -275,10 +274,10 @@ def _choose(home: Path, host: str) -> tuple[str, int]:
 def _free_port(port: int, host: str = LOOPBACK) -> int:
     """Return the port, or a free one for 0; return 0 if another program holds it, or the host is not ours any more."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, (address, _, *rest) = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+            probe.bind((address, port, *rest))
             return int(probe.getsockname()[1])
     except (OSError, OverflowError):
         return 0
