@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from anabranch.command import demo, operate, status
+from anabranch.command.app import RUNS
 from anabranch.command.command import choices, shown_default, spoken
 from anabranch.command.request import FLAGS
 from anabranch.command.workloads import WORKLOADS, load
@@ -74,6 +75,7 @@ def _lines() -> Iterator[str]:
         demo.demo,
     ):
         yield f"- `anabranch {command.__name__}`: {(command.__doc__ or '').partition(chr(10))[0]}"
+    yield from (f"- `anabranch runs {name}`: {text}" for name, (_, text) in RUNS.items())
     yield "\n## Exit codes\n"
     yield from (f"- {code}: {text}" for code, text in EXITS.items())
     yield "\n## Environment variables\n"

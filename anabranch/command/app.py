@@ -20,6 +20,13 @@ COMMANDS = {  # besides those of the workloads
     "demo": ("demo", "Make sample input and run a workload on it."),
 }
 
+RUNS = {
+    "list": ("list_all", "List the newest runs."),
+    "show": ("show", "Show a run and its report."),
+    "watch": ("watch", "Wait until a run has ended."),
+    "cancel": ("cancel", "Ask a run to stop."),
+}
+
 
 def application(workloads: Sequence[Workload]) -> App:
     """Return the command line of these workloads."""
@@ -34,6 +41,10 @@ def application(workloads: Sequence[Workload]) -> App:
         _add_extras(made, workload)
     for name, (module, text) in COMMANDS.items():
         made.command(f"anabranch.command.{module}:{name}", name=name, help=text)
+    history = App(name="runs", help="The runs that the server remembers: list, show, watch, cancel.")
+    made.command(history)
+    for name, (function, text) in RUNS.items():
+        history.command(f"anabranch.command.runs:{function}", name=name, help=text)
     return made
 
 

@@ -1,0 +1,84 @@
+"""The runs that the server remembers: list them, find one, read its report, wait for its end, cancel it."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from anabranch.core.errors import UsageError
+from anabranch.core.parts import Report
+from anabranch.run.api import call
+
+ENDS = {"COMPLETED": 0, "FAILED": 1, "CRASHED": 1, "CANCELLED": 5}
+"""The types of the states in which a run ends, and the exit codes that they mean."""
+LOOK_SECONDS = 2.0  # between two questions for a run's state
+_MOST = 200  # runs that the server returns at a time
+
+
+def recent(url: str, flows: Sequence[str], most: int) -> list[dict[str, Any]]:
+    """Return the newest runs of these flows, as the server describes them, with the name of the flow of each."""
+    chosen = {"name": {"any_": list(flows)}}
+    names = {flow["id"]: flow["name"] for flow in call(f"{url}/flows/filter", {"flows": chosen})}
+    begun = {"state": {"type": {"not_any_": ["SCHEDULED"]}}}
+    found: list[dict[str, Any]] = []
+    while len(found) < most:
+        wanted = min(_MOST, most - len(found))
+        page = {"sort": "EXPECTED_START_TIME_DESC", "limit": wanted, "offset": len(found)}
+        listed = call(f"{url}/flow_runs/filter", {"flows": chosen, "flow_runs": begun, **page})
+        found += ({**run, "flow": names.get(run["flow_id"], "")} for run in listed)
+        if len(listed) < wanted:
+            break
+    return found
+
+
+def one(url: str, flows: Sequence[str], wanted: str) -> dict[str, Any]:
+    """Return the run of this id, of an id that begins so, or of this name; UsageError "no-such-run" without one."""
+    try:
+        chosen: dict[str, Any] = {"id": {"any_": [str(UUID(wanted))]}}
+    except ValueError:
+        chosen = {"name": {"any_": [wanted]}}
+    found = call(f"{url}/flow_runs/filter", {"flow_runs": chosen})
+    found = found or [run for run in recent(url, flows, 1000) if wanted and run["id"].startswith(wanted)]
+    if len(found) == 1:
+        return dict(found[0])
+    what = f"{len(found)} runs are meant by {wanted}" if found else f"the server knows no run {wanted}"
+    raise UsageError("no-such-run", what, "`anabranch runs list` shows the ids and names of the newest ones.")
+
+
+def report_of(url: str, run: str) -> Report | None:
+    """Return the report of a run; None where it has published none, since it did not get to its end."""
+    wish = {"artifacts": {"flow_run_id": {"any_": [run]}, "type": {"any_": ["json"]}}, "sort": "CREATED_DESC"}
+    found = [one["data"] for one in call(f"{url}/artifacts/filter", wish) if one["key"].endswith("-report")]
+    if not found:
+        return None
+    return Report.model_validate_json(found[0]) if isinstance(found[0], str) else Report.model_validate(found[0])
+
+
+def until_the_end(url: str, run: str, sleep: Callable[[float], object] = time.sleep) -> Iterator[dict[str, Any]]:
+    """Yield a run's state whenever it has changed, the last one when it has ended."""
+    known = None
+    while True:
+        state = call(f"{url}/flow_runs/{run}")["state"] or {}
+        if (now := (state.get("name"), state.get("message"))) != known:
+            known = now
+            yield state
+        if state.get("type") in ENDS:
+            return
+        sleep(LOOK_SECONDS)
+
+
+def cancel(url: str, run: dict[str, Any]) -> str:
+    """Ask a run to stop at its next item, and return its state by name; one that has ended stays as it is."""
+    if (run["state"] or {}).get("type") not in ENDS:
+        call(f"{url}/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    return str(call(f"{url}/flow_runs/{run['id']}")["state"]["name"])
+
+
+def seconds_of(run: dict[str, Any]) -> float | None:
+    """Return how long a run took, or has taken so far; None where it has not begun."""
+    began, ended = run["start_time"], run["end_time"]
+    if not began:
+        return None
+    end = datetime.fromisoformat(ended) if ended else datetime.now().astimezone()
+    return round((end - datetime.fromisoformat(began)).total_seconds(), 1)

@@ -1,0 +1,87 @@
+"""The commands about runs, on what a real server remembers of real runs."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from anabranch.command import runs
+from anabranch.core.config import RunOptions
+from anabranch.core.errors import UsageError
+from anabranch.run.api import call
+
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+BUSY = {"type": "RUNNING", "name": "Running"}
+
+
+@pytest.fixture(scope="module")
+def done(prefect_server, tmp_path_factory):
+    """The report of a run that has ended, with one error."""
+    from flows.logs import parse_logs
+
+    folder = tmp_path_factory.mktemp("runs")
+    shutil.copy(LOGS / "s01_basic.tar.bz2", folder / "unit.tar.bz2")
+    (folder / "broken.tar.bz2").write_bytes(b"BZh9 and no more")
+    given = RunOptions(work_dir=str(folder / "work"), tolerate="1")
+    return parse_logs([str(folder / "unit.tar.bz2"), str(folder / "broken.tar.bz2")], f"{folder / 'out'}/", run=given)
+
+
+@pytest.fixture
+def busy(prefect_server, done):
+    """The id of a run that nobody carries out, and that says it is running."""
+    flow = call(f"{prefect_server}/flow_runs/{done.run_id}")["flow_id"]
+    made = call(f"{prefect_server}/flow_runs/", {"flow_id": flow, "name": "stuck", "state": {"type": "PENDING"}})
+    call(f"{prefect_server}/flow_runs/{made['id']}/set_state", {"state": BUSY, "force": True})
+    return made["id"]
+
+
+def test_the_newest_runs_are_listed_with_their_states(done, busy, capsys):
+    assert runs.list_all(json=True) == 0
+    listed = {run["run"]: (run["flow"], run["state"]) for run in json.loads(capsys.readouterr().out)}
+
+    assert listed[done.run_id] == ("parse-logs", "Completed")
+    assert listed[busy] == ("parse-logs", "Running")
+
+
+def test_no_more_runs_are_listed_than_asked_for(done, busy, capsys):
+    runs.list_all(most=1, json=True)
+
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+@pytest.mark.parametrize("length", [36, 12])
+def test_a_run_is_shown_with_the_report_that_it_published(done, capsys, length):
+    assert runs.show(done.run_id[:length], json=True) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["run"], shown["report"]["items"]) == (done.run_id, done.items)
+
+    runs.show(done.run_id[:length])
+    text = capsys.readouterr().out
+    assert done.message in text
+    assert done.errors[0].code in text
+    assert done.outputs[0] in text
+
+
+def test_a_run_that_has_published_nothing_is_shown_without_a_report(busy, capsys):
+    runs.show(busy, json=True)
+
+    assert json.loads(capsys.readouterr().out)["report"] is None
+
+
+def test_a_run_that_has_ended_is_watched_no_longer(done, capsys):
+    assert runs.watch(done.run_id) == 0
+    assert capsys.readouterr().out.count("Completed") == 1
+
+
+def test_a_run_that_is_cancelled_is_asked_to_stop_and_one_that_ended_is_left_alone(done, busy, capsys):
+    runs.cancel(busy)
+    assert capsys.readouterr().out == "stuck: Cancelling\n"
+
+    runs.cancel(done.run_id)
+    assert "Completed" in capsys.readouterr().out
+
+
+def test_a_run_that_the_server_does_not_know_is_named(done):
+    with pytest.raises(UsageError, match="the server knows no run nobody"):
+        runs.show("nobody")
