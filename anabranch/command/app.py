@@ -24,6 +24,7 @@ RUNS = {
     "list": ("list_all", "List the newest runs."),
     "show": ("show", "Show a run and its report."),
     "watch": ("watch", "Wait until a run has ended."),
+    "retry": ("retry", "Run again what has ended; only what failed or is missing is done."),
     "cancel": ("cancel", "Ask a run to stop."),
 }
 
@@ -41,7 +42,7 @@ def application(workloads: Sequence[Workload]) -> App:
         _add_extras(made, workload)
     for name, (module, text) in COMMANDS.items():
         made.command(f"anabranch.command.{module}:{name}", name=name, help=text)
-    history = App(name="runs", help="The runs that the server remembers: list, show, watch, cancel.")
+    history = App(name="runs", help="The runs that the server remembers: list, show, watch, retry, cancel.")
     made.command(history)
     for name, (function, text) in RUNS.items():
         history.command(f"anabranch.command.runs:{function}", name=name, help=text)

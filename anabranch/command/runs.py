@@ -1,4 +1,4 @@
-"""The commands `runs list`, `runs show`, `runs watch` and `runs cancel`: what ran, and what is running."""
+"""The commands `runs list`, `show`, `watch`, `retry` and `cancel`: what ran, and what is running."""
 
 import json as json_format
 import sys
@@ -54,6 +54,14 @@ def watch(run: Run, /) -> int:
         sys.stdout.flush()
         code = 3 if state.get("name") == "PartlyFailed" else runs.ENDS.get(str(state.get("type")), code)
     return code
+
+
+def retry(run: Run, /) -> int:
+    """Run again what has ended, with the same parameters, by its deployment; only what failed or is missing is done."""
+    url = ensure_server()
+    made = runs.again(url, runs.one(url, FLOWS, run))
+    print(f"{made.id}\n{made.url}")
+    return 0
 
 
 def cancel(run: Run, /) -> int:

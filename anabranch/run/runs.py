@@ -1,7 +1,7 @@
 """The runs that the server remembers: list them, find one, read its report, wait for its end, cancel it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from anabranch.core.errors import UsageError
 from anabranch.core.parts import Report
 from anabranch.run.api import call
+from anabranch.run.handover import FlowRun, hand_over
 
 ENDS = {"COMPLETED": 0, "FAILED": 1, "CRASHED": 1, "CANCELLED": 5}
 """The types of the states in which a run ends, and the exit codes that they mean."""
@@ -73,6 +74,20 @@ def cancel(url: str, run: dict[str, Any]) -> str:
     if (run["state"] or {}).get("type") not in ENDS:
         call(f"{url}/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
     return str(call(f"{url}/flow_runs/{run['id']}")["state"]["name"])
+
+
+def again(url: str, run: Mapping[str, Any]) -> FlowRun:
+    """Hand a run with the same parameters to its deployment, or to the flow's default one.
+
+    What is done is not done again: results are cached, and outputs that stand are kept. Raises UsageError
+    "run-not-ended", and what `hand_over` raises.
+    """
+    if (run["state"] or {}).get("type") not in ENDS:
+        reason = f"the run {run['name']} has not ended"
+        raise UsageError("run-not-ended", reason, "Wait for its end (`anabranch runs watch`), or cancel it.")
+    flow = call(f"{url}/flows/{run['flow_id']}")["name"]
+    of = run["deployment_id"]
+    return hand_over(url, flow, call(f"{url}/deployments/{of}")["name"] if of else "default", run["parameters"])
 
 
 def seconds_of(run: dict[str, Any]) -> float | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.command import runs
 from anabranch.core.errors import SetupError, TemporaryError, UsageError
 from anabranch.run import api, deploying
 from anabranch.run.api import call
@@ -137,6 +138,21 @@ def test_a_run_handed_over_is_carried_out_in_the_projects_folder(url, project, s
     secret = read_secret(state).partition(":")[2].encode()
     assert [file for file in state.rglob("*") if file.is_file() and secret in file.read_bytes()] == [state / FILE]
     assert run.url == f"{url.removesuffix('/api')}/runs/flow-run/{run.id}"
+
+
+def test_a_run_is_carried_out_again_with_the_same_parameters(url, state, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ANABRANCH_STATE_DIR", str(state))
+    given = {"output": str(tmp_path / "out.json"), "options": {"number": 8}}
+    first = hand_over(url, "small-work", "default", given)
+    with pytest.raises(UsageError, match="has not ended"):
+        runs.retry(first.id)
+    assert awaited(url, first.id, "COMPLETED")["type"] == "COMPLETED"
+    (tmp_path / "out.json").unlink()
+
+    runs.retry(first.id)
+
+    assert awaited(url, capsys.readouterr().out.split()[0], "COMPLETED")["type"] == "COMPLETED"
+    assert json.loads((tmp_path / "out.json").read_text())["number"] == 8
 
 
 def test_what_is_not_deployed_says_how_to_deploy_it(url):
