@@ -55,6 +55,7 @@ lock: | $(UV)  ## Take the newest allowed versions into uv.lock
 
 bench: setup | $(UV)  ## Run the benchmarks beside their alternatives, which it installs; ARGS=--write keeps their tables
 	.venv/bin/python -m benchmarks.runner $(ARGS)
+	.venv/bin/python -m benchmarks.history $(ARGS)
 	.venv/bin/python -m benchmarks.logs $(ARGS)
 	.venv/bin/python -m benchmarks.photos $(ARGS)
 	$(UV) run --locked --group bench python -m benchmarks.files $(ARGS)
