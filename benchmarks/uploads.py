@@ -44,6 +44,7 @@ ROWS = {
     "rclone": "rclone",
     "s5cmd": "s5cmd",
     "ours, engine": "ours",
+    "ours, engine, 16 in flight": "sixteen",
     "ours, engine with limits": "limited",
     "ours, whole command": "command",
 }
@@ -208,6 +209,7 @@ def _memory(root: Path, swift: servers.Server, mib: int) -> str:
 def _memory_of_workers(root: Path, swift: servers.Server, mib: int) -> str:
     """Measure by how much the peak of the workers of a Dask cluster is above what they need when idle."""
     peaks = []
+    os.environ.update(_environment(swift))  # for the workers, which send
     with (
         LocalCluster(n_workers=2, threads_per_worker=5, dashboard_address=None) as cluster,
         Client(cluster) as client,
