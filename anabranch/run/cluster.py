@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,13 @@ from anabranch.core.config import RunOptions, cluster_address, cores, work_dir
 from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.parts import Job, Opts, Plan, WorkFile
 from anabranch.run.cautions import caution
+from anabranch.run.joining import packed, versions_here
+from anabranch.run.payload import Unseen
 from anabranch.run.travelling import REMEDY, reach, to_try_with
 
 CONNECT_SECONDS = 8
 ANSWER_SECONDS = 10.0  # in which a worker that does not hang answers
 LOAD_SECONDS = 120.0  # in which it has loaded our software, and answers, on a machine with more work than cores
-COMPARED = ("anabranch", "prefect", "distributed")  # must have the same version here and on every worker
 
 
 def require_scheduler(address: str, security: Security | None = None, seconds: float = CONNECT_SECONDS) -> None:
@@ -100,13 +100,26 @@ def fit_workers(client: Any, plan: Plan[Any]) -> list[str] | None:
     return fit if unfit else None
 
 
+@contextmanager
+def needs_of(plan: Plan[Any]) -> Iterator[Unseen]:
+    """Pack what a worker that joins later must have; within the block the work folder has a file that it must see."""
+    folder = Path(plan.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".probe-{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        yield packed([str(probe), *_looked_for(plan.reads)])
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def unfit_software(client: Any, workers: Sequence[str]) -> dict[str, SetupError]:
     """Return a SetupError "cluster-version" for each worker with other versions, "worker-silent" for a silent one.
 
     A worker that is shutting down gets no parts, so it is not among them.
     """
-    here, unfit = _versions(), dict[str, SetupError]()
-    for worker, there in ask(client, workers, _versions).items():
+    here, unfit = versions_here(), dict[str, SetupError]()
+    for worker, there in ask(client, workers, versions_here).items():
         if isinstance(there, TimeoutError):
             unfit[worker] = _silent(worker)
         elif there != here and not isinstance(there, OSError):
@@ -158,11 +171,16 @@ def blind_to_sources(client: Any, workers: Sequence[str], sources: Sequence[Work
     def unfit(worker: str, path: str) -> SetupError:
         return SetupError("source-not-shared", f"the worker {worker} cannot read {path}", remedy)
 
+    return _blind(client, workers, _looked_for(sources), unfit)
+
+
+def _looked_for(sources: Sequence[WorkFile]) -> list[str]:
+    """Return the first and the last source of each folder, but for those that cannot be read here either."""
     first = {Path(source.path).parent: source.path for source in reversed(sources)}
     last = {Path(source.path).parent: source.path for source in sources}
     named = [*first.values(), *last.values()]
     unknown = set(_unreadable(named))
-    return _blind(client, workers, [path for path in named if path not in unknown], unfit)
+    return [path for path in named if path not in unknown]
 
 
 def silent_workers(client: Any, workers: Sequence[str]) -> dict[str, SetupError]:
@@ -241,10 +259,6 @@ def _blind(
 
 def _unreadable(paths: list[str]) -> list[str]:
     return [path for path in paths if not os.access(path, os.R_OK)]
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in COMPARED}
 
 
 async def _greet(address: str, login: dict[str, Any], seconds: float) -> None:

@@ -24,7 +24,8 @@ from anabranch.core.moving import listening
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
 from anabranch.run.cancelling import CancelWatch
-from anabranch.run.cluster import fit_workers
+from anabranch.run.cluster import fit_workers, needs_of
+from anabranch.run.joining import Members
 from anabranch.run.moving import Moved, hearing, saying
 from anabranch.run.progress import Progress
 from anabranch.run.runner import runner_for, using
@@ -122,15 +123,22 @@ def map_parts(
         flying = _Flying(task, results, refresh=run.refresh)
         if moved:
             heard.enter_context(hearing(runner.client, flying.by_key, moved))
+        members: Members | None = None
         if cluster_address(run):
-            runner.workers = fit_workers(runner.client, plan)
+            members = Members(runner, fit_workers(runner.client, plan))
+            runner.needs = heard.enter_context(needs_of(plan))
         flying.submit(plan.parts)
         while further is not None or flying.parts:
             progress.expect(flying.submit(further or ()))
             cancelled.check()
             progress.show()
             ended = None
-            if landed := flying.landed(TICK if further is None else GROWING_TICK):
+            if members:
+                members.require_some()
+            landed = flying.landed(TICK if further is None else GROWING_TICK)
+            if landed and members and members.gave_back(landed[0].state):
+                flying.submit([landed[1]])
+            elif landed:
                 outcomes[landed[1].index] = ended = _outcome(*landed)
                 seen(ended)
                 progress.add(ended)

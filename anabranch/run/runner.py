@@ -53,6 +53,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
     """
 
     workers: Sequence[str] | None = None  # those that get tasks, if not all
+    needs = Unseen()  # what each worker is to look for before its first part
 
     def __enter__(self) -> Self:
         self._collector: Collector | None = None
@@ -113,6 +114,7 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             self._packed(task),
             call,
             upstream,
+            self.needs,
             key=f"{task.name}-{task_run_id.hex}",
             pure=False,
             workers=self.workers,

@@ -54,10 +54,11 @@ def to_try_with() -> Unseen:
 
 async def reach(settings: bytes) -> str:
     """Return why this worker gets no answer of the API; in a thread, since the worker's own must not stand still."""
-    return await asyncio.to_thread(_ask_for_version, settings)
+    return await asyncio.to_thread(ask_for_version, settings)
 
 
-def _ask_for_version(settings: bytes) -> str:
+def ask_for_version(settings: bytes) -> str:
+    """Return why the API does not answer a client with these settings; nothing where it does."""
     try:
         # Prefect's client retries nothing before it was connected once
         with SettingsContext(**pickle.loads(settings)), get_client(sync_client=True) as client:  # noqa: S301  our own

@@ -18,6 +18,7 @@ from prefect.context import SettingsContext, SyncClientContext
 from prefect.task_engine import run_task_async, run_task_sync
 from prefect.tasks import Task
 
+from anabranch.run.joining import require_fit
 from anabranch.run.payload import pack_state, unpack_call
 from anabranch.run.stopping import mark_part
 
@@ -27,12 +28,15 @@ _thread = threading.local()
 _reading = threading.Lock()  # two threads reading the same settings would take twice as long
 
 
-def run_task(flow_run: bytes, task: bytes, call: bytes, upstream: list[bytes]) -> bytes:
+def run_task(flow_run: bytes, task: bytes, call: bytes, upstream: list[bytes], needs: bytes = b"") -> bytes:
     """Run one task and return its final state, packed; raise RuntimeError if no engine could report the outcome.
 
-    No other error is raised, since Dask would exit on SystemExit and cannot transport every class.
+    No other error is raised, since Dask would exit on SystemExit and cannot transport every class. `needs` is what this
+    worker must have, see `joining`.
     """
     try:
+        if needs:
+            require_fit(needs)
         warm = _warm_run(flow_run)
         return warm.context.copy().run(_run, warm.flow_run, _unpickled(task), call, upstream)
     except BaseException as error:  # noqa: BLE001

@@ -3,15 +3,20 @@
 import os
 import re
 import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from anabranch.core.config import RunOptions
-from anabranch.core.errors import SetupError, UsageError
+from anabranch.core.errors import SetupError, TemporaryError, UsageError
 from anabranch.core.parts import WorkFile
 from anabranch.core.storage import work_file
+from anabranch.run.background import patiently
 
 pytestmark = [pytest.mark.server, pytest.mark.cluster]
 
@@ -90,11 +95,11 @@ def test_what_is_no_file_here_is_left_to_its_part(parts_begun, cluster, source):
 
 
 def test_other_software_on_a_worker_is_named(client, monkeypatch):
-    from anabranch.run import cluster
+    from anabranch.run import cluster, joining
 
     workers = list(client.nthreads())
     assert cluster.unfit_software(client, workers) == {}
-    monkeypatch.setattr(cluster, "version", lambda _: "another")
+    monkeypatch.setattr(joining, "version", lambda _: "another")
 
     unfit = cluster.unfit_software(client, workers)
 
@@ -113,7 +118,7 @@ def test_a_worker_without_our_software_is_named(client, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     import installed_here_only
 
-    monkeypatch.setattr(cluster, "_versions", installed_here_only.versions)
+    monkeypatch.setattr(cluster, "versions_here", installed_here_only.versions)
     try:
         unfit = cluster.unfit_software(client, list(client.nthreads()))
     finally:
@@ -176,6 +181,70 @@ def test_a_worker_that_does_not_see_the_sources_leaves_all_parts_to_one_that_doe
     (warning,) = parts_begun.warnings
     assert blind in warning
     assert "[source-not-shared]" in warning
+
+
+@pytest.fixture
+def growing(prefect_server):
+    """A cluster of one worker with one thread, to which others may be added."""
+    import dask
+    import distributed
+
+    from anabranch.run.runner import CLUSTER_SETTINGS
+
+    alone = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with dask.config.set(CLUSTER_SETTINGS), distributed.LocalCluster(**alone) as running:
+        yield running
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_a_worker_that_joins_gets_parts_only_if_it_is_fit(growing, seen_here_only, tmp_path, sees):
+    from distributed import Client
+
+    from tests.run.toy import attempts_of, toy, toy_plan
+
+    (tmp_path / "source").touch()
+    source = str(tmp_path / "source") if sees else str(seen_here_only / "source")
+    folder, others = tmp_path / "toy", ("b", "c", "d")
+    plan = toy_plan(folder, {"a": ["waits"], **{name: ["ok"] for name in others}}, costs={"a": 9.0})
+    plan = replace(plan, reads=(WorkFile(source, 0, 0),))
+    options = RunOptions(work_dir=str(tmp_path), cluster=growing.scheduler_address)
+    with Client(growing, set_as_default=False) as client, ThreadPoolExecutor(1) as pool:
+        client.run(_open_as_900, str(tmp_path))
+        running = pool.submit(copy_context().run, toy, plan, run=options)
+        assert any(attempts_of(folder, "a") for _ in patiently(60))  # the only worker is busy from now on
+        growing.scale(2)
+        if sees:
+            assert any(all((folder / f"{name}.done").exists() for name in others) for _ in patiently(60))
+        else:
+            client.wait_for_workers(2)
+            time.sleep(3)  # in which the second one gives back what it got
+        done_meanwhile = [name for name in others if (folder / f"{name}.done").exists()]
+        (folder / "heard").touch()
+        report = running.result(60)
+
+    assert done_meanwhile == (list(others) if sees else [])
+    assert (report.parts.done, report.parts.failed) == (4, 0)
+    assert [attempts_of(folder, name) for name in ("a", *others)] == [1, 1, 1, 1]
+    assert [warning.count("worker-unfit") for warning in report.warnings] == ([] if sees else [1])
+
+
+def test_a_run_whose_fit_workers_have_gone_ends_and_can_be_resumed(client, monkeypatch):
+    from anabranch.run import joining
+
+    monkeypatch.setattr(joining, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(joining, "GONE_SECONDS", 1.0)
+    present, gone = SimpleNamespace(client=client), SimpleNamespace(client=client)
+    members = joining.Members(present, list(client.nthreads())[:1])
+    lost = joining.Members(gone, ["tcp://127.0.0.1:1"])
+
+    def look():
+        for _ in patiently(30):
+            members.require_some()
+            lost.require_some()
+
+    with pytest.raises(TemporaryError) as caught:
+        look()
+    assert (caught.value.code, caught.value.exit_code) == ("cluster-lost", 5)
 
 
 def _open_as_900(folder):

@@ -70,8 +70,8 @@ def work(part, stop):
                     (Path(part.folder) / f"{part.label}.stopped").touch()
                     raise Stopped
                 time.sleep(0.05)
-        case "says":
-            _say_until_heard(part)
+        case "says" | "waits" as how:
+            _stay(part, says=how == "says")
     target = Path(part.folder) / f"{part.label}.done"
     with published(target) as file:
         file.write(part.label.encode())
@@ -80,9 +80,10 @@ def work(part, stop):
     return Manifest((work_file(target),), {"items": 1}, errors=tuple(errors))
 
 
-def _say_until_heard(part):
+def _stay(part, *, says):
     while not (Path(part.folder) / "heard").exists():
-        say_moved()(part.index + 7)
+        if says:
+            say_moved()(part.index + 7)
         time.sleep(0.05)
 
 
