@@ -107,7 +107,7 @@ def test_an_interrupted_demo_leaves_no_half_archive_to_the_next(tmp_path):
     )  # fmt: skip
 
     assert done.returncode == 5
-    assert b"[system-error]" in done.stderr
+    assert b"[disk-full]" in done.stderr
     assert [path.name for path in (tmp_path / "anabranch-demo").iterdir()] == [".part.unit.tar.bz2"]
 
 

@@ -107,6 +107,7 @@ def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost
             noted = {place: known for place, known in noted.items() if place[0] != key}
         elif what == "end":
             tally.end(key, "sent")
+            over = {place for place in over if place[0] != key}
             noted = {place: known for place, known in noted.items() if place[0] != key}
         elif what == "fail":
             tally.fail(key, part)
@@ -118,7 +119,8 @@ def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost
                 noted[key, part] = size
             tally.moving(key, part, size)
         elif what == "add":
-            moved += max(size - noted.pop((key, part), 0), 0)
+            if (key, part) not in over:  # a part is counted once
+                moved += max(size - noted.pop((key, part), 0), 0)
             over.add((key, part))
             tally.add(key, part, size, size)
 

@@ -97,8 +97,10 @@ class Tally:
                 self._moved(file, key, part, size)
 
     def add(self, key: str, part: int, size: int, moved: int) -> None:
-        """Count a part that is done: its bytes, and how many of them this run moved."""
+        """Count a part that is done, once: its bytes, and how many of them this run moved."""
         with self._lock, self._changed(key) as file:
+            if part in self._over.get(key, ()):
+                return
             self._moved(file, key, part, moved)
             del self._moving[key][part]
             self._over.setdefault(key, set()).add(part)
@@ -107,8 +109,10 @@ class Tally:
             file.bytes_moved += moved
 
     def fail(self, key: str, part: int) -> None:
-        """Count a part that failed."""
+        """Count a part that failed, unless it was done before."""
         with self._lock, self._changed(key) as file:
+            if part in self._over.get(key, ()):
+                return
             self._moving.get(key, {}).pop(part, None)
             self._over.setdefault(key, set()).add(part)
             file.failed += 1

@@ -138,6 +138,7 @@ def bulk_convert(  # noqa: PLR0917  the signature that users know
     Raises:
         ValueError: Neither `pattern` nor `to_ext` is given, or an argument is not valid.
         UsageError: Names of outputs collide, a source is missing, or an output cannot be written.
+        TemporaryError: A disk is full ("disk-full"), after which no other file can be written either.
 
     Examples:
         >>> from pathlib import Path

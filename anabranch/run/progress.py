@@ -45,7 +45,9 @@ class Progress:
         return min(self.done_cost / self.cost, 1.0) if self.cost else (self.done + self.failed) / max(self.total, 1)
 
     def __str__(self) -> str:
-        return f"{self._parts}, {_of_all(self.tally)}" if self.tally else f"{self._parts}, {100 * self.fraction:.0f} %"
+        if self.tally:
+            return f"{self.step}: {_of_all(self.tally)}"
+        return f"{self._parts}, {100 * self.fraction:.0f} %"
 
     @property
     def _parts(self) -> str:
@@ -122,8 +124,10 @@ def artifact_key(name: str) -> str:
 def _of_all(tally: Tally) -> str:
     every, counts = tally.all, tally.counts()
     ended = sum(number for state, number in counts.items() if state not in (ACTIVE, WAITING))
+    failed = f", {every.failed} failed" if every.failed else ""
     amount = f"{in_bytes(every.bytes_so_far)} of {in_bytes(every.size)}"
-    return f"{ended} of {sum(counts.values())} files, {amount}, {_pace(every)}"
+    parts = f"{every.done} of {every.parts} parts{failed}"
+    return f"{parts}, {ended} of {sum(counts.values())} files, {amount}, {_pace(every)}"
 
 
 def _of_one(file: FileProgress) -> str:

@@ -30,9 +30,10 @@ def noting(tally: Tally) -> Callable[[Part, int], None]:
     def moved(part: Part, size: int) -> None:
         pieces = cast("SendPart", part).pieces
         for piece in pieces if pieces[0].upload else pieces[:1]:
-            tally.moving(piece.key, piece.number, min(size, piece.length))
-            size -= piece.length
-            if size <= 0:
+            if size <= piece.length:
+                tally.moving(piece.key, piece.number, size)
                 return
+            tally.add(piece.key, piece.number, piece.length, piece.length)  # since the next one has begun
+            size -= piece.length
 
     return moved

@@ -14,6 +14,7 @@ from anabranch.uploads.select import Chosen
 from anabranch.uploads.stores.base import Limits, StoredPart, Upload
 
 GROUP = 25  # small files of one task: a task for each is slower, by half on a quick link
+FEW = 8  # threads, for fewer of which no more parts are put together
 MOST_OF_A_TASK = 8  # parts of a big file: a task costs about 50 ms of the two cores that this was measured on
 _RATE, _REQUEST_SECONDS = 60e6, 0.02  # bytes a second of one connection, and what each request costs
 
@@ -116,7 +117,7 @@ def _sets(what: Opened | Unit, in_flight: int) -> list[list[Piece]]:
 def tasks(parts: int, in_flight: int) -> Iterator[int]:
     """Yield how many parts each task sends: several while many are left, one at the end, so that all end together."""
     while parts > 0:
-        taken = min(max(parts // (2 * in_flight), 1), MOST_OF_A_TASK)
+        taken = min(max(parts // (2 * max(in_flight, FEW)), 1), MOST_OF_A_TASK)
         yield taken
         parts -= taken
 

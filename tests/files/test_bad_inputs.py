@@ -106,13 +106,13 @@ def test_the_library_function_gives_the_same_outcome_on_two_threads(bad, folder,
 FILLED = """
 import resource, sys
 import anabranch
-from anabranch.core.errors import as_ours
+from anabranch.core.errors import TemporaryError
 resource.setrlimit(resource.RLIMIT_FSIZE, (90_000, 90_000))
 try:
     errors = anabranch.bulk_convert(sys.argv[1], sys.argv[2], to_ext=sys.argv[3]).errors
-except OSError as error:
+except TemporaryError as error:
     errors = [error]
-print(*(as_ours(error).code for error in errors))
+print(*(error.code for error in errors))
 """
 
 
@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_what_was_there(to, folder, tmp_path):
 
     done = _program(FILLED, folder / "a.csv", output, to, work_dir=tmp_path / "work")
 
-    assert done.stdout == "system-error\n"
+    assert done.stdout == "disk-full\n"
     assert (output / f"a.{to}").read_bytes() == b"before"
     assert [path.name for path in output.iterdir() if path.name != "manifest.json"] == [f"a.{to}"]
     assert not [path for path in (tmp_path / "work").rglob("*") if path.stat().st_size == 90_000]

@@ -246,7 +246,7 @@ def test_a_host_key_in_known_hosts_is_accepted_and_a_changed_one_ends_the_run(ss
     hosts.close_idle()
     openssh.make_key(tmp_path / "other")
     known_host(sshd, tmp_path / "other.pub")
-    with pytest.raises(SetupError, match="Somebody may be in between") as error:
+    with pytest.raises(SetupError, match="Another machine may be in between") as error:
         extract(source, tmp_path / "p.csv", tmp_path / "work", key_file=str(sshd.key))
     assert error.value.code == "host-key-changed"
     with pytest.raises(SetupError, match="not the pinned one"):
