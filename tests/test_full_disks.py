@@ -235,7 +235,7 @@ def test_the_state_folder_needs_room_for_a_server(small_disk, monkeypatch):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("full", ["work", "output"])
+@pytest.mark.parametrize("full", ["work", pytest.param("output", marks=pytest.mark.soak)])
 def test_a_command_ends_with_5(full, small_disk, places, prefect_server):
     where = places(small_disk, full)
     archive = write(where["source"] / "unit.tar.gz", {"messages.log": line() * 100})

@@ -133,7 +133,7 @@ def frozen(client, monkeypatch):
     from anabranch.run import cluster
 
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 5.0)
-    monkeypatch.setattr(cluster, "LOAD_SECONDS", 60.0)
+    monkeypatch.setattr(cluster, "LOAD_SECONDS", 30.0)
     processes = client.run(os.getpid)
     stopped = []
 

@@ -113,6 +113,7 @@ def test_a_run_whose_server_was_killed_ends_as_it_should_and_the_next_server_hea
     assert not list(Path(os.environ["ANABRANCH_STATE_DIR"]).glob("runs/*/*"))
 
 
+@pytest.mark.soak
 def test_ctrl_c_ends_a_run_whose_server_stands_still(tmp_path):
     with in_the_middle(tmp_path) as (process, _, server), standing_still(server):
         process.send_signal(signal.SIGINT)

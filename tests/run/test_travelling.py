@@ -176,6 +176,7 @@ def test_a_cluster_that_does_not_reach_the_api_is_refused_before_the_first_part(
 
 
 @pytest.mark.cluster
+@pytest.mark.soak
 def test_a_worker_that_does_not_reach_the_api_leaves_all_parts_to_one_that_does(run_toy, home, cut_off):
     with cluster_of(home, HERE, cut_off, ()) as scheduler:
         report = run_toy(scheduler)

@@ -122,6 +122,7 @@ def test_a_killed_run_is_resumed_and_sends_only_what_is_missing(goal, tmp_path, 
     assert goal.unfinished() == []
 
 
+@pytest.mark.parametrize("goal", ["file", pytest.param("s3", marks=pytest.mark.soak)], indirect=True)
 def test_a_task_of_several_parts_that_is_carried_out_again_sends_none_of_them_again(goal, tmp_path):
     source = write(tmp_path / "source", 40 * 64 * KIB)
     options = UploadOptions(part_size=PART, parts_in_flight=1, **goal.options)
