@@ -43,6 +43,8 @@ def _outcome(function: Callable[[], object], folder: Path) -> str:
 
 
 def _refuse_writes(event: str, arguments: tuple, folder: Path) -> None:
+    if isinstance(arguments[0] if arguments else None, int):
+        return  # a file that was opened before, which was looked at then
     if event in _OTHER_CHANGES or (event == "open" and arguments[2] & _WRITES):
         path = Path(os.fsdecode(arguments[0])).absolute()
         assert path.is_relative_to(folder), f"{event} {path}"

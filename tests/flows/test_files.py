@@ -44,6 +44,7 @@ def convert(prefect_server, source, tmp_path):
     return run
 
 
+@pytest.mark.soak
 @pytest.mark.cluster
 def test_a_cluster_gives_the_same_bytes_even_when_a_worker_is_killed(convert, cluster, tmp_path):
     import distributed

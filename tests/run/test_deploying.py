@@ -343,6 +343,7 @@ def test_each_flow_that_reads_data_files_takes_its_options_from_a_detached_comma
     assert (tmp_path / "out" / "a.jsonl").read_text() == '{"n":"7"}\n'
 
 
+@pytest.mark.soak
 def test_a_deployed_run_that_is_cancelled_leaves_no_report(detach, url, tmp_path):
     busy = flow(1) * 500_000  # every line is looked at: seconds of work
     (tmp_path / "unit.tar").write_bytes(tar_of({"messages.log": busy}))

@@ -276,6 +276,7 @@ def test_a_server_whose_secret_is_lost_is_replaced(home):
     assert after.pid != before.pid
 
 
+@pytest.mark.soak
 @pytest.mark.server
 def test_a_server_of_an_older_version_is_used_and_the_user_told(tmp_path):
     port, note = _free_port(0), tmp_path / "server.json"
@@ -294,6 +295,7 @@ def test_a_server_of_an_older_version_is_used_and_the_user_told(tmp_path):
     assert link_to(f"{url}/runs") == f"{url}/runs"
 
 
+@pytest.mark.soak
 @pytest.mark.server
 def test_the_secret_lasts_as_long_as_its_server_is_wanted(home):
     before = find_server(home), read_secret(home)
