@@ -1,4 +1,4 @@
-"""The commands for operation: up, deploy, down, doctor."""
+"""The commands for operation: up, deploy, init, down, doctor, explain, completion."""
 
 import os
 import platform
@@ -59,11 +59,7 @@ def init() -> int:
 
 def explain(code: str, /) -> int:
     """Say more about an error than its message does: what the code in its brackets means, and what to do."""
-    pages = dict(
-        re.findall(
-            r"^### `([^`]+)`\n(.*?)(?=\n###? |\Z)", shipped("docs/errors.md").read_text(), re.MULTILINE | re.DOTALL
-        )
-    )
+    pages = dict(_PAGE.findall(shipped("docs/errors.md").read_text(encoding="utf-8")))
     if (page := pages.get(code)) is None:
         near = get_close_matches(code, pages)
         hint = f"Did you mean {' or '.join(near)}?" if near else "It stands in brackets at the end of a message."
