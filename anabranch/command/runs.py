@@ -76,7 +76,7 @@ def _row(run: Mapping[str, Any]) -> dict[str, Any]:
     state = run["state"] or {}
     return {
         "run": run["id"], "name": run["name"], **({"flow": run["flow"]} if "flow" in run else {}),
-        "state": state.get("name", ""), "began": (run["start_time"] or "")[:19], "seconds": runs.seconds_of(dict(run)),
+        "state": state.get("name", ""), "began": (run["start_time"] or "")[:19], "seconds": runs.seconds_of(run),
     }  # fmt: skip
 
 

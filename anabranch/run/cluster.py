@@ -103,12 +103,18 @@ def fit_workers(client: Any, plan: Plan[Any]) -> list[str] | None:
 @contextmanager
 def needs_of(plan: Plan[Any]) -> Iterator[Unseen]:
     """Pack what a worker that joins later must have; within the block the work folder has a file that it must see."""
-    folder = Path(plan.folder)
+    with _probe(Path(plan.folder)) as probe:
+        yield packed([probe, *_looked_for(plan.reads)])
+
+
+@contextmanager
+def _probe(folder: Path) -> Iterator[str]:
+    """Make a file in the folder for as long as the block lasts; whoever sees it sees this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{uuid.uuid4().hex}"
     probe.touch()
     try:
-        yield packed([str(probe), *_looked_for(plan.reads)])
+        yield str(probe)
     finally:
         probe.unlink(missing_ok=True)
 
@@ -152,13 +158,8 @@ def blind_to_folder(client: Any, workers: Sequence[str], folder: Path) -> dict[s
             "work-dir-not-shared", f"the worker {worker} of the cluster does not see the work folder {folder}", remedy
         )
 
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".probe-{uuid.uuid4().hex}"
-    probe.touch()
-    try:
-        return _blind(client, workers, [str(probe)], unfit)
-    finally:
-        probe.unlink()
+    with _probe(folder) as probe:
+        return _blind(client, workers, [probe], unfit)
 
 
 def blind_to_sources(client: Any, workers: Sequence[str], sources: Sequence[WorkFile]) -> dict[str, SetupError]:

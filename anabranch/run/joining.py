@@ -1,6 +1,6 @@
-"""Workers that join a cluster while a run uses it: nobody has asked them anything, so each asks itself, once.
+"""Workers that join a cluster during a run: each checks itself before its first part, since the flow has not done so.
 
-One that is not fit gives its part back, which then goes to another.
+One that is not fit gives its part back, which then goes to another worker.
 """
 
 import os

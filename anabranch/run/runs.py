@@ -69,7 +69,7 @@ def until_the_end(url: str, run: str, sleep: Callable[[float], object] = time.sl
         sleep(LOOK_SECONDS)
 
 
-def cancel(url: str, run: dict[str, Any]) -> str:
+def cancel(url: str, run: Mapping[str, Any]) -> str:
     """Ask a run to stop at its next item, and return its state by name; one that has ended stays as it is."""
     if (run["state"] or {}).get("type") not in ENDS:
         call(f"{url}/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
@@ -90,7 +90,7 @@ def again(url: str, run: Mapping[str, Any]) -> FlowRun:
     return hand_over(url, flow, call(f"{url}/deployments/{of}")["name"] if of else "default", run["parameters"])
 
 
-def seconds_of(run: dict[str, Any]) -> float | None:
+def seconds_of(run: Mapping[str, Any]) -> float | None:
     """Return how long a run took, or has taken so far; None where it has not begun."""
     began, ended = run["start_time"], run["end_time"]
     if not began:
