@@ -54,7 +54,9 @@ def _lines() -> Iterator[str]:
         yield f"\n## anabranch {workload.name} SOURCE… [options]\n\n{workload.summary}\n"
         yield f"```console\n$ {workload.example}\n```\n\nSOURCE: {workload.source}\n"
         yield f"The flow is `{flow}`; its parameters are `source`, `output`, `options` and `run`.\n"
-        yield from _table("option", {"output": workload.output, **_described(load(workload.options))})
+        described = {"output": workload.output, **_described(load(workload.options))}
+        described.pop(workload.further_outputs, None)  # which --output fills
+        yield from _table("option", described)
         if workload.extras:
             yield ""
             yield from (f"- `anabranch {extra.name}`: {extra.help}" for extra in workload.extras)

@@ -22,6 +22,10 @@ class TableOptions(BaseModel):
     quick: Annotated[bool, Field(description="Whether to hurry.")] = False
 
 
+class SeveralOptions(BaseModel):
+    more: list[str] = []
+
+
 class ColliderOptions(BaseModel):
     workers: int = 1
 
@@ -47,6 +51,23 @@ def given():
 
     run.app = app
     return run
+
+
+def test_each_output_after_the_first_goes_to_the_options_of_a_workload_that_has_several(monkeypatch, tmp_path):
+    app = App(result_action="return_value")
+    workload = replace(PARSE_LOGS, options=f"{__name__}:SeveralOptions", check=f"{__name__}:check")
+    app.default(flow_command(replace(workload, further_outputs="more")))
+    monkeypatch.chdir(tmp_path)
+    for words, output, more in (
+        ([], None, []),
+        (["--output", "1"], f"{tmp_path}/1", []),
+        (["--output", "1", "--output", "2,x", "--output", "/3"], f"{tmp_path}/1", [f"{tmp_path}/2,x", "/3"]),
+    ):
+        with pytest.raises(Checked) as seen:
+            app(["a.csv", *words], exit_on_error=False, print_error=False)
+        assert seen.value.args == ([f"{tmp_path}/a.csv"], output, SeveralOptions(more=more))
+    with pytest.raises(UnknownOptionError):
+        app(["a.csv", "--more", "2"], exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize(("words", "expected"), [

@@ -32,11 +32,14 @@ def flow_command(workload: Workload) -> Callable[..., int]:
     """Make the command of a workload: its options are the fields of the models that the flow takes."""
     model: type[BaseModel] = load(workload.options)
 
-    def command(*source: str, output: str | None = None, **values: Any) -> int:
+    def command(*source: str, output: str | list[str] | None = None, **values: Any) -> int:
         if not source:
             raise UsageError("bad-option", "SOURCE is missing", f"Example: {workload.example}")
         if workload.ends_with_output and output is None and len(source) > 1:
             source, output = source[:-1], source[-1]
+        if isinstance(output, list):
+            output, *further = output
+            values[workload.further_outputs] = [_absolute(path) for path in further]
         flags = frozenset(name for name in FLAGS if values.get(name))
         options, run = _validated(model, values), _validated(RunOptions, values)
         run.work_dir = run.work_dir and _absolute(run.work_dir)
@@ -46,12 +49,13 @@ def flow_command(workload: Workload) -> Callable[..., int]:
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     source = Annotated[str, Parameter(help=workload.source)]
-    output = Annotated[str | None, Parameter(help=workload.output, group=WORKLOAD)]
+    outputs: Any = list[str] if workload.further_outputs else str
+    output = Annotated[outputs | None, Parameter(help=workload.output, group=WORKLOAD, negative="")]
     signature = inspect.Signature([  # which refuses two options of one name
         inspect.Parameter("source", inspect.Parameter.VAR_POSITIONAL, annotation=source),
         inspect.Parameter("output", keyword, default=None, annotation=output),
         *(_option(spoken(name, field), field, WORKLOAD, workload.aliases.get(name, ()))
-          for name, field in model.model_fields.items()),
+          for name, field in model.model_fields.items() if name != workload.further_outputs),
         *(_option(spoken(name, field), field, RUN) for name, field in RunOptions.model_fields.items()),
         *(_flag(name, text, COMMAND) for name, text in FLAGS.items()),
     ])  # fmt: skip

@@ -34,6 +34,7 @@ class Workload:
     check: str  # (source, output, options) -> files to be written; UsageError if it is sure to fail
     preview: str  # Job -> Plan that a dry run shows: cheap, reads only
     example: str
+    further_outputs: str = ""  # the field of the options that takes all --output but the first; else there is one
     prepare: str = ""  # () -> None, called first of all in a process of our own
     demo: str = ""  # an anabranch.core.demo.Demo
     extras: tuple[Extra, ...] = ()
@@ -131,7 +132,8 @@ EXTRACT_GPS = Workload(
     name="extract-gps",
     summary="Extract the positions of photos on an SFTP server or in folders, from a few kilobytes of each.",
     source="Folders, or sftp://user@host:port/folder.",
-    output="File for the table: .csv, .geojson, .gpx, .kml, .parquet or geo.txt. Default: CSV on standard output.",
+    output="File for the positions: .csv, .geojson, .gpx, .kml, .parquet, .summary.json or geo.txt. "
+    "May be given several times. Default: CSV on standard output.",
     ends_with_output=False,
     without_output="stdout",
     flow="flows.photos:extract_gps",
@@ -139,6 +141,7 @@ EXTRACT_GPS = Workload(
     check="anabranch.photos.plan:check",
     preview="anabranch.photos.way:preview",
     example="anabranch extract-gps sftp://me@host/homes --output photos.csv",
+    further_outputs="further_outputs",
     demo="anabranch.photos.demo:demo",
 )
 IMPORT_TABLE = Workload(

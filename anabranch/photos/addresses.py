@@ -1,7 +1,9 @@
 """What SOURCE names: a folder of this machine, or sftp://user@host:port/folder. No credentials in it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from anabranch.core.errors import UsageError
 from anabranch.core.storage import shown
@@ -27,6 +29,11 @@ def place_label(server: Server | None, path: bytes) -> str:
     if server is None:
         return text
     return f"{server}{text}" if text.startswith("/") else f"{server}/~/{text}"
+
+
+def shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the names with which both paths begin."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def place(source: str) -> Place:

@@ -4,20 +4,24 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anabranch.core.errors import AnabranchError
 from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
-from anabranch.core.storage import fingerprint, published, shown
+from anabranch.core.storage import published, shown
 from anabranch.photos import outputs
 from anabranch.photos.fetching import Photo
 from anabranch.photos.known import Known, lasting
-from anabranch.photos.layers import writer_of
-from anabranch.photos.maps import flight_path
+from anabranch.photos.layers import left_out_of_geo, write
+from anabranch.photos.maps import flight_paths
+from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import Extraction, PhotoPart
 from anabranch.photos.positions import STATUSES, Facts
+from anabranch.photos.sites import Judged, Site, sites
+from anabranch.photos.summary import figures, in_words
 from anabranch.photos.work import results
 from anabranch.sftp.addresses import Server
 
@@ -42,22 +46,26 @@ def join(plan: Extraction, outcomes: Sequence[Outcome], seconds: float = 0.0) ->
     found = _gathered(plan, ordered)
     rows = list(_rows(plan, found))
     _account(plan, rows, found)
-    written = []
-    if plan.photos and not found.failed:
-        target = Path(plan.output or Path(plan.folder) / f"{fingerprint(plan.output)}.csv")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with published(target, keep_equal=True) as file:
-            writer_of(target)(file, rows)
-        written.append(target)
+    found_sites = sites(rows, plan.options)
+    written = plan.targets if plan.photos and not found.failed else []
+    _write(written, rows, found_sites, plan.options)
     read = _read(ordered)
     report = _report(plan, ordered, rows, read)
     report.items |= {"photos": len(rows) + found.failed, "known": found.known}
     report.bytes_out = sum(path.stat().st_size for path in written)
     report.outputs = [shown(str(path)) for path in written]
-    picture = flight_path(rows)
-    report.pictures = {"Flight path": picture} if picture else {}
-    report.details = _details(rows) | {"positions": _figures(rows, read, seconds)}
+    report.pictures = flight_paths(found_sites, plan.options)
+    report.details = _details(found_sites) | {"positions": _positions(found_sites, read, seconds)}
     return report
+
+
+def _write(targets: Sequence[Path], rows: Sequence[outputs.Row], found: Sequence[Site], options: PhotoOptions) -> None:
+    """Write all outputs aside, and put them in their places once each of them is whole."""
+    with ExitStack() as stack:
+        for target in targets:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(published(target, keep_equal=True))
+            write(target, file, rows, found, options)
 
 
 def _gathered(plan: Extraction, outcomes: Sequence[Outcome]) -> _Found:
@@ -135,36 +143,41 @@ def _report(
         items=items,
         bytes_in=read.get("bytes", 0),
         errors=[ErrorLine.of(error) for error in [*unlisted, *failed]],
-        warnings=[*(text for listed in plan.places for text in listed.all_warnings), *_warnings(rows)],
+        warnings=[*(text for listed in plan.places for text in listed.all_warnings), *_warnings(plan, rows)],
     )
 
 
-def _warnings(rows: Sequence[outputs.Row]) -> Iterator[str]:
-    odd = [one for one in rows if one["status"] in ("unreadable", "timeout", "vanished")]
-    for one in odd[:_MOST_WARNINGS]:
-        yield f"{one['path']} is {one['status']}: {one['reason']}"
-    if len(odd) > _MOST_WARNINGS:
-        yield f"and {len(odd) - _MOST_WARNINGS:,} more photos, each with its reason in the table"
+def _warnings(plan: Extraction, rows: Sequence[outputs.Row]) -> Iterator[str]:
+    odd = [
+        f"{one['path']} is {one['status']}: {one['reason']}"
+        for one in rows
+        if one["status"] in ("unreadable", "timeout", "vanished")
+    ]
+    yield from _first(odd, "each with its reason in the table")
+    if any(target.name.lower().endswith("geo.txt") for target in plan.targets):
+        yield from _first(list(left_out_of_geo(rows)), "which are not in geo.txt either")
 
 
-def _details(rows: Sequence[outputs.Row]) -> dict[str, dict[str, Any]]:
-    """Count the photos of each folder by status."""
-    folders: dict[str, Counter[str]] = {}
-    for one in rows:
-        folders.setdefault(one["folder"], Counter()).update(["photos", one["status"]])
-    return {folder: dict(counts) for folder, counts in folders.items()}
+def _first(lines: Sequence[str], more: str) -> Iterator[str]:
+    yield from lines[:_MOST_WARNINGS]
+    if len(lines) > _MOST_WARNINGS:
+        yield f"and {len(lines) - _MOST_WARNINGS:,} more photos, {more}"
 
 
-def _figures(rows: Sequence[outputs.Row], read: Mapping[str, int], seconds: float) -> dict[str, Any]:
-    """Tell the bounds of the positions, their heights and times, and how fast they were read."""
-    good = [one for one in rows if one["status"] == "ok"]
-    figures: dict[str, Any] = {}
-    for name, column in (("latitude", "lat"), ("longitude", "lon"), ("height_m", "alt_msl_m"), ("time", "taken")):
-        values = [one[column] for one in good if one[column] not in (None, "")]
-        if values:
-            figures[name] = [min(values), max(values)]
+def _details(found: Sequence[Site]) -> dict[str, dict[str, Any]]:
+    """Sum up each folder."""
+    folders: dict[str, list[Judged]] = {}
+    for site in found:  # whose folders differ, but where a path has two dates
+        for folder, photos in site.folders.items():
+            folders.setdefault(folder, []).extend(photos)
+    return {folder: in_words(photos) for folder, photos in folders.items()}
+
+
+def _positions(found: Sequence[Site], read: Mapping[str, int], seconds: float) -> dict[str, Any]:
+    """Sum up all photos, and tell how fast they were read."""
+    known = figures([photo for site in found for photo in site.photos])
     if read.get("photos"):
-        figures["kb_per_photo"] = round(read["bytes"] / read["photos"] / 1000, 1)
-        if seconds:
-            figures["photos_per_second"] = round(read["photos"] / seconds)
-    return figures
+        known["kb_per_photo"] = round(read["bytes"] / read["photos"] / 1000, 1)
+        known["reading_seconds"] = round(seconds, 3)
+        known["photos_per_second"] = round(read["photos"] / seconds) if seconds else None
+    return known

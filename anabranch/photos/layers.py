@@ -3,13 +3,17 @@
 import json
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import IO, Any
 from xml.sax.saxutils import escape
 
+from anabranch.photos.addresses import shared
+from anabranch.photos.options import PhotoOptions
 from anabranch.photos.outputs import COLUMNS, Row, number, write_csv, write_geojson
 from anabranch.photos.plan import FORMATS
+from anabranch.photos.sites import Site
+from anabranch.photos.summary import write_summary
 
 _XML = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _GPX = "http://www.topografix.com/GPX/1/1"
@@ -18,9 +22,13 @@ _POINT, _POINT_Z = 1, 1001  # of well-known binary, as ISO numbers them
 _TYPES = {"size": "int64", "mtime": "string"} | dict.fromkeys(COLUMNS[7:18], "float64")
 
 
-def writer_of(target: PurePath) -> Callable[[IO[bytes], Sequence[Row]], None]:
-    """Return what writes the format that a file's name asks for."""
-    return next(_WRITERS[known] for known in FORMATS if target.name.lower().endswith(known))
+def write(target: PurePath, file: IO[bytes], rows: Sequence[Row], found: Sequence[Site], options: PhotoOptions) -> None:
+    """Write the rows, or what their sites say, in the format that the target's name asks for."""
+    known = next(known for known in FORMATS if target.name.lower().endswith(known))
+    if known in _OF_SITES:
+        _OF_SITES[known](file, found, options)
+    else:
+        _WRITERS[known](file, rows)
 
 
 def write_gpx(file: IO[bytes], rows: Iterable[Row]) -> None:
@@ -38,39 +46,65 @@ def write_gpx(file: IO[bytes], rows: Iterable[Row]) -> None:
 
 
 def write_kml(file: IO[bytes], rows: Iterable[Row]) -> None:
-    """Write a placemark for each position, in a folder for each folder of the source: KML 2.2.
+    """Write a placemark for each position, in folders that lie in one another as those of the source do: KML 2.2.
 
     One without a height lies on the ground.
     """
-    file.write(_XML + f'<kml xmlns="{_KML}"><Document>\n'.encode())
     folders: dict[str, list[Row]] = {}
     for one in _placed(rows):  # those of one folder need not follow one another: another may lie between them
         folders.setdefault(one["folder"], []).append(one)
-    for folder, photos in folders.items():
-        file.write(f"<Folder><name>{escape(folder)}</name>\n".encode())
-        for one in photos:
-            height = one["alt_msl_m"]
-            place = [number(one["lon"], 9), number(one["lat"], 9), *([] if height is None else [number(height, 4)])]
-            mode = "clampToGround" if height is None else "absolute"
-            time = f"<TimeStamp><when>{_instant(one)}</when></TimeStamp>" if one["gps_time_utc"] else ""
-            point = f"<Point><altitudeMode>{mode}</altitudeMode><coordinates>{','.join(place)}</coordinates></Point>"
-            file.write(f"<Placemark><name>{escape(one['name'])}</name>{time}{point}</Placemark>\n".encode())
-        file.write(b"</Folder>\n")
-    file.write(b"</Document></kml>\n")
+    paths = sorted((folder.split("/"), photos) for folder, photos in folders.items())
+    top = shared(paths[0][0], paths[-1][0]) if paths else 0  # of which one folder is made
+    file.write(_XML + f'<kml xmlns="{_KML}"><Document>\n'.encode())
+    standing: list[str] = []
+    for path, photos in paths:
+        wanted = ["/".join(path[:top]) or "/", *path[top:]]
+        kept = shared(standing, wanted)
+        file.write(b"</Folder>\n" * (len(standing) - kept))
+        for name in wanted[kept:]:
+            file.write(f"<Folder><name>{escape(name)}</name>\n".encode())
+        standing = wanted
+        file.writelines(map(_placemark, photos))
+    file.write(b"</Folder>\n" * len(standing) + b"</Document></kml>\n")
+
+
+def _placemark(one: Row) -> bytes:
+    height = one["alt_msl_m"]
+    place = [number(one["lon"], 9), number(one["lat"], 9), *([] if height is None else [number(height, 4)])]
+    mode = "clampToGround" if height is None else "absolute"
+    time = f"<TimeStamp><when>{_instant(one)}</when></TimeStamp>" if one["gps_time_utc"] else ""
+    point = f"<Point><altitudeMode>{mode}</altitudeMode><coordinates>{','.join(place)}</coordinates></Point>"
+    return f"<Placemark><name>{escape(one['name'])}</name>{time}{point}</Placemark>\n".encode()
 
 
 def write_geo(file: IO[bytes], rows: Sequence[Row]) -> None:
-    """Write geo.txt as OpenDroneMap reads it: name, longitude, latitude and height of the photos that have a height.
-
-    A name that is in two folders keeps its path, since names alone would not tell them apart.
-    """
-    names = Counter(one["name"] for one in rows)
+    """Write geo.txt as OpenDroneMap reads it: name, longitude, latitude and height of the photos that have a height."""
     file.write(b"EPSG:4326\n")
-    for one in _placed(rows):
-        if one["alt_msl_m"] is not None:
-            name = one["path"] if names[one["name"]] > 1 else one["name"]
+    for one, name in zip(rows, _geo_names(rows), strict=True):
+        if not _lacks(one, name):
             words = [name, number(one["lon"], 9), number(one["lat"], 9), number(one["alt_msl_m"], 4)]
             file.write(f"{' '.join(words)}\n".encode())
+
+
+def left_out_of_geo(rows: Sequence[Row]) -> Iterator[str]:
+    """Name the photos with a position that geo.txt cannot have, each with the reason."""
+    for one, name in zip(rows, _geo_names(rows), strict=True):
+        if one["status"] == "ok" and (lack := _lacks(one, name)):
+            yield f"{one['path']} is not in geo.txt: {lack}"
+
+
+def _geo_names(rows: Iterable[Row]) -> list[str]:
+    """Return the photos' names; one that is in two folders keeps its path, since names would not tell them apart."""
+    names = Counter(one["name"] for one in rows)
+    return [one["path"] if names[one["name"]] > 1 else one["name"] for one in rows]
+
+
+def _lacks(one: Row, name: str) -> str:
+    if one["status"] != "ok":
+        return "it has no position"
+    if one["alt_msl_m"] is None:
+        return "it has no height"
+    return "OpenDroneMap ends a name at a blank" if " " in name else ""
 
 
 def write_parquet(file: IO[bytes], rows: Sequence[Row]) -> None:
@@ -116,3 +150,4 @@ _WRITERS: dict[str, Callable[[IO[bytes], Sequence[Row]], None]] = {
     ".parquet": write_parquet,
     "geo.txt": write_geo,
 }
+_OF_SITES: dict[str, Callable[[IO[bytes], Sequence[Site], PhotoOptions], None]] = {".summary.json": write_summary}

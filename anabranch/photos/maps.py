@@ -1,20 +1,20 @@
 """Draw the flight path by folder on a plain grid with a scale, and the heights along it, as one SVG picture."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
-from math import cos, radians
 from pathlib import PurePosixPath
-from statistics import quantiles
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from anabranch.core.svg import line, picture, round_step, text
+from anabranch.photos.options import PhotoOptions
+from anabranch.photos.sites import Judged, Site, below
 
 MOST_POINTS = 1500  # that are drawn; of more, every so many-th
+MOST_SITES = 3
 MOST_FOLDERS = 10  # that the legend names
 _WIDTH, _MAP, _HEIGHTS, _MARGIN, _LEGEND = 760, 420, 150, 46, 18
-_METRES = 111_320.0  # of a degree of latitude
-_FAR = 4.0  # times the middle half of all positions: what lies further out would make the rest a dot
-_FEW = 8  # positions of which none is called far out
+HEIGHTS = {"alt_msl_m": "Heights above the sea", "rel_alt_m": "Heights above take-off"}
 _NAMED = {  # colours that surveyors know
     "orbit": "#ff4136", "scan": "#2ecc40", "center": "#0074d9", "downlook": "#e6b800", "uplook": "#b10dc9",
     "civil": "#ff851b", "road": "#39cccc",
@@ -45,68 +45,57 @@ class _Frame(NamedTuple):
         )
 
 
-def flight_path(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the rows that have a position, as a data URL; nothing where there are none.
-
-    Positions far from all others are left out, and counted below the picture.
-    """
-    good = sorted(
-        (row for row in rows if row["status"] == "ok"), key=lambda row: (row["folder"], row["taken"], row["path"])
-    )
-    if not good:
-        return ""
-    points = _projected(good)
-    near = [point for point, is_near in zip(points, _near(points), strict=True) if is_near]
-    step = -(-len(near) // MOST_POINTS)
-    thinned = "" if step == 1 else f" (one of {step} drawn)"
-    return _drawn(near[::step], len(points), len(points) - len(near), thinned)
+def flight_paths(found: Sequence[Site], options: PhotoOptions) -> dict[str, str]:
+    """Draw the sites with the most positions: data URLs by title."""
+    drawn = [site for site in found if any(photo.mark == "counts" for photo in site.photos)]
+    drawn.sort(key=lambda site: -len(site.photos))
+    titles = {f"Flight path {site.title}".rstrip(): site for site in drawn[:MOST_SITES]}
+    return {title: _drawn(title, site, options, MOST_POINTS // len(titles)) for title, site in titles.items()}
 
 
-def _projected(rows: Sequence[Mapping[str, Any]]) -> list[_Point]:
-    lons = [row["lon"] for row in rows]
-    if max(lons) - min(lons) > 180:  # noqa: PLR2004  on both sides of the date line
-        lons = [lon % 360 for lon in lons]
-    middle = sorted(row["lat"] for row in rows)[len(rows) // 2]
-    scale = _METRES * max(cos(radians(middle)), 0.01)
+def height_of(photos: Iterable[Judged], options: PhotoOptions) -> str:
+    """Return the column of the heights that are drawn."""
+    rows = [photo.row for photo in photos]
     relative = sum(row["rel_alt_m"] is not None for row in rows) * 2 > len(rows)
-    column = "rel_alt_m" if relative else "alt_msl_m"
-    return [
-        _Point(lon * scale, row["lat"] * _METRES, row[column], row["folder"])
-        for lon, row in zip(lons, rows, strict=True)
+    return "rel_alt_m" if options.heights == "takeoff" or (options.heights == "auto" and relative) else "alt_msl_m"
+
+
+def in_flight(site: Site) -> list[Judged]:
+    """Return the photos that count, folder by folder, in the order in which they were taken."""
+    counting = (photo for photo in site.photos if photo.mark == "counts")
+    return sorted(counting, key=lambda photo: (photo.row["folder"], photo.row["taken"], photo.row["path"]))
+
+
+def _drawn(title: str, site: Site, options: PhotoOptions, most: int) -> str:
+    photos = in_flight(site)
+    step = -(-len(photos) // most)
+    marks = Counter(photo.mark for photo in site.photos)
+    words = [
+        f"{title}: {len(photos):,} positions",
+        f" (one of {step} drawn)" if step > 1 else "",
+        f"; {marks['outlier']:,} far from all others are not drawn" if marks["outlier"] else "",
+        f"; nor are {marks['left_out']:,} of folders that are left out" if marks["left_out"] else "",
     ]
-
-
-def _near(points: Sequence[_Point]) -> list[bool]:
-    """Return which points are not far out, by the quartiles of their coordinates."""
-    if len(points) < _FEW:
-        return [True] * len(points)
-    limits = []
-    for values in ([point.x for point in points], [point.y for point in points]):
-        low, _, high = quantiles(values, n=4)
-        room = _FAR * max(high - low, 50.0)  # metres: all on one line is not a reason to drop the others
-        limits.append((low - room, high + room))
-    (west, east), (south, north) = limits
-    return [west <= point.x <= east and south <= point.y <= north for point in points]
-
-
-def _drawn(points: Sequence[_Point], total: int, far: int, thinned: str) -> str:
+    column = height_of(photos, options)
+    points = [_Point(photo.east, photo.north, photo.row[column], photo.row["folder"]) for photo in photos[::step]]
+    known = colours(site.folders, options)
     folders = list(dict.fromkeys(point.folder for point in points))
     legend = min(len(folders), MOST_FOLDERS) + (len(folders) > MOST_FOLDERS)
     height = _MARGIN + _MAP + _HEIGHTS + 2 * _MARGIN + legend * _LEGEND
-    left_out = f"; {far:,} far from all others are not drawn" if far else ""
-    title = f"Flight path: {total:,} positions{thinned}{left_out}"
-    return picture(_WIDTH, height, title, _elements(points, folders))
+    return picture(_WIDTH, height, "".join(words), _elements(points, folders, known, HEIGHTS[column]))
 
 
-def _elements(points: Sequence[_Point], folders: Sequence[str]) -> Iterator[str]:
-    colours, frame = _colours(folders), _frame(points, _MARGIN)
+def _elements(
+    points: Sequence[_Point], folders: Sequence[str], colours: Mapping[str, str], heights: str
+) -> Iterator[str]:
+    frame = _frame(points, _MARGIN)
     yield from _grid(frame)
     for folder in folders:
         yield _path([frame.place(point) for point in points if point.folder == folder], colours[folder])
     for point in points:
         x, y = frame.place(point)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" fill="{colours[point.folder]}"/>'
-    yield from _heights(points, colours, _MARGIN + _MAP + _MARGIN)
+    yield from _heights(points, colours, heights, _MARGIN + _MAP + _MARGIN)
     top = _MARGIN + _MAP + _MARGIN + _HEIGHTS + 30
     for index, folder in enumerate(folders[:MOST_FOLDERS]):
         base = top + index * _LEGEND
@@ -117,12 +106,14 @@ def _elements(points: Sequence[_Point], folders: Sequence[str]) -> Iterator[str]
         yield text(_MARGIN + 18, top + MOST_FOLDERS * _LEGEND + 10, more)
 
 
-def _colours(folders: Sequence[str]) -> dict[str, str]:
+def colours(folders: Iterable[str], options: PhotoOptions) -> dict[str, str]:
+    """Return the colour of each folder: of the first word that its name has, the user's before ours, or the next."""
     others = cycle(_OTHERS)
+    words = {word.lower(): colour for word, colour in {**options.colours, **_NAMED, **options.colours}.items()}
     found = {}
-    for folder in folders:
-        word = next((word for word in _NAMED if word in folder.lower()), "")
-        found[folder] = _NAMED[word] if word else next(others)
+    for folder, name in below(folders).items():
+        word = next((word for word in words if word in name.lower()), "")
+        found[folder] = words[word] if word else next(others)
     return found
 
 
@@ -153,10 +144,10 @@ def _grid(frame: _Frame) -> Iterator[str]:
     yield text(_MARGIN + pixels + 6, base, f"{name}; north is up")
 
 
-def _heights(points: Sequence[_Point], colours: Mapping[str, str], top: float) -> Iterator[str]:
+def _heights(points: Sequence[_Point], colours: Mapping[str, str], title: str, top: float) -> Iterator[str]:
     known = [(index, point) for index, point in enumerate(points) if point.height is not None]
     heights = [point.height for _, point in known if point.height is not None]
-    yield text(8, top - 8, "Heights along it, in metres", 'font-weight="bold"')
+    yield text(8, top - 8, f"{title} along it, in metres", 'font-weight="bold"')
     if not heights:
         yield text(_MARGIN, top + 20, "no photo says how high it was taken")
         return

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from anabranch.core.config import Words
+
 PATH_PATTERN = (
     r"(?:^|/)homes/(?P<pilot>[^/]+)(?:/(?:.*?(?<!\d))?(?P<site>\d{8,10})(?!\d)(?:-(?P<date>\d{2}-\d{2}-\d{4}))?)?"
 )
@@ -16,6 +18,9 @@ class PhotoOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    further_outputs: Annotated[
+        list[str], Field(description="Further files for the same positions, each in the format of its ending.")
+    ] = []
     all_files: Annotated[bool, Field(description="Look into every file, whatever its name.")] = False
     depth: Annotated[int, Field(ge=0, le=100, description="Folders below the named one that are looked into.")] = 20
     most_photos: Annotated[int, Field(ge=1, description="Photos above which the run ends before it reads any.")] = (
@@ -54,6 +59,42 @@ class PhotoOptions(BaseModel):
     photo_timeout: Annotated[
         float, Field(gt=0, description="Seconds without a reply after which a photo is given up, and the rest goes on.")
     ] = 30.0
+
+    left_out: Annotated[
+        Words[str],
+        Field(description="Words in the names of folders whose photos count for no bounds, and are not drawn."),
+    ] = ["civil", "road"]
+    outlier_factor: Annotated[
+        float,
+        Field(gt=0, description="A position is an outlier this many times the quartiles' distance beyond them."),
+    ] = 4.0
+    outlier_metres: Annotated[
+        float, Field(gt=0, description="What the quartiles' distance is at least, so that a straight line has none.")
+    ] = 50.0
+    heights: Annotated[
+        Literal["auto", "sea", "takeoff"],
+        Field(description="Heights that are drawn; auto: above take-off where most photos of a site have that."),
+    ] = "auto"
+    colours: Annotated[
+        dict[str, str],
+        Field(description="Colours of folders by a word in their names, WORD=#RRGGBB,…; others keep theirs."),
+    ] = {}
+
+    @field_validator("colours", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+        return {word.strip(): colour.strip() for word, _, colour in pairs}
+
+    @field_validator("colours")
+    @classmethod
+    def _are_colours(cls, colours: dict[str, str]) -> dict[str, str]:
+        for word, colour in colours.items():
+            if not word or not re.fullmatch(r"#[0-9A-Fa-f]{6}", colour):
+                raise ValueError(f"write WORD=#RRGGBB, not {word}={colour}")
+        return colours
 
     @field_validator("path_pattern")
     @classmethod

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
@@ -13,7 +14,7 @@ from anabranch.core.batches import MOST_PARTS
 from anabranch.core.errors import UsageError
 from anabranch.core.outputs import require_writable
 from anabranch.core.parts import Job, Part, Plan, WorkFile
-from anabranch.core.storage import fingerprint, published
+from anabranch.core.storage import fingerprint, published, shown
 from anabranch.core.words import many
 from anabranch.photos.addresses import Place, place, place_label
 from anabranch.photos.fetching import Manner, Photo
@@ -30,7 +31,15 @@ _FEW = 10  # photos for which a second connection would not pay
 _CONNECTIONS = 4
 _SECONDS = 1e-3  # of work that a photo costs, most of it waiting
 _PYTHON_SECONDS = 2.5e-4  # of that with Python's lock held
-FORMATS = (".csv", ".geojson", ".gpx", ".kml", ".parquet", "geo.txt")  # by the end of the output's name
+FORMATS = (
+    ".csv",
+    ".geojson",
+    ".gpx",
+    ".kml",
+    ".parquet",
+    "geo.txt",
+    ".summary.json",
+)  # by the end of the output's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,13 @@ class Extraction(Plan[PhotoPart]):
     todo: tuple[tuple[Photo, ...], ...] = ()  # of each part
     options: PhotoOptions = field(default_factory=PhotoOptions)
     work_dir: Path = Path()
-    output: str = ""
+    output: str | None = None
+
+    @property
+    def targets(self) -> list[Path]:
+        """The files that the run writes; without an output the first is a table in the plan's folder."""
+        first = self.output or Path(self.folder) / f"{fingerprint(self.output)}.csv"
+        return [Path(first), *map(Path, self.options.further_outputs)]
 
     def save(self) -> None:
         """Write the photos of each part into its file."""
@@ -85,20 +100,24 @@ class Extraction(Plan[PhotoPart]):
 
 
 def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> list[Path]:
-    """Return which file will be written, if any. Raises UsageError for what can be known before anything is read."""
+    """Return which files will be written, if any. Raises UsageError for what can be known before anything is read."""
     for one in source:
         named = place(one)
         if named.server is None and not Path(one).is_dir():
             raise UsageError("source-missing", "there is no such folder", "Check the path.", named.label)
     if options.key_file and not Path(options.key_file).expanduser().is_file():
         raise UsageError("source-missing", "there is no such key", "Check --key-file.", options.key_file)
-    if output is None:
-        return []
-    if not output.lower().endswith(FORMATS):
-        names = ", ".join(FORMATS)
-        raise UsageError("output-format", f"the output's name ends in none of {names}", "Name it so.", output)
-    require_writable([Path(output)], [])
-    return [Path(output)]
+    outputs = [*([] if output is None else [output]), *options.further_outputs]
+    for one in outputs:
+        if not one.lower().endswith(FORMATS):
+            names = ", ".join(FORMATS)
+            raise UsageError("output-format", f"the output's name ends in none of {names}", "Name it so.", one)
+    paths = [Path(one) for one in outputs]
+    require_writable(paths, [])
+    for path, count in Counter(path.resolve() for path in paths).items():
+        if count > 1:
+            raise UsageError("same-output", "two outputs are the same file", "Name each once.", shown(str(path)))
+    return paths
 
 
 def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
@@ -140,7 +159,7 @@ def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
         todo=tuple(todo),
         options=options,
         work_dir=job.work_dir,
-        output=job.output or "",
+        output=job.output,
     )
 
 

@@ -35,7 +35,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"\n{report.message} in {report.seconds:.1f} s; {amounts}.\n"
     yield from _table(("", ""), [(_words(name), number) for name, number in report.items.items() if name not in INNER])
     yield from _list("Errors", report.errors)
-    yield from (f"\n![{title}]({url})" for title, url in report.pictures.items())
+    yield from (f"\n![{_plain(title)}]({url})" for title, url in report.pictures.items())
     yield from _picture("Errors by kind", Counter(error.code for error in report.errors), plainly)
     yield from _list("Warnings", report.warnings)
     yield from _list("Notes", report.notes)

@@ -220,6 +220,51 @@ def test_an_output_of_another_kind_is_refused(tmp_path):
         check([str(tmp_path)], str(tmp_path / "p.xlsx"), PhotoOptions())
 
 
+SEVERAL = ("p.csv", "p.geojson", "p.gpx", "p.kml", "p.parquet", "geo.txt")
+
+
+def test_one_run_writes_several_outputs_with_the_same_bytes_for_any_number_of_workers(tmp_path):
+    sample.write_photos(tmp_path / "in", 60, without=2)
+    for threads in (1, 4):
+        first, *others = (str(tmp_path / str(threads) / name) for name in SEVERAL)
+        report = extract(
+            tmp_path / "in", first, tmp_path / f"work{threads}", threads=threads, further_outputs=others
+        )  # fmt: skip
+        assert report.outputs == [first, *others]
+
+    for name in SEVERAL:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "4" / name).read_bytes()
+    alone = extract(tmp_path / "in", tmp_path / "p.kml", tmp_path / "work1")
+    assert (tmp_path / "p.kml").read_bytes() == (tmp_path / "1" / "p.kml").read_bytes()
+    assert alone.items["read"] == 0
+
+
+def test_an_output_that_cannot_be_written_leaves_all_others_as_they_were(tmp_path):
+    sample.write_photos(tmp_path / "in", 12)
+    for name in ("p.csv", "p.kml"):
+        (tmp_path / name).write_text("as it was")
+    (tmp_path / "taken").write_text("no folder")
+    others = [str(tmp_path / "p.kml"), str(tmp_path / "taken" / "p.gpx")]
+    with pytest.raises(OSError, match="taken"):
+        extract(tmp_path / "in", tmp_path / "p.csv", tmp_path / "work", further_outputs=others)
+
+    assert {(tmp_path / name).read_text() for name in ("p.csv", "p.kml")} == {"as it was"}
+    assert not list(tmp_path.glob(".*.part"))
+
+
+@pytest.mark.parametrize(("others", "code"), [
+    (["q.kml", "p.xlsx"], "output-format"), (["q.kml", "./q.kml"], "same-output"), (["p.csv"], "same-output"),
+    (["taken/p.kml"], "output-not-writable"),
+])  # fmt: skip
+def test_each_output_is_checked_before_anything_is_read(tmp_path, monkeypatch, others, code):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("no folder")
+    with pytest.raises(UsageError) as error:
+        check([str(tmp_path)], "p.csv", PhotoOptions(further_outputs=others))
+
+    assert error.value.code == code
+
+
 def test_an_unknown_host_key_ends_the_run_with_fingerprint_and_command(sshd, album, tmp_path):
     with pytest.raises(SetupError) as error:
         extract(sshd.url(album[0]), tmp_path / "p.csv", tmp_path / "work", key_file=str(sshd.key))

@@ -10,9 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from anabranch.photos.fetching import Photo
-from anabranch.photos.layers import FORMATS, writer_of
+from anabranch.photos.layers import FORMATS, left_out_of_geo
+from anabranch.photos.layers import write as write_output
+from anabranch.photos.options import PhotoOptions
 from anabranch.photos.outputs import COLUMNS, row
 from anabranch.photos.positions import Facts
+from anabranch.photos.sites import sites
 
 GPX, KML = "{http://www.topografix.com/GPX/1/1}", "{http://www.opengis.net/kml/2.2}"
 PLACES = {
@@ -33,7 +36,7 @@ def written(tmp_path):
     def write(name):
         rows = [row(Photo(path, 7, 0), facts, re.compile("x")) for path, facts in PLACES.items()]
         with (tmp_path / name).open("wb") as file:
-            writer_of(PurePath(name))(file, rows)
+            write_output(PurePath(name), file, rows, sites(rows, PhotoOptions()), PhotoOptions())
         return tmp_path / name
 
     return write
@@ -59,14 +62,16 @@ def test_gpx_has_a_waypoint_for_each_position(written):
 
 
 def test_kml_has_the_folders_of_the_source_and_puts_what_has_no_height_on_the_ground(written):
-    folders = ET.parse(written("p.kml")).getroot().findall(f"{KML}Document/{KML}Folder")
-    points = [point for folder in folders for point in folder.iter(f"{KML}Point")]
+    def tree(folder):
+        return [folder.findtext(f"{KML}name"), len(folder.findall(f"{KML}Placemark")),
+                *map(tree, folder.findall(f"{KML}Folder"))]  # fmt: skip
 
-    assert [(folder.findtext(f"{KML}name"), len(folder.findall(f"{KML}Placemark"))) for folder in folders] == [
-        ("/a", 3), ("/a/deeper", 1), ("/b", 2),
-    ]  # fmt: skip
+    [top] = ET.parse(written("p.kml")).getroot().findall(f"{KML}Document/{KML}Folder")
+    points = list(top.iter(f"{KML}Point"))
+
+    assert tree(top) == ["/", 0, ["a", 3, ["deeper", 1]], ["b", 2]]
     found = [[float(number) for number in point.findtext(f"{KML}coordinates").split(",")] for point in points]
-    found.insert(2, found.pop(3))  # which lies between two of another folder in the table
+    found.insert(2, found.pop(3))  # which is between two of another folder in the table
     assert close((lat, lon, height[0] if height else None) for lon, lat, *height in found)
     modes = [point.findtext(f"{KML}altitudeMode") for point in points]
     assert modes == ["absolute", "clampToGround", "absolute", "absolute", "absolute", "absolute"]
@@ -95,9 +100,19 @@ def test_geo_txt_has_the_photos_with_a_height_and_tells_equal_names_apart(writte
     ]
 
 
+def test_photos_that_geo_txt_cannot_have_are_named_with_the_reason():
+    facts = {b"/a/1.jpg": Facts("ok", lat=1.0, lon=2.0), b"/a/2 b.jpg": Facts("ok", lat=1.0, lon=2.0, alt_msl_m=3.0)}
+    rows = [row(Photo(path, 7, 0), each, re.compile("x")) for path, each in facts.items()]
+
+    assert list(left_out_of_geo(rows)) == [
+        "/a/1.jpg is not in geo.txt: it has no height",
+        "/a/2 b.jpg is not in geo.txt: OpenDroneMap ends a name at a blank",
+    ]
+
+
 @pytest.mark.parametrize("name", [f"p{ending}" if ending.startswith(".") else ending for ending in FORMATS])
 def test_no_photos_make_a_whole_file(tmp_path, name):
     with (tmp_path / name).open("wb") as file:
-        writer_of(PurePath(name.upper()))(file, [])
+        write_output(PurePath(name.upper()), file, [], [], PhotoOptions())
 
     assert (tmp_path / name).stat().st_size
