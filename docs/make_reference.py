@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from anabranch.command import demo, operate, status
+from anabranch.command import demo, operate, status, verify
 from anabranch.command.app import RUNS
 from anabranch.command.command import choices, shown_default, spoken
 from anabranch.command.request import FLAGS
@@ -71,6 +71,7 @@ def _lines() -> Iterator[str]:
         operate.init,
         operate.down,
         status.status,
+        verify.verify,
         operate.doctor,
         operate.explain,
         operate.completion,

@@ -1,11 +1,15 @@
 """The mapped steps of import_table."""
 
+from functools import partial
+
 from prefect import task
 
 from anabranch.formats.survey import look
+from anabranch.run.blocks import secret
 from anabranch.run.mapping import Done, Tasks, carry_out
 from anabranch.sources.unpack import unpack
 from anabranch.tables.plan import TablePart
+from anabranch.tables.verifying import verify
 from anabranch.tables.work import work
 from tasks.files import look_at_files
 from tasks.policy import RETRIED
@@ -19,3 +23,5 @@ def coerce_part(part: TablePart) -> Done:
 
 
 TASKS: Tasks = {unpack: unpack_slices, look: look_at_files, work: coerce_part}
+
+verify_tables = partial(verify, block=secret)

@@ -19,6 +19,7 @@ from anabranch.run.blocks import (
 from anabranch.run.mapping import Done, Tasks, carry_out, is_temporary
 from anabranch.uploads.pieces import SendPart
 from anabranch.uploads.stores.secrets import Secrets
+from anabranch.uploads.verifying import verify
 from anabranch.uploads.work import work
 from tasks.policy import RETRIED
 
@@ -74,3 +75,5 @@ def send_part(part: SendPart) -> Done:
 
 
 TASKS: Tasks = {work: send_part}
+
+verify_objects = partial(verify, unlock=unlock)

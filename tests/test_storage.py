@@ -1,3 +1,4 @@
+import hashlib
 import os
 import stat
 import time
@@ -5,7 +6,7 @@ import time
 import pytest
 
 from anabranch.core.errors import UsageError
-from anabranch.core.storage import code_version, fingerprint, prune, published, touch, unchanged, work_file
+from anabranch.core.storage import code_version, fingerprint, leave_hole, prune, published, touch, unchanged, work_file
 
 
 def test_a_published_file_is_whole(tmp_path):
@@ -48,6 +49,44 @@ def test_a_file_of_the_same_bytes_keeps_its_time_where_that_is_asked_for(tmp_pat
     assert target.read_bytes() == text
     assert (target.stat().st_mtime_ns == 7) == kept
     assert list(tmp_path.iterdir()) == [target]
+
+
+def in_one_go(file):
+    file.write(b"all " * 5000)
+
+
+def in_pieces(file):
+    for _ in range(5000):
+        file.write(b"all ")
+
+
+def with_a_hole(file):
+    file.write(b"all ")
+    leave_hole(file, 19_992)
+    file.write(b"all ")
+
+
+@pytest.mark.parametrize("write", [in_one_go, in_pieces, with_a_hole])
+@pytest.mark.parametrize("equal", [False, True])
+def test_what_was_written_is_noted_with_its_checksum(tmp_path, write, equal):
+    target, noted = tmp_path / os.fsdecode(b"odd \xff\n%41.txt"), []
+    for _ in range(1 + equal):
+        noted.clear()
+        with published(target, keep_equal=True, written=noted) as file:
+            write(file)
+
+    [one] = noted
+    assert one.path == target
+    assert (one.size, one.sha256) == (20_000, hashlib.sha256(target.read_bytes()).hexdigest())
+    assert one.model_validate_json(one.model_dump_json()) == one
+
+
+def test_what_could_not_be_written_is_not_noted(tmp_path):
+    noted = []
+    with pytest.raises(ZeroDivisionError), published(tmp_path / "a", written=noted) as file:
+        file.write(b"%d" % (1 // 0))
+
+    assert noted == []
 
 
 def test_a_published_file_has_the_mode_that_the_user_asked_for(tmp_path):

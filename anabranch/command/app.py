@@ -15,6 +15,7 @@ COMMANDS = {  # besides those of the workloads
     "init": ("operate", "Write prefect.yaml into this folder, to choose deployments and schedules yourself."),
     "explain": ("operate", "Say more about an error code."),
     "completion": ("operate", "Print a script by which bash, zsh or fish completes commands and options."),
+    "verify": ("verify", "Hold the outputs of a run against the sizes and checksums in its report."),
     "status": ("status", "Show the server, the deployments and the uploads under way, or one run."),
     "doctor": ("operate", "Check versions, folders, the server and the cluster."),
     "demo": ("demo", "Make sample input and run a workload on it."),

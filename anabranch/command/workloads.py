@@ -39,6 +39,7 @@ class Workload:
     demo: str = ""  # an anabranch.core.demo.Demo
     extras: tuple[Extra, ...] = ()
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other names of options
+    verify: str = ""  # (outputs that are no files of ours, the flow's parameters) -> what became of each
 
     @property
     def command(self) -> str:
@@ -121,6 +122,7 @@ UPLOAD_FILES = Workload(
     preview="anabranch.uploads.preview:preview",
     example="anabranch upload-files backup.tar 'media/**/*.mp4' s3://bucket/2026/ --endpoint https://s3.example.org",
     demo="anabranch.uploads.demo:demo",
+    verify="tasks.uploads:verify_objects",
     extras=(
         Extra("uploads list", "anabranch.uploads.unfinished:show", "List unfinished uploads of a destination."),
         Extra("uploads abort", "anabranch.uploads.unfinished:abort", "Drop unfinished uploads of a destination."),
@@ -158,6 +160,7 @@ IMPORT_TABLE = Workload(
     example="anabranch import-table people.csv --into sqlite:///crm.db --table people --key email --on-duplicate skip",
     prepare="anabranch.formats.arrow:without_pandas",
     demo="anabranch.tables.demo:demo",
+    verify="tasks.tables:verify_tables",
     extras=(
         Extra("imports list", "anabranch.tables.imports:list_all", "List the imports into a database's tables."),
         Extra("imports show", "anabranch.tables.imports:show", "Show one import: its files and counts."),

@@ -1,9 +1,11 @@
 """What data pass through in every workload: a plan of parts, one outcome for each, one report."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
+from urllib.parse import unquote_to_bytes
 
 from pydantic import BaseModel, Field
 
@@ -157,6 +159,28 @@ class PartCounts(BaseModel):
         return cls(total=len(outcomes), done=len(outcomes) - failed, failed=failed, cached=cached)
 
 
+class Written(BaseModel):
+    """An output as the run left it; `anabranch verify` holds against it what is there later.
+
+    `place` is exact, while `name` is meant for people: the URI of a file, the key of an object, the address of a
+    table's database.
+    """
+
+    name: str
+    place: str
+    kind: Literal["file", "object", "table"] = "file"
+    size: int = 0  # bytes
+    sha256: str = ""  # of a file that this process wrote
+    tag: str = ""  # of an object: its ETag, or the joined MD5s of its parts; of a table: the id of the import
+    part_size: int = 0  # of the parts whose MD5s are joined
+    rows: int | None = None  # of a table: those that the run inserted
+
+    @property
+    def path(self) -> Path:
+        """The path of a file."""
+        return Path(os.fsdecode(unquote_to_bytes(self.place.removeprefix("file://"))))
+
+
 INNER = ("candidates", "pieces")  # figures that say how the work was done: for programs, and shown to no person
 Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]
 
@@ -174,6 +198,7 @@ class Report(BaseModel):
     bytes_out: int = 0
     seconds: float = 0.0
     outputs: list[str] = Field(default_factory=list)
+    written: list[Written] = Field(default_factory=list)  # the outputs as they were left, with their checksums
     errors: list[ErrorLine] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)  # what the run decided by itself; nothing is wrong

@@ -10,7 +10,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableSequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -18,7 +18,7 @@ from typing import IO
 from typing_extensions import Buffer
 
 from anabranch.core.errors import UsageError, disk_full, is_full
-from anabranch.core.parts import WorkFile
+from anabranch.core.parts import WorkFile, Written
 
 LEFT_SECONDS = 3600  # since its last write; a running writer writes more often
 _LEFT = re.compile(r"\.[0-9a-f]{32}\.[0-9a-f]{32}\.part")  # the name of such a file, see `published`
@@ -27,11 +27,19 @@ KEEP_SECONDS = 7 * 24 * 3600  # a week, so that a weekly run still finds last we
 
 
 @contextmanager
-def published(target: Path, *, durable: bool = True, keep_equal: bool = False) -> Iterator[IO[bytes]]:
+def published(
+    target: Path,
+    *,
+    durable: bool = True,
+    keep_equal: bool = False,
+    written: MutableSequence[Written] | None = None,
+) -> Iterator[IO[bytes]]:
     """Yield a file to write; rename it to `target` if the block ends without an error, otherwise remove it.
 
     With `keep_equal` a target that holds these bytes already stays as it is, with its time: what is made from it by
     others need not be made again.
+
+    `written` gets what was written, with its checksum, once it has its name.
 
     With `durable` the file and its folder are flushed to disk, so that the target is never half a file, even after a
     power cut. A target that exists and is not a regular file (a device, a pipe, a link) is a UsageError.
@@ -43,18 +51,22 @@ def published(target: Path, *, durable: bool = True, keep_equal: bool = False) -
     raw: _Counted | None = None
     try:
         raw = _Counted(aside, "xb")
+        raw.sum = None if written is None else hashlib.sha256()
         with io.BufferedWriter(raw) as file:
             yield file
             file.flush()
             _check_size(raw, target)
             if durable:
                 os.fsync(raw.fileno())
+        note = None if written is None else _described(raw, aside, target)
         if keep_equal and target.is_file() and filecmp.cmp(aside, target, shallow=False):
             aside.unlink()
-            return
-        aside.rename(target)
-        if durable:
-            flush_folder(target.parent)
+        else:
+            aside.rename(target)
+            if durable:
+                flush_folder(target.parent)
+        if written is not None and note:
+            written.append(note)
     except BaseException as error:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(target)  # the error of a full disk names no file
@@ -101,19 +113,40 @@ def require_room_for(sizes: Mapping[Path, int]) -> None:
 
 
 class _Counted(io.FileIO):
-    """Count the bytes that the system says it took, and those that it was to take."""
+    """Count the bytes that the system says it took, and those that it was to take; sum them up if there is a `sum`."""
 
     written = wanted = 0
+    sum: "hashlib._Hash | None" = None
 
     def write(self, data: Buffer, /) -> int:
         self.wanted = self.written + memoryview(data).nbytes
         count = super().write(data)
         self.written += count
+        if self.sum:
+            self.sum.update(memoryview(data)[:count])
         return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        place = super().seek(offset, whence)
+        if place != self.written:  # what follows is not in the order of the file
+            self.sum = None
+        return place
 
     def truncate(self, size: int | None = None, /) -> int:
         self.written = super().truncate(size)
         return self.written
+
+
+def _described(raw: _Counted, aside: Path, target: Path) -> Written:
+    """Describe the file that is complete; one that was not written from start to end is read for its checksum."""
+    sha256 = raw.sum.hexdigest() if raw.sum else sha256_of(aside)
+    return Written(name=shown(str(target)), place=target.absolute().as_uri(), size=raw.written, sha256=sha256)
+
+
+def sha256_of(path: Path) -> str:
+    """Read a file, and return its SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sweep(folder: Path) -> None:

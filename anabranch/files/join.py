@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from anabranch.core.errors import AnabranchError, TemporaryError
-from anabranch.core.parts import ErrorLine, PartCounts, Report, WorkFile
+from anabranch.core.parts import ErrorLine, PartCounts, Report, WorkFile, Written
 from anabranch.core.storage import published, require_room_for, shown
 from anabranch.files.manifest import (
     Entry,
@@ -156,7 +156,8 @@ def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequenc
     ordered = [segment for index in group for segment in segments[index]]
     target = Path(plan.outputs[group[0]])
     target.parent.mkdir(parents=True, exist_ok=True)
-    with published(target) as out:
+    done: list[Written] = []
+    with published(target, written=done) as out:
         parts = [Path(segment.file.path) for segment in ordered if segment.file]
         written = join_segments(parts, out, options.to, files[0].output, options)
         read, bad = sum(segment.rows for segment in ordered), sum(segment.bad for segment in ordered)
@@ -164,7 +165,7 @@ def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequenc
             raise accounting(f"{target.name}: {read} rows were read, {written} written, {bad} set aside")
         out.flush()
         left = os.fstat(out.fileno())  # what was written here, even if another run then writes to the same name
-    quarantine = _publish_quarantine(target, [*aside(group)], ordered)
+    quarantine = _publish_quarantine(target, [*aside(group)], ordered, done)
     return Entry(
         key=output_key(code_key(), sources, options),
         output=str(target),
@@ -173,17 +174,20 @@ def _publish(plan: Conversion, segments: _Segments, aside: Aside, group: Sequenc
         rows=written,
         columns=dump_schema(files[0].output),
         quarantine=str(quarantine) if quarantine else None,
+        written=done,
         sources=[_source(file, segments[index]) for index, file in zip(group, files, strict=True)],
     )
 
 
-def _publish_quarantine(target: Path, lines: Sequence[bytes], ordered: Sequence[Segment]) -> Path | None:
+def _publish_quarantine(
+    target: Path, lines: Sequence[bytes], ordered: Sequence[Segment], done: list[Written]
+) -> Path | None:
     before = [0, *accumulate(segment.rows for segment in ordered)]
     path = target.with_name(f"{target.name}.quarantine.jsonl")
     if not lines and not any(segment.bad for segment in ordered):
         path.unlink(missing_ok=True)  # that of an earlier run tells of rows that are none of this output's
         return None
-    with published(path) as out:
+    with published(path, written=done) as out:
         out.writelines(lines)
         join_quarantine(((rows, segment.quarantine) for rows, segment in zip(before, ordered, strict=False)), out)
     return path
@@ -223,6 +227,7 @@ def report(plan: Conversion, entries: Sequence[Entry]) -> Report:
         bytes_out=sum(entry.size for entry in entries),
         outputs=[shown(entry.output) for entry in entries]
         + [shown(entry.quarantine) for entry in entries if entry.quarantine],
+        written=[one for entry in entries for one in entry.written],
         errors=errors,
         warnings=warnings_of(plan, entries),
         details={shown(source.path): _figures(entry, source) for entry in entries for source in entry.sources},

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from anabranch.core.outputs import RECORD
-from anabranch.core.parts import ErrorLine, WorkFile
+from anabranch.core.parts import ErrorLine, WorkFile, Written
 from anabranch.core.storage import fingerprint, published, unchanged
 from anabranch.files.options import ConvertOptions
 from anabranch.sources import remote
@@ -42,6 +42,7 @@ class Entry(BaseModel):
     rows: int
     columns: list[dict[str, Any]]
     quarantine: str | None
+    written: list[Written] = []  # the output, and what was set aside; of older versions nothing is known
     sources: list[SourceEntry]
 
     @property

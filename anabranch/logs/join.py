@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from anabranch.core.errors import AnabranchError, SourceError
-from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
+from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report, Written
 from anabranch.core.storage import published, require_room_for, shown
 from anabranch.logs import modems
 from anabranch.logs.archive import name_of
@@ -50,14 +50,13 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     paths = targets([source.archive.source for source in plan.sources], plan.modes, output, logs)
     left = {*_halves(plan, ordered), *_unread(plan, joined)}
     _require_room(plan, joined, paths)
-    written = []
+    written: list[Written] = []
     for index, source in enumerate(plan.sources):
         for mode in () if index in left else plan.modes:
             path = paths[name_of(source.archive.source), mode]
             path.parent.mkdir(parents=True, exist_ok=True)
-            with published(path, keep_equal=True) as file:
+            with published(path, keep_equal=True, written=written) as file:
                 _write(file, mode, source, joined[index])
-            written.append(path)
     return _report(plan, ordered, joined, written)
 
 
@@ -149,7 +148,9 @@ def _lines(spans: Sequence[Span]) -> Iterator[str]:
         yield from text
 
 
-def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined], paths: Sequence[Path]) -> Report:
+def _report(
+    plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined], written: Sequence[Written]
+) -> Report:
     every = [*plan.slices, *outcomes]
     errors = [error for outcome in every for error in outcome.errors]
     sources = [source.error for source in plan.sources if source.error]
@@ -168,8 +169,9 @@ def _report(plan: LogPlan, outcomes: Sequence[Outcome], joined: Sequence[_Joined
         parts=counts,
         items=_figures(plan, sum((one.counts for one in joined), Counter())) | _pieces(joined),
         bytes_in=sum(source.archive.source.size for source in plan.sources),
-        bytes_out=sum(path.stat().st_size for path in paths),
-        outputs=[shown(str(path)) for path in paths],
+        bytes_out=sum(one.size for one in written),
+        outputs=[one.name for one in written],
+        written=list(written),
         errors=[ErrorLine.of(error) for error in [*errors, *unsliced]],
         warnings=warnings,
         details={

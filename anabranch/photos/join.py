@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.core.errors import AnabranchError
-from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
-from anabranch.core.storage import published, shown
+from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report, Written
+from anabranch.core.storage import published
 from anabranch.photos import outputs
 from anabranch.photos.fetching import Photo
 from anabranch.photos.known import Known, lasting
@@ -47,25 +47,29 @@ def join(plan: Extraction, outcomes: Sequence[Outcome], seconds: float = 0.0) ->
     rows = list(_rows(plan, found))
     _account(plan, rows, found)
     found_sites = sites(rows, plan.options)
-    written = plan.targets if plan.photos and not found.failed else []
-    _write(written, rows, found_sites, plan.options)
+    targets = plan.targets if plan.photos and not found.failed else []
+    written = _write(targets, rows, found_sites, plan.options)
     read = _read(ordered)
     report = _report(plan, ordered, rows, read)
     report.items |= {"photos": len(rows) + found.failed, "known": found.known}
-    report.bytes_out = sum(path.stat().st_size for path in written)
-    report.outputs = [shown(str(path)) for path in written]
+    report.bytes_out = sum(one.size for one in written)
+    report.outputs, report.written = [one.name for one in written], written
     report.pictures = flight_paths(found_sites, plan.options)
     report.details = _details(found_sites) | {"positions": _positions(found_sites, read, seconds)}
     return report
 
 
-def _write(targets: Sequence[Path], rows: Sequence[outputs.Row], found: Sequence[Site], options: PhotoOptions) -> None:
+def _write(
+    targets: Sequence[Path], rows: Sequence[outputs.Row], found: Sequence[Site], options: PhotoOptions
+) -> list[Written]:
     """Write all outputs aside, and put them in their places once each of them is whole."""
+    written: list[Written] = []
     with ExitStack() as stack:
         for target in targets:
             target.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(published(target, keep_equal=True))
+            file = stack.enter_context(published(target, keep_equal=True, written=written))
             write(target, file, rows, found, options)
+    return written[::-1]  # in the order of the targets; the last is put in its place first
 
 
 def _gathered(plan: Extraction, outcomes: Sequence[Outcome]) -> _Found:

@@ -69,6 +69,7 @@ def report(job: Import, outcomes: Sequence[Outcome], done: Imported) -> Report:
         items={"files": len(job.files), **total.facts()},
         bytes_in=sum(file.size for file in job.files),
         outputs=[shown(path) for path in done.outputs],
+        written=done.written,
         errors=[ErrorLine.of(done.error)] if done.error and not foreseen else [],
         warnings=list(dict.fromkeys(warnings)),
         notes=[sentence(job, done, total)],

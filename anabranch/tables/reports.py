@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from anabranch.core.parts import Written
 from anabranch.core.storage import published
 from anabranch.tables.target import REJECTS, Import, Piece
 
@@ -125,10 +126,10 @@ class DuplicatesWriter:
         self._rows.clear()
 
 
-def publish(job: Import, folder: Path, *, again: bool = False) -> list[str]:
+def publish(job: Import, folder: Path, written: list[Written], *, again: bool = False) -> list[str]:
     """Copy the reports to where the user looks for them; with `again` only those that are not there.
 
-    A file that the user may have begun to correct is not written over then.
+    A file that the user may have begun to correct is not written over then. `written` gets those that were copied.
     """
     outputs = []
     for number, file in enumerate(job.files):
@@ -138,7 +139,7 @@ def publish(job: Import, folder: Path, *, again: bool = False) -> list[str]:
                 continue
             if not (again and target.exists()):
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with source.open("rb") as stored, published(target, keep_equal=True) as out:
+                with source.open("rb") as stored, published(target, keep_equal=True, written=written) as out:
                     shutil.copyfileobj(stored, out, 1 << 20)
             outputs.append(str(target))
     return outputs

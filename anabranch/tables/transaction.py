@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anabranch.core.errors import AnabranchError, TemporaryError
+from anabranch.core.parts import Written
 from anabranch.core.rejects import beyond
 from anabranch.core.words import many
 from anabranch.tables.duplicates import Search, key_columns, nulls_equal, require_stored
@@ -34,6 +35,7 @@ class Imported:
     identity: str
     counts: list[Counts]
     outputs: list[str] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)  # of the outputs, those that this run wrote
     error: AnabranchError | None = None  # why nothing was written, or, of a report, would be written
     samples: Samples = field(default_factory=Samples)
     warnings: list[str] = field(default_factory=list)
@@ -98,7 +100,7 @@ class _Run:
         identities = {str(known["id"]) for known in self.known.values()}
         result.identity = min(identities)
         for identity in sorted(identities):
-            result.outputs += publish(self.job, Path(self.job.folder) / identity, again=True)
+            result.outputs += publish(self.job, Path(self.job.folder) / identity, result.written, again=True)
         return result
 
     # -- the transaction
@@ -138,7 +140,7 @@ class _Run:
             self._commit()
         if result.status == "aborted":
             self._note_aborted()
-        result.outputs = publish(job, self.folder)
+        result.outputs = publish(job, self.folder, result.written)
         return result
 
     def _rows(self, keys: Sequence[KeyColumn]) -> Iterator[pa.Table]:

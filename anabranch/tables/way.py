@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from anabranch.core.here import Mapped
-from anabranch.core.parts import Job, Report
+from anabranch.core.parts import Job, Report, Written
 from anabranch.core.sharing import clear, sharing
 from anabranch.core.storage import fingerprint
 from anabranch.core.words import PassedOver
@@ -96,6 +96,11 @@ def _imported(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Sa
     empty = Import(Target(TableName.parse(job.options.table), ()), (), (), policy_of(job.options), "", plan.folder)
     report = join(plan.job or empty, done, connect, errors=plan.errors, say=say)
     report.warnings[:0] = plan.warnings
+    facts = report.details["import"]
+    if facts["status"] == "committed":
+        name, rows = f"table {facts['table']}", facts["accepted"]
+        table = Written(name=name, place=job.options.into, kind="table", tag=facts["id"], rows=rows)
+        report.written.insert(0, table)
     return report
 
 

@@ -41,6 +41,7 @@ def finish(context: Context, opened: Opened, outcomes: Sequence[Outcome]) -> Fil
     return File(
         file, "sent", head.etag or wanted.etag, sum(one.size for one in sent if one.how == "sent"),
         parts=len(sent), kept=sum(one.how == "kept" for one in sent), attempts=sum(one.attempts for one in sent),
+        part_size=opened.part_size,
     )  # fmt: skip
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from anabranch.core.errors import AnabranchError
-from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report
+from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report, Written
 from anabranch.core.storage import shown
 from anabranch.uploads.select import Chosen, Selection
 
@@ -21,6 +22,7 @@ class File:
     parts: int = 1
     kept: int = 0  # parts that the store held already
     attempts: int = 1
+    part_size: int = 0  # where it was sent in parts
     error: AnabranchError | None = None
 
 
@@ -47,6 +49,7 @@ def join(selection: Selection, files: Sequence[File], outcomes: Sequence[Outcome
         bytes_in=sum(one.file.stamp.size for one in files),
         bytes_out=sum(one.sent for one in files),
         outputs=[_address(selection, one.file) for one in files if one.how == "sent"],
+        written=[_written(selection, one) for one in files if one.how == "sent"],
         errors=[ErrorLine.of(error) for error in errors],
         warnings=[*selection.remarks, *links],
         notes=list(notes),
@@ -56,6 +59,15 @@ def join(selection: Selection, files: Sequence[File], outcomes: Sequence[Outcome
 
 def _address(selection: Selection, file: Chosen) -> str:
     return f"{selection.destination}/{shown(file.key)}"
+
+
+def _written(selection: Selection, one: File) -> Written:
+    destination, key = selection.destination, one.file.key
+    return Written(
+        name=_address(selection, one.file),
+        place=(Path(destination.place) / key).absolute().as_uri() if destination.kind == "file" else key,
+        kind="object", size=one.file.stamp.size, tag=one.etag, part_size=one.part_size,
+    )  # fmt: skip
 
 
 def _details(one: File) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.command import runs
+from anabranch.command.verify import verify
 from anabranch.core.config import RunOptions
 from anabranch.core.errors import UsageError
 from anabranch.run.api import call
@@ -85,3 +86,30 @@ def test_a_run_that_is_cancelled_is_asked_to_stop_and_one_that_ended_is_left_alo
 def test_a_run_that_the_server_does_not_know_is_named(done):
     with pytest.raises(UsageError, match="the server knows no run nobody"):
         runs.show("nobody")
+
+
+def test_the_outputs_of_a_run_are_verified_and_a_changed_one_is_named(done, capsys):
+    [output] = map(Path, done.outputs)
+    before = output.read_bytes()
+    assert verify(done.run_id) == 0
+    assert "1 as recorded" in capsys.readouterr().out
+
+    try:
+        output.write_bytes(before[:-1] + b"x")
+        assert verify(done.run_id, share="1%", json=True) == 1
+    finally:
+        output.write_bytes(before)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["run"], told["outputs"], told["states"]) == (done.run_id, 1, {"changed": 1})
+    assert told["findings"][0]["output"] == str(output)
+
+
+def test_a_run_without_a_report_cannot_be_verified(busy):
+    with pytest.raises(UsageError, match="has published no report"):
+        verify(busy)
+
+
+@pytest.mark.parametrize("share", ["10", "0%", "101%", "-1%", "a%", ""])
+def test_a_share_that_is_none_is_refused_before_the_server_is_asked(share):
+    with pytest.raises(UsageError, match="is not a share"):
+        verify("any", share=share)
