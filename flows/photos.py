@@ -27,8 +27,8 @@ def extract_gps(
     Args:
         source: Folders, or sftp://user@host:port/folder; without a password.
             A deployment takes relative paths from the folder of its prefect.yaml.
-        output: File for the table: .csv, .geojson, .gpx, .kml, .parquet, .summary.json, or geo.txt;
-            options may name more.
+        output: File for the table: .csv, .geojson, .gpx, .kml, .parquet, .summary.json, .html, or
+            geo.txt; options may name more.
             Default: a CSV file in the work folder.
         options: Which photos to read, and how to log in where they are.
         run: How the run is carried out.

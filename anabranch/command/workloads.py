@@ -134,7 +134,8 @@ EXTRACT_GPS = Workload(
     name="extract-gps",
     summary="Extract the positions of photos on an SFTP server or in folders, from a few kilobytes of each.",
     source="Folders, or sftp://user@host:port/folder.",
-    output="File for the positions: .csv, .geojson, .gpx, .kml, .parquet, .summary.json or geo.txt. "
+    output="File for the positions: .csv, .geojson, .gpx, .kml, .parquet, .summary.json, .html "
+    "or geo.txt. "
     "May be given several times. Default: CSV on standard output.",
     ends_with_output=False,
     without_output="stdout",

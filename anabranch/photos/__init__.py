@@ -4,5 +4,5 @@ Folders are listed (listing), photos that earlier runs read are left out (known)
 (plan). A part (work) reads byte ranges of its photos: from files of this machine, or through a pipelined SFTP client
 (sftp, session, fetching) on a connection of this process (hosts, connecting, hostkeys). The walkers say which ranges
 they need, and do no I/O (view, containers, boxes, exif, xmp); positions says what the numbers mean. The join (join)
-sorts them into sites (sites), writes each output (outputs, layers, summary) and draws the flight paths (maps).
+sorts them into sites (sites), writes each output (outputs, layers, summary, page) and draws the flight paths (maps).
 """

@@ -20,7 +20,7 @@ from anabranch.photos.maps import flight_paths
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.plan import Extraction, PhotoPart
 from anabranch.photos.positions import STATUSES, Facts
-from anabranch.photos.sites import Judged, Site, sites
+from anabranch.photos.sites import Site, by_folder, sites
 from anabranch.photos.summary import figures, in_words
 from anabranch.photos.work import results
 from anabranch.sftp.addresses import Server
@@ -170,10 +170,7 @@ def _first(lines: Sequence[str], more: str) -> Iterator[str]:
 
 def _details(found: Sequence[Site]) -> dict[str, dict[str, Any]]:
     """Sum up each folder."""
-    folders: dict[str, list[Judged]] = {}
-    for site in found:  # whose folders differ, but where a path has two dates
-        for folder, photos in site.folders.items():
-            folders.setdefault(folder, []).extend(photos)
+    folders = by_folder(photo for site in found for photo in site.photos)
     return {folder: in_words(photos) for folder, photos in folders.items()}
 
 

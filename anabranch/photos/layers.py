@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 from anabranch.photos.addresses import shared
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.outputs import COLUMNS, Row, number, write_csv, write_geojson
+from anabranch.photos.page import write_page
 from anabranch.photos.plan import FORMATS
 from anabranch.photos.sites import Site
 from anabranch.photos.summary import write_summary
@@ -150,4 +151,7 @@ _WRITERS: dict[str, Callable[[IO[bytes], Sequence[Row]], None]] = {
     ".parquet": write_parquet,
     "geo.txt": write_geo,
 }
-_OF_SITES: dict[str, Callable[[IO[bytes], Sequence[Site], PhotoOptions], None]] = {".summary.json": write_summary}
+_OF_SITES: dict[str, Callable[[IO[bytes], Sequence[Site], PhotoOptions], None]] = {
+    ".summary.json": write_summary,
+    ".html": write_page,
+}

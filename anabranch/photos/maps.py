@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from anabranch.core.svg import line, picture, round_step, text
 from anabranch.photos.options import PhotoOptions
-from anabranch.photos.sites import Judged, Site, below
+from anabranch.photos.sites import Judged, Mark, Site, below
 
 MOST_POINTS = 1500  # that are drawn; of more, every so many-th
 MOST_SITES = 3
 MOST_FOLDERS = 10  # that the legend names
 _WIDTH, _MAP, _HEIGHTS, _MARGIN, _LEGEND = 760, 420, 150, 46, 18
-HEIGHTS = {"alt_msl_m": "Heights above the sea", "rel_alt_m": "Heights above take-off"}
+ABOVE = {"alt_msl_m": "above the sea", "rel_alt_m": "above take-off"}  # by the column of the heights
 _NAMED = {  # colours that surveyors know
     "orbit": "#ff4136", "scan": "#2ecc40", "center": "#0074d9", "downlook": "#e6b800", "uplook": "#b10dc9",
     "civil": "#ff851b", "road": "#39cccc",
@@ -60,10 +60,10 @@ def height_of(photos: Iterable[Judged], options: PhotoOptions) -> str:
     return "rel_alt_m" if options.heights == "takeoff" or (options.heights == "auto" and relative) else "alt_msl_m"
 
 
-def in_flight(site: Site) -> list[Judged]:
-    """Return the photos that count, folder by folder, in the order in which they were taken."""
-    counting = (photo for photo in site.photos if photo.mark == "counts")
-    return sorted(counting, key=lambda photo: (photo.row["folder"], photo.row["taken"], photo.row["path"]))
+def in_flight(site: Site, mark: Mark = "counts") -> list[Judged]:
+    """Return the photos of one mark, folder by folder, in the order in which they were taken."""
+    marked = (photo for photo in site.photos if photo.mark == mark)
+    return sorted(marked, key=lambda photo: (photo.row["folder"], photo.row["taken"], photo.row["path"]))
 
 
 def _drawn(title: str, site: Site, options: PhotoOptions, most: int) -> str:
@@ -82,11 +82,11 @@ def _drawn(title: str, site: Site, options: PhotoOptions, most: int) -> str:
     folders = list(dict.fromkeys(point.folder for point in points))
     legend = min(len(folders), MOST_FOLDERS) + (len(folders) > MOST_FOLDERS)
     height = _MARGIN + _MAP + _HEIGHTS + 2 * _MARGIN + legend * _LEGEND
-    return picture(_WIDTH, height, "".join(words), _elements(points, folders, known, HEIGHTS[column]))
+    return picture(_WIDTH, height, "".join(words), _elements(points, folders, known, ABOVE[column]))
 
 
 def _elements(
-    points: Sequence[_Point], folders: Sequence[str], colours: Mapping[str, str], heights: str
+    points: Sequence[_Point], folders: Sequence[str], colours: Mapping[str, str], above: str
 ) -> Iterator[str]:
     frame = _frame(points, _MARGIN)
     yield from _grid(frame)
@@ -95,7 +95,7 @@ def _elements(
     for point in points:
         x, y = frame.place(point)
         yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="1.8" fill="{colours[point.folder]}"/>'
-    yield from _heights(points, colours, heights, _MARGIN + _MAP + _MARGIN)
+    yield from _heights(points, colours, above, _MARGIN + _MAP + _MARGIN)
     top = _MARGIN + _MAP + _MARGIN + _HEIGHTS + 30
     for index, folder in enumerate(folders[:MOST_FOLDERS]):
         base = top + index * _LEGEND
@@ -144,10 +144,10 @@ def _grid(frame: _Frame) -> Iterator[str]:
     yield text(_MARGIN + pixels + 6, base, f"{name}; north is up")
 
 
-def _heights(points: Sequence[_Point], colours: Mapping[str, str], title: str, top: float) -> Iterator[str]:
+def _heights(points: Sequence[_Point], colours: Mapping[str, str], above: str, top: float) -> Iterator[str]:
     known = [(index, point) for index, point in enumerate(points) if point.height is not None]
     heights = [point.height for _, point in known if point.height is not None]
-    yield text(8, top - 8, f"{title} along it, in metres", 'font-weight="bold"')
+    yield text(8, top - 8, f"Heights {above} along it, in metres", 'font-weight="bold"')
     if not heights:
         yield text(_MARGIN, top + 20, "no photo says how high it was taken")
         return

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from types import MappingProxyType
@@ -39,6 +40,7 @@ FORMATS = (
     ".parquet",
     "geo.txt",
     ".summary.json",
+    ".html",
 )  # by the end of the output's name
 
 
@@ -112,12 +114,20 @@ def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> l
         if not one.lower().endswith(FORMATS):
             names = ", ".join(FORMATS)
             raise UsageError("output-format", f"the output's name ends in none of {names}", "Name it so.", one)
+        if one.lower().endswith(".html"):
+            _require_plotly(one)
     paths = [Path(one) for one in outputs]
     require_writable(paths, [])
     for path, count in Counter(path.resolve() for path in paths).items():
         if count > 1:
             raise UsageError("same-output", "two outputs are the same file", "Name each once.", shown(str(path)))
     return paths
+
+
+def _require_plotly(output: str) -> None:
+    if not find_spec("plotly"):
+        reason = "a page of flight paths needs the package plotly, which is not installed"
+        raise UsageError("format-missing", reason, "pip install 'anabranch[maps]'", output)
 
 
 def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:

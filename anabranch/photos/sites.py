@@ -40,10 +40,7 @@ class Site(NamedTuple):
     @property
     def folders(self) -> dict[str, list[Judged]]:
         """The photos of each folder."""
-        found: dict[str, list[Judged]] = {}
-        for photo in self.photos:
-            found.setdefault(photo.row["folder"], []).append(photo)
-        return found
+        return by_folder(self.photos)
 
 
 def sites(rows: Iterable[Row], options: PhotoOptions) -> list[Site]:
@@ -52,6 +49,14 @@ def sites(rows: Iterable[Row], options: PhotoOptions) -> list[Site]:
     for row in rows:
         found.setdefault((row["site"], row["date"], row["pilot"]), []).append(row)
     return [Site(*names, tuple(_judged(those, options))) for names, those in found.items()]
+
+
+def by_folder(photos: Iterable[Judged]) -> dict[str, list[Judged]]:
+    """Return the photos of each folder, in their order."""
+    found: dict[str, list[Judged]] = {}
+    for photo in photos:
+        found.setdefault(photo.row["folder"], []).append(photo)
+    return found
 
 
 def unwrapped(longitudes: Sequence[float]) -> list[float]:

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import sqlite3
+import sys
 import tempfile
 import threading
 import time
@@ -220,7 +221,7 @@ def test_an_output_of_another_kind_is_refused(tmp_path):
         check([str(tmp_path)], str(tmp_path / "p.xlsx"), PhotoOptions())
 
 
-SEVERAL = ("p.csv", "p.geojson", "p.gpx", "p.kml", "p.parquet", "geo.txt")
+SEVERAL = ("p.csv", "p.geojson", "p.gpx", "p.kml", "p.parquet", "geo.txt", "p.summary.json", "p.html")
 
 
 def test_one_run_writes_several_outputs_with_the_same_bytes_for_any_number_of_workers(tmp_path):
@@ -254,15 +255,17 @@ def test_an_output_that_cannot_be_written_leaves_all_others_as_they_were(tmp_pat
 
 @pytest.mark.parametrize(("others", "code"), [
     (["q.kml", "p.xlsx"], "output-format"), (["q.kml", "./q.kml"], "same-output"), (["p.csv"], "same-output"),
-    (["taken/p.kml"], "output-not-writable"),
+    (["taken/p.kml"], "output-not-writable"), (["p.html"], "format-missing"),
 ])  # fmt: skip
 def test_each_output_is_checked_before_anything_is_read(tmp_path, monkeypatch, others, code):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "plotly", None)  # as if it were not installed
     (tmp_path / "taken").write_text("no folder")
     with pytest.raises(UsageError) as error:
         check([str(tmp_path)], "p.csv", PhotoOptions(further_outputs=others))
 
     assert error.value.code == code
+    assert code != "format-missing" or error.value.remedy == "pip install 'anabranch[maps]'"
 
 
 def test_an_unknown_host_key_ends_the_run_with_fingerprint_and_command(sshd, album, tmp_path):
