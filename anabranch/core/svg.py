@@ -1,4 +1,4 @@
-"""The elements of pictures that are embedded in a run's page: no file, no server."""
+"""The elements of SVG pictures, as files or embedded in a run's page: no server."""
 
 import base64
 from collections.abc import Iterable
@@ -8,20 +8,33 @@ from math import floor, log10
 
 def picture(width: int, height: int, title: str, elements: Iterable[str]) -> str:
     """Return an SVG picture with a title on white ground, as a data URL."""
-    drawn = (
+    return as_url(drawing(width, height, title, elements))
+
+
+def as_url(drawn: str) -> str:
+    """Return the data URL of an SVG picture, which needs no file."""
+    return "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode()
+
+
+def drawing(width: int, height: int, title: str, elements: Iterable[str]) -> str:
+    """Return an SVG picture with a title on white ground, as the text of a file."""
+    return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
         + text(8, 18, title, 'font-weight="bold"')
         + "".join(elements)
         + "</svg>"
     )
-    return "data:image/svg+xml;base64," + base64.b64encode(drawn.encode()).decode()
 
 
 def text(left: float, base: float, words: str, style: str = "") -> str:
-    """Write one line; what cannot be printed is replaced, so that the picture can be read."""
-    legal = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
-    return f'<text x="{left:g}" y="{base:g}" {style}>{escape(legal)}</text>'
+    """Write one line."""
+    return f'<text x="{left:g}" y="{base:g}" {style}>{escaped(words)}</text>'
+
+
+def escaped(words: str) -> str:
+    """Escape what has a meaning in SVG, and replace what cannot be printed, so that the picture can be read."""
+    return escape("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words))
 
 
 def line(x: float, y: float, right: float, bottom: float) -> str:

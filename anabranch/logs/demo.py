@@ -18,6 +18,7 @@ def demo(folder: Path) -> Steps:
         aside = archive.with_name(f".part.{archive.name}")  # renamed when whole; the suffix chooses the compression
         write_sample(aside, megabytes=MEGABYTES)
         aside.rename(archive)
-    yield Run(("parse-logs", str(archive), "--mode", ",".join(get_args(Mode)), "--output", f"{folder}/"))
+    modes = ",".join(get_args(Mode))
+    yield Run(("parse-logs", str(archive), "--mode", modes, "--output", f"{folder}/", "--charts"))
     report = folder / f"{archive.name}.sessions.txt"
     yield Show("\n".join([f"--- the end of {report}:", *report.read_text().splitlines()[-5:]]))

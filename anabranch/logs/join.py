@@ -15,11 +15,12 @@ from anabranch.core.parts import ErrorLine, Outcome, PartCounts, Report, Written
 from anabranch.core.storage import published, require_room_for, shown
 from anabranch.logs import modems
 from anabranch.logs.archive import name_of
+from anabranch.logs.charts import Gallery
 from anabranch.logs.modems import Modems
-from anabranch.logs.modes import EVENTS, FORMS
+from anabranch.logs.modes import CHARTED, EVENTS, FORMS
 from anabranch.logs.plan import Listed, LogPart, LogPlan
 from anabranch.logs.results import Result, read_results
-from anabranch.logs.targets import targets
+from anabranch.logs.targets import chart_of, targets
 from anabranch.sources.spans import Span, SpanFile
 
 UNTAR_FAILED = "The untar failed with: ex failed with: 2: \n"
@@ -47,17 +48,28 @@ def join(plan: LogPlan, outcomes: Sequence[Outcome], output: str) -> Report:
     joined = _collect(plan, ordered)
     _account(plan, ordered, joined)
     logs = [log for source in plan.sources for log in source.archive.logs]
-    paths = targets([source.archive.source for source in plan.sources], plan.modes, output, logs)
+    sources = [source.archive.source for source in plan.sources]
+    paths = targets(sources, plan.modes, output, logs, charts=plan.charts)
     left = {*_halves(plan, ordered), *_unread(plan, joined)}
     _require_room(plan, joined, paths)
-    written: list[Written] = []
+    written, gallery = list[Written](), Gallery(plan.zone)
     for index, source in enumerate(plan.sources):
         for mode in () if index in left else plan.modes:
-            path = paths[name_of(source.archive.source), mode]
+            name = name_of(source.archive.source)
+            path = paths[name, mode]
             path.parent.mkdir(parents=True, exist_ok=True)
             with published(path, keep_equal=True, written=written) as file:
                 _write(file, mode, source, joined[index])
-    return _report(plan, ordered, joined, written)
+            if mode in CHARTED:
+                text = _lines(joined[index].text.get(CHARTED[mode], []))
+                place = paths.get((name, chart_of(mode)))
+                chart = gallery.add(mode, source.archive.label, text, wanted=place is not None)
+                if place and chart:
+                    with published(place, keep_equal=True, written=written) as file:
+                        file.write(chart.file.encode())
+    gallery.finish()
+    report = _report(plan, ordered, joined, written)
+    return report.model_copy(update={"pictures": gallery.pictures, "notes": gallery.notes})
 
 
 def _require_room(plan: LogPlan, joined: Sequence[_Joined], paths: Mapping[tuple[str, str], Path]) -> None:

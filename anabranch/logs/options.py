@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from anabranch.core.config import Words
+from anabranch.logs.modes import CHARTED
 from anabranch.logs.timestamps import Clock, parse_bound
 from anabranch.logs.zones import zone_of
 from anabranch.sources.bounds import MaxUnpacked
@@ -31,7 +32,13 @@ class LogOptions(BaseModel):
         str | None,
         Field(description="Leave out lines after this time; a date alone means the midnight at which it starts."),
     ] = None
-
+    charts: Annotated[
+        bool,
+        Field(
+            description="Also write a chart beside each report of the modes bw, md, memory and sessions: an SVG file. "
+            "The run's page has them anyway."
+        ),
+    ] = False
     codecs: Annotated[
         Literal["gzip", "all"],
         Field(
@@ -52,6 +59,8 @@ class LogOptions(BaseModel):
         clock = self.clock()
         if clock.begin and clock.end and clock.begin > clock.end:
             raise ValueError("begin is later than end")
+        if self.charts and not set(self.mode) & CHARTED.keys():
+            raise ValueError(f"charts are drawn of {', '.join(CHARTED)}, and none of these is among the modes")
         return self
 
     def clock(self) -> Clock:

@@ -60,6 +60,8 @@ class LogPlan(Plan[LogPart]):
     catalogue: Catalogue = field(default_factory=lambda: Catalogue((), (), (), ()))
     sources: tuple[Listed, ...] = ()
     modes: tuple[str, ...] = ()
+    zone: str = "UTC"
+    charts: bool = False  # whether they are written beside the reports
     slices: tuple[Outcome, ...] = ()
     errors: tuple[AnabranchError, ...] = ()  # of the archives that are left out
     remarks: tuple[str, ...] = ()  # on what was named and is not read
@@ -127,6 +129,8 @@ def plan(slices: Survey, outcomes: Sequence[Outcome], options: LogOptions, threa
         catalogue=catalogue,
         sources=tuple(sources),
         modes=tuple(options.mode),
+        zone=options.timezone,
+        charts=options.charts,
         slices=tuple(outcomes),
         errors=slices.errors,
         remarks=slices.remarks,

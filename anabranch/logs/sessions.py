@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import NamedTuple
 
 from anabranch.logs.rules import Effect
 
@@ -11,12 +12,19 @@ def event(effect: Effect, time: str, number: str) -> str:
     return f"{effect}\t{time}\t{number}\n"
 
 
-def summary(events: Iterable[str]) -> Iterator[str]:
-    """Yield an empty line, then a line for each session in order of closing.
+class Session(NamedTuple):
+    """A session, by the times that the logs give; one of them is empty where its end or its start was not seen."""
+
+    number: str
+    start: str
+    end: str
+
+
+def paired(events: Iterable[str]) -> Iterator[Session]:
+    """Yield the sessions in order of closing.
 
     A session's number belongs to whatever closes next, and a start within a session closes that one without an end.
     """
-    yield "\n"
     start = number = ""
     for line in events:
         effect, time, told = line.rstrip("\n").split("\t")
@@ -24,13 +32,23 @@ def summary(events: Iterable[str]) -> Iterator[str]:
             number = told
         elif effect == "start":
             if start:
-                yield _only("Start", number, start)
+                yield Session(number, start, "")
             start = time
         else:
-            yield _complete(number, start, time) if start else _only("End", number, time)
+            yield Session(number, start, time)
             start = number = ""
     if start:
-        yield _only("Start", number, start)
+        yield Session(number, start, "")
+
+
+def summary(events: Iterable[str]) -> Iterator[str]:
+    """Yield an empty line, then a line for each session in order of closing."""
+    yield "\n"
+    for session in paired(events):
+        if session.start and session.end:
+            yield _complete(*session)
+        else:
+            yield _only("Start" if session.start else "End", session.number, session.start or session.end)
 
 
 def _complete(number: str, start: str, end: str) -> str:

@@ -202,7 +202,7 @@ def test_members_and_archives_may_bear_any_name(tmp_path_factory, stem, rotation
     (output,) = (folder / "out").iterdir() if (folder / "out").is_dir() else [folder / "out"]
     assert (HEADER + row(1)).encode().splitlines()[-1] in output.read_bytes()
     assert report.items["damaged"] == 1
-    assert Report.model_validate_json(report.model_dump_json()) == report
+    assert Report.model_validate_json(report.model_dump_json()).model_dump() == report.model_dump()
     assert all(text.isprintable() for text in [*report.warnings, *report.outputs, *report.details])
 
 
