@@ -45,6 +45,7 @@ ROWS = {
     "s5cmd": "s5cmd",
     "ours, engine": "ours",
     "ours, engine, 16 in flight": "sixteen",
+    "ours, engine, auto in flight": "automatic",
     "ours, engine with limits": "limited",
     "ours, whole command": "command",
 }
@@ -79,6 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--big", type=int, default=512, help="MiB of the big file")
     parser.add_argument("--small", type=int, default=200, help="files of 2 MiB")
     parser.add_argument("--links", nargs="+", choices=("direct", "capped"), default=("direct", "capped"))
+    parser.add_argument("--rate", type=float, default=RATE / 1e6, help="MB/s of one connection of the capped link")
     parser.add_argument("--rows", nargs="+", choices=tuple(ROWS.values()), default=tuple(ROWS.values()))
     parser.add_argument("--rounds", type=int, default=1, help="each takes about seven minutes")
     parser.add_argument("--write", action="store_true", help="keep the tables in docs/performance.md")
@@ -109,7 +111,7 @@ def _source(root: Path, count: int, size: int) -> Path:
 def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], arguments: argparse.Namespace) -> str:
     link, count, size = case
     source = _source(root, count, size)
-    endpoint = swift.endpoint if link == "direct" else Capped(swift.port).endpoint
+    endpoint = swift.endpoint if link == "direct" else Capped(swift.port, arguments.rate * 1e6).endpoint
     rows = {row: way for row, way in ROWS.items() if way in arguments.rows and way not in uploads_ways.missing()}
     seconds: dict[str, list[float]] = {row: [] for row in rows}
     for number in range(arguments.rounds):
@@ -119,7 +121,7 @@ def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], argu
     middle = {row: median(times) for row, times in seconds.items()}
     slowest = max(middle.values())
     lines = [(row, f"{time:.2f}", f"{slowest / time:.2f}") for row, time in middle.items()]
-    name = "direct" if link == "direct" else "25 MB/s per connection, 20 ms"
+    name = "direct" if link == "direct" else f"{arguments.rate:g} MB/s per connection, 20 ms"
     return f"{count} of {size // MIB} MiB, {name}:\n\n{table(('', 'seconds', 'times the slowest'), lines)}\n"
 
 
@@ -233,10 +235,10 @@ def _peak() -> int:
 
 
 class Capped:
-    """A proxy that holds each connection's requests to RATE, and lets a round trip pass before each."""
+    """A proxy that holds each connection's requests to a rate, and lets a round trip pass before each."""
 
-    def __init__(self, port: int) -> None:
-        self._port, self._loop, ready = port, asyncio.new_event_loop(), threading.Event()
+    def __init__(self, port: int, rate: float = RATE) -> None:
+        self._port, self._rate, self._loop, ready = port, rate, asyncio.new_event_loop(), threading.Event()
         threading.Thread(target=self._serve, args=(ready.set,), daemon=True).start()
         ready.wait()
 
@@ -249,20 +251,21 @@ class Capped:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, thither = await asyncio.open_connection("127.0.0.1", self._port, limit=MIB)
-        await asyncio.gather(_pass_on(reader, thither, capped=True), _pass_on(there, writer, capped=False))
+        await asyncio.gather(_pass_on(reader, thither, self._rate), _pass_on(there, writer, 0))
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, capped: bool) -> None:
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float) -> None:
+    """Pass bytes on, at so many a second where `rate` is not 0."""
     free = 0.0
     try:
         while data := await reader.read(64 << 10):
-            if capped:
+            if rate:
                 if time.monotonic() - free > 0.05:  # a request after a pause
                     await asyncio.sleep(TRIP)
-                free = max(free, time.monotonic()) + len(data) / RATE
+                free = max(free, time.monotonic()) + len(data) / rate
             writer.write(data)
             await writer.drain()
-            if capped and (ahead := free - time.monotonic()) > 0.004:
+            if rate and (ahead := free - time.monotonic()) > 0.004:
                 await asyncio.sleep(ahead)
     except ConnectionError:
         pass

@@ -144,7 +144,7 @@ def missing() -> set[str]:
     return programs | ({"obstore"} if find_spec("obstore") is None else set())
 
 
-def ours(endpoint: str, bucket: str, slots: Any = None, in_flight: int = 8) -> Callable[[Path], None]:
+def ours(endpoint: str, bucket: str, slots: Any = None, in_flight: Any = 8) -> Callable[[Path], None]:
     from anabranch.core.here import on_threads
     from anabranch.core.parts import Job
     from anabranch.uploads.options import UploadOptions
@@ -164,6 +164,11 @@ def ours(endpoint: str, bucket: str, slots: Any = None, in_flight: int = 8) -> C
 def sixteen(endpoint: str, bucket: str) -> Callable[[Path], None]:
     """Twice the default, nearer to the connections that other tools open."""
     return ours(endpoint, bucket, in_flight=16)
+
+
+def automatic(endpoint: str, bucket: str) -> Callable[[Path], None]:
+    """As many as the throughput asks for."""
+    return ours(endpoint, bucket, in_flight="auto")
 
 
 def limited(endpoint: str, bucket: str) -> Callable[[Path], None]:
@@ -186,7 +191,7 @@ def command(endpoint: str, bucket: str) -> Callable[[Path], None]:
     return send
 
 
-_ALL = (sequential, boto3, crt, crt_summed, obstore, rclone, s5cmd, ours, sixteen, limited, command)
+_ALL = (sequential, boto3, crt, crt_summed, obstore, rclone, s5cmd, ours, sixteen, automatic, limited, command)
 WAYS = {each.__name__: each for each in _ALL}
 
 

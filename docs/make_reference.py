@@ -31,8 +31,10 @@ VARIABLES = {
     "ANABRANCH_WORKERS": "how many they use where `workers` is not given; default one per core",
     "ANABRANCH_PARALLEL_MODE": "auto, thread, process or inline, where `parallel_mode` is not given; default auto",
     "ANABRANCH_CHUNK_SIZE": "records at a time where `chunk_size` is not given; default 1000",
-    "ANABRANCH_PARTS_IN_FLIGHT": "parts that one worker process of `upload-files` sends at the same time, where "
-    "`--parts-in-flight` is not given; default 8",
+    "ANABRANCH_UPLOADS_PRESET": "limits of `upload-files` that fit together, where `--preset` is not given: "
+    "conservative, balanced or aggressive. The variables of single limits win over it",
+    "ANABRANCH_PARTS_IN_FLIGHT": "parts that one worker process of `upload-files` sends at the same time, or auto, "
+    "where `--parts-in-flight` is not given; default 8",
     "ANABRANCH_UPLOADS": "files that all runs of `upload-files` send at the same time; default 20. Set, it changes the "
     "limit that the server keeps",
     "ANABRANCH_UPLOADS_PER_USER": "the same for each user; default 3",

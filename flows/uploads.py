@@ -1,7 +1,5 @@
 """upload_files: big files in parallel parts, resumable after anything, every byte verified."""
 
-import os
-
 from prefect import flow
 
 from anabranch.core.argument_files import expanded
@@ -44,8 +42,8 @@ def upload_files(
     source = expanded(source)
     check(source, output, options)
     limits = [
-        Limit(limit_name(name, whose) if whose else name, int(os.environ.get(variable, number)), variable in os.environ)
-        for name, whose, variable, number in options.places
+        Limit(limit_name(name, whose) if whose else name, number, chosen)
+        for name, whose, number, chosen in options.places
     ]
     tally = Tally()
     follow(tally, work_dir(run), lambda: standing(options))

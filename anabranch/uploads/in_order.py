@@ -5,6 +5,7 @@ from pathlib import Path
 
 from anabranch.core.errors import AnabranchError
 from anabranch.core.moving import say_moved
+from anabranch.uploads.concurrency import concurrency_of
 from anabranch.uploads.ledger import Entry, Ledger
 from anabranch.uploads.pieces import Piece, SendPart, Sent
 from anabranch.uploads.ranges import RangeFile, require_unchanged, summed
@@ -73,7 +74,8 @@ class _Sending:
             with RangeFile(self._piece.path, self._offset, length, stop) as body:
                 if say := say_moved():
                     body.moved = lambda place, start=self._offset: say(start + place)
-                found = self._store.append(self._session, self._offset, body, self._size)
+                with concurrency_of(self._part).sending(length):
+                    found = self._store.append(self._session, self._offset, body, self._size)
         except BusyError:
             self._unsure = True
             raise

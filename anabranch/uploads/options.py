@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anabranch.core.config import RunOptions
 from anabranch.core.sizes import size_in_bytes
+from anabranch.uploads.presets import PRESETS, Name
 
 IfExists = Literal["skip-same", "skip", "overwrite", "fail"]
 Mode = Literal["parallel", "sequential"]
 OnCancel = Literal["keep", "abort"]
 
 MIB = 1 << 20
+AUTO_FIRST, AUTO_MOST = 8, 32  # parts in flight that follow what is measured
 
 
 def os_user() -> str:
@@ -50,10 +52,22 @@ class UploadOptions(BaseModel):
         str | None,
         Field(description="Size of a part, such as 64MiB. Default: 16 MiB, or more for files above 140 GiB."),
     ] = None
+    preset: Annotated[
+        Name | None,
+        Field(
+            description="Limits that fit together: conservative (15 files of all runs at the same time, 6 of each "
+            "user, 70% of the memory), balanced (20, 8, 80%, parts in flight auto) or aggressive (30, 12, 85%, auto). "
+            "A limit that is set by itself wins. Default: 20, 3, 80%."
+        ),
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_UPLOADS_PRESET"), validate_default=True)
     parts_in_flight: Annotated[
-        int,
-        Field(ge=1, le=256, description="Parts that each worker process sends at the same time."),
-    ] = Field(default_factory=lambda: int(os.environ.get("ANABRANCH_PARTS_IN_FLIGHT", "8")))
+        Annotated[int, Field(ge=1, le=256)] | Literal["auto"] | None,
+        Field(
+            description="Parts that each worker process sends at the same time: a number, or auto, which begins with 8 "
+            "and takes more, 32 at most, while that is quicker, and fewer when the destination is overloaded. "
+            "Default: 8, or that of the preset."
+        ),
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_PARTS_IN_FLIGHT"), validate_default=True)
     requests_per_minute: Annotated[
         int | None,
         Field(ge=1, description="Requests to Google Drive that each process sends in a minute. Default: no limit."),
@@ -88,12 +102,13 @@ class UploadOptions(BaseModel):
         ),
     ] = None
     max_memory: Annotated[
-        str,
+        str | None,
         Field(
             pattern=r"^[1-9]\d?%$|^100%$",
-            description="Share of the memory in use above which no further file is started.",
+            description="Share of the memory in use above which no further file is started. Default: 80%, or that of "
+            "the preset.",
         ),
-    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_MAX_MEMORY", "80%"))
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_MAX_MEMORY"), validate_default=True)
     if_exists: Annotated[
         IfExists,
         Field(description="What to do if the object exists; skip-same replaces only objects with other bytes."),
@@ -122,20 +137,32 @@ class UploadOptions(BaseModel):
         return None if self.part_size is None else size_in_bytes(self.part_size)
 
     @property
-    def places(self) -> tuple[tuple[str, str, str, int], ...]:
+    def places(self) -> tuple[tuple[str, str, int, bool], ...]:
         """The limits on files at the same time, in the order in which places are taken.
 
-        Each is its name, whose it is, the variable that sets it, and the number where that is not set.
+        Each is its name, whose it is, the number, and whether that was chosen, so that it replaces the server's.
         """
+        chosen = PRESETS[self.preset]
         return (
-            ("uploads-user", self.user or os_user(), "ANABRANCH_UPLOADS_PER_USER", 3),
-            ("uploads", "", "ANABRANCH_UPLOADS", 20),
+            ("uploads-user", self.user or os_user(), *self._places("ANABRANCH_UPLOADS_PER_USER", chosen.per_user)),
+            ("uploads", "", *self._places("ANABRANCH_UPLOADS", chosen.uploads)),
         )
+
+    def _places(self, variable: str, number: int) -> tuple[int, bool]:
+        return int(os.environ.get(variable, number)), variable in os.environ or self.preset is not None
 
     @property
     def max_memory_percent(self) -> float:
         """The share of the memory in use above which no further file is begun, in percent."""
-        return float(self.max_memory.rstrip("%"))
+        return float((self.max_memory or f"{PRESETS[self.preset].memory_percent}%").rstrip("%"))
+
+    @property
+    def in_flight(self) -> tuple[int, int]:
+        """How many parts one process sends at the same time, at first and at most."""
+        if self.mode == "sequential":
+            return 1, 1
+        chosen = self.parts_in_flight or PRESETS[self.preset].parts_in_flight
+        return (AUTO_FIRST, AUTO_MOST) if chosen == "auto" else (chosen, chosen)
 
     def carried_out(self, run: RunOptions) -> RunOptions:
         """Return how the run is carried out: by threads, since they wait.
@@ -149,4 +176,5 @@ class UploadOptions(BaseModel):
     @property
     def threads(self) -> int:
         """One for each part in flight, and some that sum the next parts meanwhile."""
-        return self.parts_in_flight + -(-self.parts_in_flight // 4)
+        _, most = self.in_flight
+        return most + -(-most // 4)

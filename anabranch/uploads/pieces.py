@@ -30,7 +30,9 @@ class SendPart(Part):
     run: str  # a name of the run's own, so that nothing that another run sent counts as sent
     destination: Destination
     if_exists: IfExists
-    in_flight: int  # pieces of the run that one process sends at the same time
+    in_flight: int  # pieces of the run that one process sends at the same time, at first
+    most_in_flight: int  # and later, where more are quicker
+    max_memory_percent: float  # in use, above which there are no more
     chunk: int  # bytes that a store which takes them in order gets at a time
     work_dir: str  # where the ledgers are
     pieces: tuple[Piece, ...]

@@ -80,8 +80,8 @@ def units(files: Sequence[Chosen], options: UploadOptions, limits: Limits, *, in
 def parts_of(context: Context, whats: Sequence[Opened | Unit], first: int = 0) -> tuple[SendPart, ...]:
     """Cut opened files into parts, and make one part of each unit of small ones; number them from `first` on."""
     options, run = context.options, context.run
-    in_flight = 1 if options.mode == "sequential" else options.parts_in_flight
-    sets = [pieces for what in whats for pieces in _sets(what, in_flight)]
+    in_flight, most = options.in_flight
+    sets = [pieces for what in whats for pieces in _sets(what, most)]
     return tuple(
         SendPart(
             index=index,
@@ -93,6 +93,8 @@ def parts_of(context: Context, whats: Sequence[Opened | Unit], first: int = 0) -
             destination=context.selection.destination,
             if_exists=options.if_exists,
             in_flight=in_flight,
+            most_in_flight=most,
+            max_memory_percent=options.max_memory_percent,
             chunk=part_size(0, context.store.limits, options.part_bytes),
             work_dir=str(context.job.work_dir),
             pieces=tuple(pieces),

@@ -1,7 +1,5 @@
 """Send one part of a plan: a range of a file, or some small files; may run anywhere, twice, in any order."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +11,7 @@ from typing import TypeVar, cast
 from anabranch.core.errors import AnabranchError, Stopped, as_ours
 from anabranch.core.moving import Say, say_moved
 from anabranch.core.parts import Manifest
+from anabranch.uploads.concurrency import concurrency_of
 from anabranch.uploads.in_order import send_in_order
 from anabranch.uploads.options import IfExists
 from anabranch.uploads.pieces import Piece, SendPart, Sent
@@ -29,8 +28,6 @@ from anabranch.uploads.stores.base import (
 )
 from anabranch.uploads.stores.opening import open_store
 from anabranch.uploads.stores.secrets import Unlock, no_blocks
-
-_KEPT = 16  # runs whose bound on parts in flight one process remembers
 
 T = TypeVar("T")
 
@@ -111,18 +108,18 @@ def _say_after(say: Say, before: int, size: int) -> None:
 
 def _send_part(store: ParallelStore, part: SendPart, piece: Piece, moved: Say | None, stop: Stop) -> Sent:
     """Send a range, unless the store holds exactly these bytes already."""
-    attempts, upload = 0, cast("Upload", piece.upload)
+    attempts, upload, turns = 0, cast("Upload", piece.upload), concurrency_of(part)
 
     def send() -> Sent:
         nonlocal attempts
         attempts += 1
         require_unchanged(piece.path, piece.stamp, piece.label)
-        with RangeFile(piece.path, piece.offset, piece.length, stop) as body:
+        with turns.reading(), RangeFile(piece.path, piece.offset, piece.length, stop) as body:
             total = summed(body)
             if piece.held and attempts == 1 and total.matches(piece.held):
                 return Sent(piece.key, piece.number, total.size, "kept", total.md5, piece.held, 0)
             body.moved = moved
-            with _bound_of(part):
+            with turns.sending(total.size):
                 stored = store.put_part(upload, piece.number, piece.offset, body, total)
         return Sent(piece.key, piece.number, total.size, "sent", total.md5, stored, attempts)
 
@@ -139,18 +136,17 @@ def _put(
     if head and (how := existing(store, part.if_exists, piece, head, stop)):
         return Sent(piece.key, 1, piece.length, how, attempts=0, etag=head.etag)
     if store.in_order:
-        with _bound_of(part):
-            return send_in_order(store, part, piece, health, stop)
-    attempts = 0
+        return send_in_order(store, part, piece, health, stop)
+    attempts, turns = 0, concurrency_of(part)
 
     def send() -> Sent:
         nonlocal attempts
         attempts += 1
         require_unchanged(piece.path, piece.stamp, piece.label)
-        with RangeFile(piece.path, 0, piece.length, stop) as body:
+        with turns.reading(), RangeFile(piece.path, 0, piece.length, stop) as body:
             total = summed(body)
             try:
-                with _bound_of(part):
+                with turns.sending(total.size):
                     made = store.put(piece.key, body, total, new=part.if_exists in ("fail", "skip"))
             except ExistsError:
                 found = store.head(piece.key)
@@ -176,16 +172,3 @@ def existing(store: ParallelStore | SequentialStore, if_exists: IfExists, piece:
     if if_exists == "skip-same" and store.same(piece.key, head, piece.path, piece.length, stop):
         return "unchanged"
     return ""
-
-
-_bounds: OrderedDict[str, threading.BoundedSemaphore] = OrderedDict()
-_lock = threading.Lock()
-
-
-def _bound_of(part: SendPart) -> threading.BoundedSemaphore:
-    """Return what is to be held while a piece is sent: by no more of the run than its bound, in this process."""
-    with _lock:
-        bound = _bounds.setdefault(part.run, threading.BoundedSemaphore(part.in_flight))
-        while len(_bounds) > _KEPT:
-            _bounds.popitem(last=False)
-    return bound

@@ -23,8 +23,9 @@ def upload(source: Any, output: Any, work_dir: Path, *, crash_after: int | None 
     sources = [str(one) for one in (source if isinstance(source, list) else [source])]
     options.setdefault("part_size", PART)
     chosen = UploadOptions(**options)
-    job = Job(sources, str(output), chosen, work_dir, chosen.parts_in_flight)
-    return way(job, mapped(chosen.parts_in_flight if crash_after is None else 1, crash_after))
+    _, threads = chosen.in_flight
+    job = Job(sources, str(output), chosen, work_dir, threads)
+    return way(job, mapped(threads if crash_after is None else 1, crash_after))
 
 
 def mapped(workers: int, crash_after: int | None) -> Callable[[Any, Any], list[Outcome]]:

@@ -25,6 +25,7 @@ from anabranch.core.errors import AnabranchError, SetupError
 from anabranch.uploads.parts import likely_sizes
 from anabranch.uploads.ranges import BLOCK
 from anabranch.uploads.stores.base import (
+    OVERLOADED,
     Body,
     BusyError,
     ChecksumRefusedError,
@@ -288,7 +289,8 @@ def _error(answer: httpx.Response, place: str) -> AnabranchError:
             return BusyError(reason, clocks=f"the clock here says {here}, the server's {theirs}")
         return SetupError("destination-refused", reason, "Check the credentials and their rights.", place)
     if status == _TOO_MANY or status >= _SERVER:
-        return BusyError(reason, after=after_seconds(answer.headers.get("retry-after", "")))
+        after = after_seconds(answer.headers.get("retry-after", ""))
+        return BusyError(reason, after, overloaded=status in OVERLOADED)
     return AnabranchError("destination-refused", reason, "Check the destination and the options.", place)
 
 

@@ -14,6 +14,8 @@ from anabranch.core.errors import AnabranchError, TemporaryError
 
 Stop = Callable[[], bool]
 
+OVERLOADED = (429, 503)  # by which a store asks for fewer requests
+
 
 class Body(Protocol):
     """Bytes to be sent, from their start as often as needed."""
@@ -120,12 +122,13 @@ class ExistsError(AnabranchError):
 class BusyError(TemporaryError):
     """The store does not answer, or asks to come back later.
 
-    `after` is in seconds; `clocks` tells both clocks where they differ too much.
+    `after` is in seconds; `clocks` tells both clocks where they differ too much; `overloaded` says whether the store
+    asked for fewer requests.
     """
 
-    def __init__(self, reason: str, after: float = 0.0, clocks: str = "") -> None:
+    def __init__(self, reason: str, after: float = 0.0, clocks: str = "", *, overloaded: bool = False) -> None:
         super().__init__("destination-busy", reason, "Run the same command again to resume.")
-        self.after, self.clocks = after, clocks
+        self.after, self.clocks, self.overloaded = after, clocks, overloaded
         self.args = (reason, after, clocks)
 
 

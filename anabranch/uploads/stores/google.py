@@ -16,6 +16,7 @@ from google.oauth2.service_account import Credentials
 from anabranch.core.errors import AnabranchError, SetupError, TemporaryError
 from anabranch.uploads.ranges import BLOCK, RangeFile, summed
 from anabranch.uploads.stores.base import (
+    OVERLOADED,
     Body,
     BusyError,
     Destination,
@@ -113,7 +114,8 @@ class ResumableStore:
             remedy = "Make room and run the same command again: it resumes."
             return TemporaryError("destination-full", said, remedy, about)
         if status == _TOO_MANY or status >= _SERVER or (status == _FORBIDDEN and _RATES & set(reasons)):
-            return BusyError(said, after=after_seconds(answer.headers.get("retry-after", "")))
+            after = after_seconds(answer.headers.get("retry-after", ""))
+            return BusyError(said, after, overloaded=status in (*OVERLOADED, _FORBIDDEN))
         return SetupError("destination-refused", said, "Check the credentials and their rights.", about)
 
 

@@ -17,6 +17,7 @@ from anabranch.core.errors import AnabranchError, SetupError, TemporaryError
 from anabranch.uploads.parts import likely_sizes
 from anabranch.uploads.ranges import RangeFile
 from anabranch.uploads.stores.base import (
+    OVERLOADED,
     Body,
     BusyError,
     ChecksumRefusedError,
@@ -287,7 +288,7 @@ def _error(error: ClientError, place: str, destination: Destination) -> Anabranc
     if code in _SKEW or (code == str(_FORBIDDEN) and _skew(headers) > _SKEW_SECONDS):  # HEAD has no other words
         return BusyError(reason, clocks=_clocks(headers))
     if code in _LATER or (status in _LATER_STATUS and code not in _MEANS and status != _STATUS_OF_FULL):
-        return BusyError(reason, after=after_seconds(headers.get("retry-after", "")))
+        return BusyError(reason, after_seconds(headers.get("retry-after", "")), overloaded=status in OVERLOADED)
     if code == "NoSuchBucket":
         remedy = "Create the bucket, or correct its name."
         return SetupError("destination-missing", "there is no such bucket", remedy, str(destination))
