@@ -1,7 +1,6 @@
 """A run holds nothing when it is over: files, sockets, threads and child processes are as many as before it."""
 
 import threading
-import time
 
 import pytest
 
@@ -91,24 +90,13 @@ def test_a_run_stopped_in_processes_leaves_none_of_them(prefect_server, tmp_path
 
 
 def _run_toy(folder, end, python_seconds=0):
-    from tests.run.toy import toy, toy_plan
+    from tests.run.toy import cancel_when, toy, toy_plan
 
     plan = toy_plan(folder, TABLES[end], python_seconds=python_seconds)
-    stopper = threading.Thread(target=_cancel_newest_when, args=(folder / "b.attempts",), daemon=True)
+    stopper = threading.Thread(target=cancel_when, args=(folder / "b.attempts",), daemon=True)
     if end == "stopped":
         stopper.start()
     state = toy(plan, run=RunOptions(work_dir=str(folder), workers=2), return_state=True)
     if end == "stopped":
         stopper.join()
     return state.name
-
-
-def _cancel_newest_when(begun):
-    from prefect.client.orchestration import get_client
-    from prefect.states import Cancelling
-
-    while not begun.exists():
-        time.sleep(0.05)
-    with get_client(sync_client=True) as client:
-        newest = max(client.read_flow_runs(), key=lambda flow_run: flow_run.created)
-        client.set_flow_run_state(newest.id, Cancelling(), force=True)

@@ -96,16 +96,20 @@ class SharedLimits:
 
     def _acquired(self, name: str) -> UUID | None:
         """Take a place of one limit: of a list the server would pass over those that are missing."""
-        try:
-            with self._asking:
-                answer = self._client.increment_concurrency_slots_with_lease([name], 1, "concurrency", LEASE_SECONDS)
-        except HTTPStatusError as error:
-            if error.response.status_code == HTTPStatus.LOCKED:
-                return None
-            raise
-        if not (given := answer.json())["limits"]:
-            raise SetupError("limit-missing", f"the server has no limit {name}", "Run the same command again.", name)
-        return UUID(given["lease_id"])
+        for pause in (LOOK_SECONDS[1], 0.0):  # it may be missing for a moment, while somebody frees its places
+            try:
+                with self._asking:
+                    answer = self._client.increment_concurrency_slots_with_lease(
+                        [name], 1, "concurrency", LEASE_SECONDS
+                    )
+            except HTTPStatusError as error:
+                if error.response.status_code == HTTPStatus.LOCKED:
+                    return None
+                raise
+            if (given := answer.json())["limits"]:
+                return UUID(given["lease_id"])
+            time.sleep(pause)
+        raise SetupError("limit-missing", f"the server has no limit {name}", "Run the same command again.", name)
 
     def _keep(self) -> None:
         """Renew the leases, and release those that are given back, until there is None."""

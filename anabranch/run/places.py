@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from anabranch.run.api import call
+from anabranch.run.api import CONFLICT, NOT_FOUND, RefusedError, call
 
 _PAGE = 200  # limits that are listed at a time
 
@@ -29,10 +29,24 @@ def show(url: str, prefix: str) -> list[Places]:
 
 
 def reset(url: str, prefix: str) -> list[Places]:
-    """Free every place of the limits whose names begin so: for places that no run holds any more."""
-    for one in _listed(url, prefix):
-        call(f"{url}/v2/concurrency_limits/{one['id']}", {"active_slots": 0}, method="PATCH")
+    """Free every place of the limits whose names begin so: for places that no run holds any more.
+
+    Each limit is made anew. If only its count were set to 0, the server would subtract the leases of runs that died
+    once more when they expire, and so free places that other runs hold by then.
+    """
+    for one in list(_listed(url, prefix)):
+        _ask(f"{url}/v2/concurrency_limits/{one['id']}", NOT_FOUND, method="DELETE")
+        _ask(f"{url}/v2/concurrency_limits/", CONFLICT, {"name": one["name"], "limit": one["limit"]})
     return show(url, prefix)
+
+
+def _ask(url: str, done: int, body: object = None, **request: Any) -> None:
+    """Send a request; with the answer `done`, another run or an earlier attempt has carried it out already."""
+    try:
+        call(url, body, **request)
+    except RefusedError as error:
+        if error.status != done:
+            raise
 
 
 def _listed(url: str, prefix: str) -> Iterator[dict[str, Any]]:

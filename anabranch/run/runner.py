@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 
 import cloudpickle
 import dask
-import distributed
+from dask._expr import LLGExpr
+from dask._task_spec import Task as DaskTask
+from dask._task_spec import parse_input
 from prefect.client.schemas.objects import RunInput
 from prefect.context import AssetContext, FlowRunContext, TagsContext, TaskRunContext, serialize_context
 from prefect.exceptions import MissingContextError
@@ -39,7 +41,8 @@ CLUSTER_SETTINGS = {
     "distributed.scheduler.allowed-failures": 1,
     # by default a worker that is down 15 s after a death is given up, and without workers the tasks wait forever
     "distributed.deploy.lost-worker-timeout": "5 minutes",
-    # no task queues on a worker after a running one: it would be blamed as well if that one kills the worker
+    # no task queues on a worker after a running one: it would be blamed as well if that one kills the worker; `submit`
+    # below sees to it that this holds for each task
     "distributed.scheduler.worker-saturation": 1.0,
 }
 """Dask's settings for the clusters that we start; recommended for the scheduler of a permanent cluster as well."""
@@ -106,18 +109,17 @@ class WarmDaskTaskRunner(DaskTaskRunner):
             "dependencies": inputs,
         }
         call, upstream = pack_call((_own_context(task, task_run_id, inputs), arguments), WarmFuture)
-        # not PrefectDaskClient.submit, which would wrap the task again and hash it for a key
-        dask_future = distributed.Client.submit(
-            self.client,
-            run_task,
-            self._flow_run,
-            self._packed(task),
-            call,
-            upstream,
-            self.needs,
-            key=f"{task.name}-{task_run_id.hex}",
-            pure=False,
+        key = f"{task.name}-{task_run_id.hex}"
+        sent = (self._flow_run, self._packed(task), call, parse_input(upstream), self.needs)
+        # Not by submit: Prefect's wraps the task again, and with Dask's own the first tasks of a map, twice as many as
+        # there are threads, wait behind others on a worker whatever the saturation is. A data producer never does.
+        graph = LLGExpr({key: DaskTask(key, run_task, *sent, _data_producer=True)}, _determ_token=key)  # else a hash
+        dask_future = self.client.get(  # type: ignore[no-untyped-call]
+            graph,
+            key,
+            sync=False,
             workers=self.workers,
+            fifo_timeout="100 ms",  # as submit has it: what came first runs first
         )
         future = WarmFuture[Any](task_run_id, dask_future, Origin.here(task))
         collector.watch(future)

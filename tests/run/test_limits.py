@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import ExitStack
 
 import pytest
 
@@ -93,8 +94,12 @@ def test_a_limit_that_was_removed_is_an_error_and_no_freedom(names):
 
 
 def test_places_that_nobody_holds_are_freed_by_hand(names):
-    with shared(names, 1, 1) as limits, limits.take(bool):
-        assert [one.taken for one in reset(os.environ["PREFECT_API_URL"], names[0])] == [0]
+    with ExitStack() as later:
+        with shared(names[:1], 1) as limits, limits.take(bool):
+            assert [(one.limit, one.taken) for one in reset(os.environ["PREFECT_API_URL"], names[0])] == [(1, 0)]
+            others = later.enter_context(shared(names[:1], 1))
+            later.enter_context(others.take(bool))
+        assert taken(names[0]) == 1  # what was freed by hand is not subtracted once more when its holder gives it back
 
 
 def test_a_name_holds_nothing_that_the_server_refuses():

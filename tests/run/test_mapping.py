@@ -182,20 +182,10 @@ def test_a_run_of_which_nothing_is_done_failed(run):
 
 
 def test_a_run_cancelled_through_the_api_stops_at_the_next_item_and_resumes(run, tmp_path):
-    from prefect.client.orchestration import get_client
-    from prefect.states import Cancelling
+    from tests.run.toy import cancel_when, toy, toy_plan
 
-    def cancel():
-        with get_client(sync_client=True) as client:
-            while not (tmp_path / "toy" / "b.attempts").exists():
-                time.sleep(0.1)
-            newest = max(client.read_flow_runs(), key=lambda flow_run: flow_run.created)
-            client.set_flow_run_state(newest.id, Cancelling(), force=True)
-
-    thread = threading.Thread(target=cancel, daemon=True)
+    thread = threading.Thread(target=cancel_when, args=(tmp_path / "toy" / "b.attempts",), daemon=True)
     thread.start()
-    from tests.run.toy import toy, toy_plan
-
     plan = toy_plan(tmp_path / "toy", {"a": ["ok"], "b": ["slow", "ok"], "c": ["ok"]}, {"b": 0.1})
     state = toy(plan, run=RunOptions(work_dir=str(tmp_path), workers=1), return_state=True)
     thread.join()

@@ -12,6 +12,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -50,9 +51,10 @@ def deployment(prefect_server):
 @pytest.fixture(scope="module")
 def scheduled(deployment):
     """Runs that the schedule made, in their order."""
+    of_deployment = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
     with get_client(sync_client=True) as client:
         for _ in patiently(120):
-            runs = [run for run in client.read_flow_runs(limit=200) if run.deployment_id == deployment]
+            runs = client.read_flow_runs(deployment_filter=of_deployment)
             if len(runs) > 20:
                 return sorted(runs, key=lambda run: run.expected_start_time)
     raise AssertionError("the schedule made no runs")

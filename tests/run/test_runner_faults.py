@@ -58,6 +58,27 @@ def test_a_task_that_kills_its_worker_ends_crashed_and_the_others_complete(clust
     assert [run.state.name for run in runs if run.name.startswith("kill_worker")] == ["Crashed"]
 
 
+def _waiting(dask_scheduler):
+    """How many tasks the scheduler knows, and how many each worker has been given."""
+    return len(dask_scheduler.tasks), [len(worker.processing) for worker in dask_scheduler.workers.values()]
+
+
+def test_no_task_waits_on_a_worker_behind_another_which_might_kill_it(cluster, tmp_path):
+    @flow
+    def fill():
+        with using(WarmDaskTaskRunner(address=cluster)) as runner:
+            # few enough for Dask to hand them all out at once, if they were submitted in its own way
+            futures = list(tasks.wait_for_file.map([str(tmp_path / "go")] * 4))
+            known, given = 0, []
+            while known < 4 or sum(given) < 2:
+                known, given = runner.client.run_on_scheduler(_waiting)
+            (tmp_path / "go").touch()
+            wait(futures)
+            return given
+
+    assert fill() == [1, 1]
+
+
 def test_a_parameter_that_does_not_unpickle_ends_crashed_with_a_record(cluster):
     @flow
     def send():

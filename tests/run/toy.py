@@ -109,3 +109,19 @@ def toy(plan, run: RunOptions) -> Report:
     return Report(
         flow="toy", outputs=outputs, parts=PartCounts.of(outcomes), errors=[ErrorLine.of(error) for error in errors]
     )
+
+
+def cancel_when(begun):
+    """Cancel the toy that runs on the server, as its page does, once the file `begun` is there."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+    from prefect.states import Cancelling
+
+    while not begun.exists():
+        time.sleep(0.05)
+    of_toys = FlowFilter(name=FlowFilterName(any_=[toy.name]))
+    with get_client(sync_client=True) as client:
+        # the server would give any 200 of all runs
+        (run,) = client.read_flow_runs(flow_filter=of_toys, sort=FlowRunSort.START_TIME_DESC, limit=1)
+        client.set_flow_run_state(run.id, Cancelling(), force=True)

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import traceback
-import urllib.request
 import uuid
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from anabranch.core.errors import SetupError, TemporaryError
 from anabranch.uploads.stores.base import Destination
 from anabranch.uploads.stores.opening import open_store
+from tests.run.history import everything
 from tests.uploads.drive import QUANTUM, Drive
 from tests.uploads.faulty import PASS, Faulty, error
 
@@ -129,7 +129,7 @@ def account():
 def _require_nowhere(server, work, said, secrets):
     """Search all that a run leaves, but for the ledgers; return what its pages hold."""
     left = b"".join(path.read_bytes() for path in work.rglob("*") if path.is_file() and path.parent.name != "uploads")
-    pages = b"".join(_filtered(server, kind) for kind in ("flow_runs", "task_runs", "logs", "artifacts"))
+    pages = b"".join(everything(server, kind) for kind in ("flow_runs", "task_runs", "logs", "artifacts"))
     assert left
     for secret in secrets:
         for text in (*said, left, pages):
@@ -143,9 +143,3 @@ def _run(environment, source, *words, named="env:OURS"):
     )
     assert done.returncode in ((1, 5) if named == "env:OURS" else (0,)), done.stderr
     return done.stdout + done.stderr
-
-
-def _filtered(url, kind):
-    request = urllib.request.Request(f"{url}/{kind}/filter", b"{}", {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request) as answer:
-        return answer.read()
