@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
@@ -18,10 +17,8 @@ from anabranch.command.terminal import Terminal
 from anabranch.core.config import RunOptions, cluster_address, cores, state_dir, work_dir
 from anabranch.core.errors import AnabranchError, SetupError, UsageError
 from anabranch.core.outputs import require_usable
-from anabranch.core.shipped import shipped
+from anabranch.core.shipped import error_pages
 from anabranch.core.words import many
-
-_PAGE = re.compile(r"^### `([^`]+)`\n(.*?)(?=\n###? |\Z)", re.MULTILINE | re.DOTALL)  # of docs/errors.md
 
 Host = Annotated[str | None, Parameter(help="Address of this machine where the server listens, for a cluster.")]
 
@@ -59,12 +56,12 @@ def init() -> int:
 
 def explain(code: str, /) -> int:
     """Say more about an error than its message does: what the code in its brackets means, and what to do."""
-    pages = dict(_PAGE.findall(shipped("docs/errors.md").read_text(encoding="utf-8")))
+    pages = error_pages()
     if (page := pages.get(code)) is None:
         near = get_close_matches(code, pages)
         hint = f"Did you mean {' or '.join(near)}?" if near else "It stands in brackets at the end of a message."
         raise UsageError("no-such-code", f"there is no error code {code!r}", hint)
-    print(f"{code}\n\n{page.strip()}")
+    print(f"{code}\n\n{page}")
     return 0
 
 

@@ -103,6 +103,11 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     errors: tuple[AnabranchError, ...] = ()
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why each item failed that did; in words, since the column may know the whole error only at its end."""
+        return tuple(map(str, self.errors))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -215,6 +220,8 @@ class Report(BaseModel):
         """One sentence for the run's state and the end of the log."""
         if self.status == "nothing_to_do":
             return "; ".join(["nothing to do", *self.warnings[:1]])
+        if self.status == "failed" and not self.parts.total:
+            return "the run failed"
         cached = f", {self.parts.cached} from the cache" if self.parts.cached else ""
         failed = f", {self.parts.failed} failed" if self.parts.failed else ""
         return f"{self.parts.done} of {self.parts.total} parts done{cached}{failed}"

@@ -68,6 +68,15 @@ class ConvertManifest(Manifest):
 
     segments: tuple[Segment, ...] = ()
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """See Manifest: of each file that fails, its first reason."""
+        found: dict[int, str] = {}
+        for one in self.segments:
+            if reason := str(one.error or (one.bad_row.reason if one.bad_row else "")):
+                found.setdefault(one.piece.file, reason)
+        return tuple(found.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Conversion(Plan[ConvertPart]):

@@ -63,6 +63,12 @@ class LookManifest(Manifest):
 
     seen: tuple[Seen, ...] = ()
 
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """See Manifest; an empty file is left to the survey, which may leave it out."""
+        errors = [one.error for one in self.seen if one.error]
+        return tuple(str(error) for error in errors if error.code != "empty-source")
+
 
 @dataclass(frozen=True, slots=True)
 class Survey(Plan[LookPart]):

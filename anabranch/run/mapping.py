@@ -15,7 +15,7 @@ from prefect.context import TaskRunContext
 from prefect.filesystems import LocalFileSystem
 from prefect.futures import PrefectFuture
 from prefect.results import ResultStore
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Failed
 
 from anabranch.core.config import RunOptions, cluster_address, work_dir
 from anabranch.core.errors import AnabranchError, Stopped, TemporaryError, as_ours, is_full
@@ -23,6 +23,7 @@ from anabranch.core.here import ENDS_THE_RUN, Mapped, Seen, Work
 from anabranch.core.moving import listening
 from anabranch.core.parts import Manifest, Outcome, Part, Plan
 from anabranch.core.storage import prune, touch, unchanged
+from anabranch.core.words import many
 from anabranch.run.cancelling import CancelWatch
 from anabranch.run.cluster import fit_workers, needs_of
 from anabranch.run.joining import Members
@@ -61,13 +62,14 @@ class Done:
 def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
     """Do one part inside its task; return Done, or a Cancelled state if the part is no longer wanted.
 
-    Every error gets the part's name, and the number of the attempt.
+    A part of which some items failed is Done as well, within a state that Prefect's pages show as failed. Every error
+    gets the part's name, and the number of the attempt.
     """
     context = TaskRunContext.get()
     attempt = context.task_run.run_count if context else 1
     try:
         with listening(saying(part)):
-            return Done(work(part, stop_requested), attempt)
+            done = Done(work(part, stop_requested), attempt)
     except Stopped as stopped:
         # a state, which Prefect takes as the outcome: an exception would be retried
         return Cancelled(message=str(stopped))  # type: ignore[return-value]
@@ -79,6 +81,10 @@ def carry_out(work: Callable[[P, Callable[[], bool]], M], part: P) -> Done:
         error.part = error.part or part.label
         error.attempt = attempt
         raise
+    if failures := done.manifest.failures:
+        message = f"{many(len(failures), 'item')} failed, the rest is done. {failures[0]}"
+        return Failed(name="PartlyFailed", message=message, data=done)  # type: ignore[return-value]
+    return done
 
 
 def is_temporary(_task: Any, _task_run: Any, state: State[Any]) -> bool:

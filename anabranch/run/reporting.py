@@ -4,7 +4,8 @@ import functools
 import inspect
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 from prefect import get_run_logger
@@ -15,14 +16,16 @@ from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.urls import url_for
 
-from anabranch.core.config import RunOptions
-from anabranch.core.errors import PartlyFailed, Stopped
+from anabranch.core.config import RunOptions, work_dir
+from anabranch.core.errors import PartlyFailed, Stopped, as_ours
 from anabranch.core.once import one_run
-from anabranch.core.parts import Report
+from anabranch.core.parts import ErrorLine, Report
+from anabranch.run.beside import leave_report
 from anabranch.run.cautions import collecting
 from anabranch.run.following import followed, following
 from anabranch.run.overlapping import SKIPPED, overlapped
 from anabranch.run.progress import artifact_key
+from anabranch.run.runs import WHOLE, WHOLE_TYPE
 from anabranch.run.speed import speeds
 from anabranch.run.summary import MOST_LINES, summary
 from anabranch.run.telling import INCOMPLETE, Teller, end_with, server_answers, telling
@@ -47,14 +50,15 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
             if reason := _overlapped():
                 return Cancelled(name=SKIPPED, message=reason)
             with telling() as teller, following() as ended:
-                with one_run(), collecting() as cautions:
+                with one_run(), collecting() as cautions, _told_of_errors(teller):
                     report = body(*args, **kwargs)
                 report.warnings = [*cautions, *report.warnings]
                 if (tally := followed()) and (picture := speeds(*tally.speeds())):
                     report.pictures["MB/s over the run"] = picture
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
-                state = _conclude(report, time.monotonic() - started, bound.arguments["run"], teller)
+                report.seconds = round(time.monotonic() - started, 3)
+                state = _conclude(report, bound.arguments.get("output"), bound.arguments["run"], teller)
                 ended(report.status)
                 return end_with(state, answers=not teller.unanswered)
         except (Stopped, KeyboardInterrupt, TerminationSignal) as stop:
@@ -73,15 +77,36 @@ def _overlapped() -> str:
     return overlapped(context.flow_run)
 
 
-def _conclude(report: Report, seconds: float, run: RunOptions, teller: Teller) -> State[Any]:
+@contextmanager
+def _told_of_errors(teller: Teller) -> Iterator[None]:
+    """Let an error that ends the flow before there is a report have a report of its own on the run's page."""
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        context = FlowRunContext.get()
+        flow = context.flow.name if context and context.flow else ""
+        report = _of_this_run(Report(flow=flow, status="failed", errors=[ErrorLine.of(as_ours(error))]))
+        _show(report, "", teller)
+        teller.finish()
+        raise
+
+
+def _of_this_run(report: Report) -> Report:
     context = FlowRunContext.get()
     if context and context.flow_run:
         report.run_id = str(context.flow_run.id)
         report.run_url = url_for("flow-run", context.flow_run.id) or ""
-    report.seconds = round(seconds, 3)
+    return report
+
+
+def _conclude(report: Report, output: str | None, run: RunOptions, teller: Teller) -> State[Any]:
+    _of_this_run(report)
     # a part may hold a thousand files, which fail one by one
     if report.status != "failed" and len(report.errors) > run.tolerated(report.items.get("files", report.parts.total)):
         report.status = "partly_failed" if report.stands else "failed"
+    file = leave_report(report, output, work_dir(run))
     message = _message(report)
     for note in report.notes:
         get_run_logger().info("%s", note)
@@ -89,8 +114,7 @@ def _conclude(report: Report, seconds: float, run: RunOptions, teller: Teller) -
         get_run_logger().warning("%s", warning)
     for error in report.errors[:MOST_LINES]:
         get_run_logger().error("%s", error)
-    teller.tell("report", lambda: _show_whole(report))
-    teller.tell("summary", lambda: _show_summary(report))
+    _show(report, file, teller)
     if not teller.finish():
         report.warnings.append(INCOMPLETE)
     if report.status in ("partly_failed", "failed"):
@@ -99,13 +123,18 @@ def _conclude(report: Report, seconds: float, run: RunOptions, teller: Teller) -
     return Completed(message=message, data=report)
 
 
+def _show(report: Report, file: str, teller: Teller) -> None:
+    teller.tell("report", lambda: _show_whole(report))
+    teller.tell("summary", lambda: _show_summary(report, file))
+
+
 def _show_whole(report: Report) -> None:
-    data, about = report.model_dump(mode="json"), "the whole report, for programs"
-    Artifact(type="json", key=artifact_key("report"), description=about, data=data).create()
+    Artifact(type=WHOLE_TYPE, description=WHOLE, data=report.model_dump(mode="json")).create()
 
 
-def _show_summary(report: Report) -> None:
-    MarkdownArtifact(key=artifact_key("summary"), description=report.message, markdown=summary(report)).create()
+def _show_summary(report: Report, file: str) -> None:
+    page = summary(report, file)
+    MarkdownArtifact(key=artifact_key("summary"), description=report.message, markdown=page).create()
 
 
 def _message(report: Report) -> str:

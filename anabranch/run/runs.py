@@ -14,6 +14,8 @@ from anabranch.run.handover import FlowRun, hand_over
 ENDS = {"COMPLETED": 0, "FAILED": 1, "CRASHED": 1, "CANCELLED": 5}
 """The types of the states in which a run ends, and the exit codes that they mean."""
 LOOK_SECONDS = 2.0  # between two questions for a run's state
+WHOLE_TYPE, WHOLE = "result", "the whole report, for programs"
+"""Type and description of the artifact that has a run's report; the run's page leaves out artifacts of this type."""
 _MOST = 200  # runs that the server returns at a time
 
 
@@ -49,8 +51,9 @@ def one(url: str, flows: Sequence[str], wanted: str) -> dict[str, Any]:
 
 def report_of(url: str, run: str) -> Report | None:
     """Return the report of a run; None where it has published none, since it did not get to its end."""
-    wish = {"artifacts": {"flow_run_id": {"any_": [run]}, "type": {"any_": ["json"]}}, "sort": "CREATED_DESC"}
-    found = [one["data"] for one in call(f"{url}/artifacts/filter", wish) if one["key"].endswith("-report")]
+    of_run = {"flow_run_id": {"any_": [run]}, "type": {"any_": [WHOLE_TYPE]}}
+    listed = call(f"{url}/artifacts/filter", {"artifacts": of_run, "sort": "CREATED_DESC"})
+    found = [one["data"] for one in listed if one["description"] == WHOLE]
     if not found:
         return None
     return Report.model_validate_json(found[0]) if isinstance(found[0], str) else Report.model_validate(found[0])

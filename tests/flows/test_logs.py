@@ -32,7 +32,7 @@ def parse(prefect_server, archive, tmp_path):
     def run(output, work="work", **options):
         run = RunOptions(work_dir=str(tmp_path / work), **options)
         report = parse_logs([str(archive)], f"{tmp_path / output}/", LogOptions(mode=MODES), run)
-        return report, {path.name: path.read_bytes() for path in (tmp_path / output).iterdir()}
+        return report, {path.name: path.read_bytes() for path in (tmp_path / output).glob("[!.]*")}
 
     return run
 
@@ -80,18 +80,37 @@ def test_a_worker_that_does_not_see_the_work_folder_is_unfit(cluster, tmp_path):
         os.close(folder)
 
 
-@pytest.mark.server
-def test_the_runs_page_has_the_report_a_summary_and_the_log(parse):
+def artifacts(run_id):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-    report, _ = parse("out")
     with get_client(sync_client=True) as client:
-        of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[report.run_id]))
-        artifacts = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=of_run)}
+        of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        return {
+            artifact.key or artifact.type: artifact.data for artifact in client.read_artifacts(artifact_filter=of_run)
+        }
 
-    assert json.loads(artifacts["parse-logs-report"].data) == report.model_dump(mode="json")
-    assert "unit.tar.bz2" in artifacts["parse-logs-summary"].data
+
+@pytest.mark.server
+def test_the_runs_page_has_a_summary_and_programs_find_the_report_beside_the_outputs(parse, tmp_path):
+    report, _ = parse("out")
+    published = artifacts(report.run_id)
+
+    assert json.loads(published["result"]) == report.model_dump(mode="json")
+    assert json.loads((tmp_path / "out" / ".parse-logs.report.json").read_text()) == report.model_dump(mode="json")
+    assert "unit.tar.bz2" in published["parse-logs-summary"]
+    assert f"{tmp_path}/out/.parse-logs.report.json" in published["parse-logs-summary"].replace("\\", "")
+
+
+@pytest.mark.server
+def test_an_error_that_ends_the_run_at_once_is_on_its_page(prefect_server, tmp_path):
+    from flows.logs import parse_logs
+
+    state = parse_logs([str(tmp_path / "none.tar")], f"{tmp_path}/out/", return_state=True)
+    page = artifacts(str(state.state_details.flow_run_id))["parse-logs-summary"]
+
+    assert page.startswith("# parse-logs: failed")
+    assert "[source-missing](#error-source-missing)" in page
 
 
 def test_each_entry_point_of_prefect_yaml_is_a_flow_with_a_described_form():

@@ -177,6 +177,19 @@ def test_a_part_of_which_an_item_failed_is_joined_listed_and_done_anew_by_the_ne
     assert [outcome.cached for outcome in outcomes.values()] == [False, True]
 
 
+def test_a_part_of_which_an_item_failed_is_shown_as_failed_with_its_result():
+    from anabranch.core.errors import SourceError
+    from anabranch.core.parts import Manifest, Part
+    from anabranch.run.mapping import Done, carry_out
+
+    manifest = Manifest((), errors=(SourceError("bad-input", "it is damaged", "Mend it.", "a", "item 3"),))
+    state = carry_out(lambda _part, _stop: manifest, Part(0, "a", 1.0, "key"))
+
+    assert (state.is_failed(), state.name) == (True, "PartlyFailed")
+    assert state.message == "1 item failed, the rest is done. a: item 3: it is damaged. Mend it. [bad-input]"
+    assert state.result(raise_on_failure=False) == Done(manifest, 1)
+
+
 def test_a_run_of_which_nothing_is_done_failed(run):
     assert run({"a": ["source"]})[0].name == "Failed"
 

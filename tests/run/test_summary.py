@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from anabranch.core.parts import ErrorLine, Report
+from anabranch.core.shipped import error_pages
 from anabranch.run.pictures import LONGEST_NAME, MOST_BARS, bars, in_bytes, in_time
 from anabranch.run.speed import speeds
-from anabranch.run.summary import MOST_LINES, summary
+from anabranch.run.summary import FIRST_OUTPUTS, MOST_LINES, summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -114,12 +115,16 @@ def test_rows_and_bytes_are_drawn_where_there_are_any():
     }
 
 
-def test_one_file_alone_is_compared_with_nothing():
-    report = report_of(2)
-    del report.details["/data/in/0.csv"]
+def test_of_one_file_alone_the_counts_are_compared_and_the_bytes():
+    report = Report(flow="parse-logs", details={
+        "unit.tar.bz2": {"lines": 40, "blank": 0, "known": 3, "pieces": 9, "bytes_in": 5000, "bytes_out": 200}
+    })  # fmt: skip
+    pictures = dict(re.findall(r"!\[(.*?)\]\((.*?)\)", summary(report)))
 
-    assert "![" not in summary(report)
-    assert "| 1.csv | 1 | 1,000 |" in summary(report)
+    assert {title: drawn(url)[0] for title, url in pictures.items()} == {
+        "Counts": ["Counts of unit.tar.bz2", "lines", "40", "known", "3"],
+        "Bytes": ["Bytes of unit.tar.bz2", "bytes in", "5.0 kB", "bytes out", "200 B"],
+    }
 
 
 def test_noughts_are_not_drawn_and_a_column_of_them_is_left_out():
@@ -137,7 +142,7 @@ def test_two_thousand_files_fill_no_more_than_a_page():
     lines = summary(report_of(2000)).splitlines()
 
     assert sum(line.startswith("| ") and ".csv" in line for line in lines) == MOST_LINES
-    assert "… and 1,800 more: see the JSON artifact, the report." in lines
+    assert "… and 1,800 more: `anabranch runs show --json` lists them all." in lines
     assert sum(map(len, lines)) < 100_000
 
 
@@ -145,16 +150,60 @@ def test_names_and_reasons_mean_nothing_to_markdown():
     wrong = ErrorLine(code="bad-row", part="a_*b*.csv", reason="cell <b>1</b> |\nmore", remedy="Mend `it`.")
     text = summary(Report(flow="convert-files", errors=[wrong]))
 
-    assert r"- a\_\*b\*.csv: cell \<b\>1\</b\> \| more. Mend \`it\`. \[bad-row\]" in text.splitlines()
+    assert r"- a\_\*b\*.csv: cell \<b\>1\</b\> \| more. Mend \`it\`. [bad-row](#error-bad-row)" in text.splitlines()
 
 
-def test_errors_come_before_outputs_and_are_drawn_by_kind():
+def test_the_result_comes_first_then_errors_then_the_next_command_then_figures():
     wrong = [ErrorLine(code=code, part="a.csv", reason="why", remedy="Mend it.") for code in ("x", "y", "x")]
-    text = summary(Report(flow="convert-files", errors=wrong, outputs=["/out/b.parquet"]))
+    outputs = [f"/out/{number}.parquet" for number in range(FIRST_OUTPUTS + 2)]
+    report = report_of(2, errors=wrong, outputs=outputs, warnings=["odd"], run_id="1-2", items={"rows": 5})
+    text = summary(report, "/out/.convert-files.report.json")
     (url,) = re.findall(r"!\[Errors by kind\]\((.*?)\)", text)
 
+    assert re.findall("^## (.*)", text, re.MULTILINE) == [
+        "Outputs", "Errors", "Warnings", "Next", "Figures", "Details", "Further outputs",
+    ]  # fmt: skip
     assert drawn(url)[0] == ["Errors by kind: 3", "x", "2", "y", "1"]
-    assert text.index("## Errors") < text.index("## Outputs")
+    assert text.index("report.json") < text.index("## Figures")
+    assert "`anabranch runs retry 1-2`" in text
+    assert all(text.count(output) == 1 for output in outputs)
+
+
+def test_without_an_error_nothing_is_to_be_done_again():
+    assert "runs retry" not in summary(report_of(1, run_id="1-2"))
+
+
+def test_the_page_says_of_each_code_once_what_it_means_and_links_to_that():
+    wrong = [ErrorLine(code=code, part="a", reason="why", remedy="Mend it.") for code in ("bad-row", "bad-schema") * 2]
+    text = summary(Report(flow="convert-files", errors=wrong))
+    explained = re.findall('<p id="error-(.*?)">(.*)</p>', text)
+
+    assert [code for code, _ in explained] == ["bad-row", "bad-schema"]
+    assert "<code>--on-bad-row quarantine</code>" in explained[0][1]
+    assert "The guide shows an example." in explained[1][1]
+    assert text.count("](#error-bad-row)") == 2
+
+
+def test_each_explanation_is_one_line_of_plain_html():
+    wrong = [ErrorLine(code=code, part="a", reason="why", remedy="Mend it.") for code in error_pages()]
+    lines = [line for line in summary(Report(flow="f", errors=wrong)).splitlines() if line.startswith("<details>")]
+
+    assert len(lines) == len(error_pages())
+    for read in map(ET.fromstring, lines):
+        assert {one.tag for one in read.iter()} <= {"details", "summary", "p", "code"}
+        assert "`" not in "".join(read.itertext())
+
+
+def test_what_failed_is_said_to_have_failed_beside_what_went_on():
+    wrong = [ErrorLine(code="x", part="a.csv to c.csv", item=name, reason="why", remedy="Mend it.")
+             for name in ("b.csv", "c.csv")]  # fmt: skip
+    details = {"a.csv": {"rows": 7}, "b.csv": {"rows": 2}}
+    text = summary(Report(flow="convert-files", errors=wrong, details=details))
+
+    assert "| | state | rows |" in text.replace("|  |", "| |")
+    assert [line for line in text.splitlines() if line.startswith(("| a", "| b", "| c"))] == [
+        "| a.csv | done | 7 |", "| b.csv | failed | 2 |", "| c.csv | failed |  |",
+    ]  # fmt: skip
 
 
 def test_a_pipelines_state_is_no_file():
