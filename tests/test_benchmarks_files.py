@@ -86,9 +86,11 @@ def _program(code):
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param("table.slice(1)", id="a row less"),
+        pytest.param("table.slice(1)", id="a row less", marks=pytest.mark.soak),
         pytest.param("table.set_column(0, 'id', pa.array([7] * len(table)))", id="other values"),
-        pytest.param("table.set_column(0, 'id', table['id'].cast(pa.string()))", id="another type"),
+        pytest.param(
+            "table.set_column(0, 'id', table['id'].cast(pa.string()))", id="another type", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_a_program_that_writes_something_else_ends_the_benchmark(change, parquet):

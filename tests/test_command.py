@@ -91,7 +91,7 @@ class TestRun:
         expected = (DATA / "expected" / f"{DAMAGED.name}.known.UTC.txt").read_bytes()
         assert (tmp_path / "report").read_bytes() == expected.replace(b"{WORKDIR}", DAMAGED.name.encode())
 
-    @pytest.mark.parametrize(("tolerate", "code"), [("0", 3), ("1", 0)])
+    @pytest.mark.parametrize(("tolerate", "code"), [("0", 3), pytest.param("1", 0, marks=pytest.mark.soak)])
     def test_a_damaged_archive_is_read_up_to_the_damage(self, anabranch, tmp_path, tolerate, code):
         folder = f"{tmp_path}/reports/"
         done = anabranch("parse-logs", BASIC, CUT, "--output", folder, "--json", "--tolerate", tolerate)
@@ -191,6 +191,7 @@ class TestRun:
         assert done.stdout == b"datetime,total bitrate,video bitrate,notes\n0\n"
         assert b"Traceback" not in done.stderr
 
+    @pytest.mark.soak
     def test_a_cluster_that_is_not_there_fails_with_a_remedy(self, anabranch):
         done = anabranch("parse-logs", BASIC, "--cluster", "tcp://127.0.0.1:1")
 

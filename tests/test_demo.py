@@ -77,7 +77,9 @@ def stuck(folder):
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.soak) if name in ("convert-files", "run-pipeline") else name for name in NAMES
+])  # fmt: skip
 def test_the_demo_of_each_workload_runs_and_shows_a_result(prefect_server, tmp_path, name):
     done = subprocess.run([*COMMAND, "demo", name], cwd=tmp_path, capture_output=True, text=True, check=False)
 

@@ -18,8 +18,11 @@ LIE = "retval=3"  # the call says that it wrote three bytes, and wrote none
 WRITING = ("write", "fsync", "rename")
 READING = ("openat", "read", "preadv2")
 # Python makes one exception of every error of a call, so that one error of each is enough but for the soak.
-ONCE = [(call, fault) for call in WRITING for fault in (KILL, FULL)] + [("write", LIE), ("preadv2", BROKEN)]
+ONCE = [("write", KILL), ("fsync", KILL), ("rename", FULL), ("write", LIE)]
 DENSE = [
+    *((call, FULL) for call in ("write", "fsync")),
+    ("rename", KILL),
+    ("preadv2", BROKEN),
     *((call, fault) for call in WRITING for fault in (BROKEN, FULL + LASTING, BROKEN + LASTING)),
     *((call, fault) for call in ("openat", "read") for fault in (KILL, BROKEN)),
     *((call, BROKEN + LASTING) for call in READING),

@@ -148,6 +148,7 @@ def frozen(client, monkeypatch):
         os.kill(processes[address], signal.SIGCONT)
 
 
+@pytest.mark.soak
 def test_a_worker_that_stands_still_gets_no_parts_and_the_report_warns_of_it(parts_begun, cluster, frozen):
     (address,) = frozen(1)
 
@@ -196,7 +197,7 @@ def growing(prefect_server):
         yield running
 
 
-@pytest.mark.parametrize("sees", [True, False])
+@pytest.mark.parametrize("sees", [pytest.param(True, marks=pytest.mark.soak), False])
 def test_a_worker_that_joins_gets_parts_only_if_it_is_fit(growing, seen_here_only, tmp_path, sees):
     from distributed import Client
 

@@ -268,6 +268,7 @@ def test_a_detached_command_ends_with_5_where_the_server_is_busy(url, state, tmp
     assert "[server-busy]" in done.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.faults
 def test_a_worker_that_died_is_replaced(url, project, state):
     before = status(state)
@@ -329,7 +330,11 @@ def test_a_detached_command_is_carried_out_with_the_callers_paths(detach, url, t
 
 
 @pytest.mark.parametrize(
-    ("flow", "options"), [("convert-files", ["--to", "jsonl"]), ("run-pipeline", ["--function", "builtins:dict"])]
+    ("flow", "options"),
+    [
+        ("convert-files", ["--to", "jsonl"]),
+        pytest.param("run-pipeline", ["--function", "builtins:dict"], marks=pytest.mark.soak),
+    ],
 )
 def test_each_flow_that_reads_data_files_takes_its_options_from_a_detached_command(
     detach, url, tmp_path, flow, options
@@ -375,6 +380,7 @@ def test_a_deployment_that_cannot_be_made_is_an_error_with_its_log(url, state, t
     assert str(state / "deploy.log") in caught.value.remedy
 
 
+@pytest.mark.soak
 def test_down_cancels_the_run_in_progress_and_leaves_no_process(url, state, tmp_path):
     output = tmp_path / "out.json"
     run = hand_over(url, "small-work", "default", {"output": str(output), "seconds": 300})

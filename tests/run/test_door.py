@@ -263,6 +263,7 @@ def test_the_secret_is_in_its_file_alone(home):
     assert word.decode() not in shown
 
 
+@pytest.mark.soak
 @pytest.mark.server
 @pytest.mark.faults
 def test_a_server_whose_secret_is_lost_is_replaced(home):

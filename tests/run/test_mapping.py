@@ -62,9 +62,9 @@ def test_one_bad_part_does_not_stop_the_rest(run):
 
 @pytest.mark.parametrize(("attempts", "tries", "done"), [
     (["temporary", "system", "ok"], 3, True),
-    (["temporary"], 3, False),
+    pytest.param(["temporary"], 3, False, marks=pytest.mark.soak),
     (["source"], 1, False),
-    (["defect"], 1, False),
+    pytest.param(["defect"], 1, False, marks=pytest.mark.soak),
 ])  # fmt: skip
 def test_only_what_may_pass_is_tried_again(run, attempts, tries, done):
     _, outcomes, folder = run({"a": attempts})
@@ -92,7 +92,9 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(error, may_pass):
     assert is_temporary(None, None, Failed(data=error)) is may_pass
 
 
-@pytest.mark.parametrize(("tolerate", "name"), [("19%", "PartlyFailed"), ("20%", "Completed")])
+@pytest.mark.parametrize(
+    ("tolerate", "name"), [("19%", "PartlyFailed"), pytest.param("20%", "Completed", marks=pytest.mark.soak)]
+)
 def test_a_percentage_is_one_of_the_files_where_files_fail_one_by_one(prefect_server, tolerate, name):
     from prefect import flow
 

@@ -85,6 +85,7 @@ def require_done(folder, code, output):
     return report["run_id"]
 
 
+@pytest.mark.soak
 def test_a_run_whose_server_stands_still_ends_as_it_should_and_the_next_command_tells_the_server(tmp_path):
     with in_the_middle(tmp_path) as (process, url, server):
         with standing_still(server):

@@ -187,6 +187,7 @@ def test_a_worker_that_does_not_reach_the_api_leaves_all_parts_to_one_that_does(
     assert report.parts.done == 2
 
 
+@pytest.mark.soak
 @pytest.mark.server
 @pytest.mark.cluster
 def test_our_server_listens_where_it_is_told_and_workers_elsewhere_reach_it(home, cut_off, tmp_path, monkeypatch):

@@ -123,9 +123,9 @@ class TestWithAServer:
 
     @pytest.mark.parametrize(("words", "ends"), [
         (("--on-duplicate", "skip", "--on-reject", "fail"), (1, "aborted")),
-        ((), (1, "aborted")),
+        pytest.param((), (1, "aborted"), marks=pytest.mark.soak),
         (("--on-duplicate", "skip", "--validate"), (3, "reported")),
-        (("--validate",), (3, "reported")),
+        pytest.param(("--validate",), (3, "reported"), marks=pytest.mark.soak),
     ])  # fmt: skip
     def test_the_table_is_as_before_where_nothing_may_be_written(self, anabranch, people, tmp_path, words, ends):
         done = anabranch(*people, *words, "--json")
@@ -134,7 +134,9 @@ class TestWithAServer:
         assert (done.returncode, status) == ends, done.stderr
         assert contents(f"sqlite:///{tmp_path}/crm.db", "people") == [(1, "a")]
 
-    @pytest.mark.parametrize("text", ["", "id,name\n"], ids=["empty", "only a header"])
+    @pytest.mark.parametrize(
+        "text", [pytest.param("", marks=pytest.mark.soak), "id,name\n"], ids=["empty", "only a header"]
+    )
     def test_a_file_without_records_is_exit_4_where_that_is_an_error(self, anabranch, people, tmp_path, text):
         (tmp_path / "a.csv").write_text(text)
 
@@ -227,7 +229,14 @@ class TestReplay:
         assert report.parts.cached >= 1
         self.require_end(postgres, tmp_path)
 
-    @pytest.mark.parametrize("moment", [(b"COPY", hold, 1), (COMMIT, hold, 1), (COMMIT, hold_reply, 882)])
+    @pytest.mark.parametrize(
+        "moment",
+        [
+            pytest.param((b"COPY", hold, 1), marks=pytest.mark.soak),
+            pytest.param((COMMIT, hold, 1), marks=pytest.mark.soak),
+            (COMMIT, hold_reply, 882),
+        ],
+    )
     def test_a_run_that_is_killed_in_its_transaction_is_made_good_by_the_same_command(
         self, words, postgres, tmp_path, moment
     ):
