@@ -10,11 +10,13 @@ from anabranch.logs.targets import check
 from anabranch.logs.way import way
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import by_tasks
+from anabranch.run.naming import run_name
 from anabranch.run.reporting import concluded
 from tasks.logs import TASKS
 
 
-@flow(name="parse-logs", retries=0)  # parts are retried; the setting for all flows would run what failed for good
+# parts are retried; the setting for all flows would run what failed for good
+@flow(name="parse-logs", flow_run_name=run_name, retries=0)
 @concluded
 def parse_logs(
     source: list[str],

@@ -10,11 +10,13 @@ from anabranch.photos.plan import check
 from anabranch.photos.way import way
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import by_tasks
+from anabranch.run.naming import run_name
 from anabranch.run.reporting import concluded
 from tasks.photos import TASKS, unlock
 
 
-@flow(name="extract-gps", retries=0)  # parts are retried; the setting for all flows would run what failed for good
+# parts are retried; the setting for all flows would run what failed for good
+@flow(name="extract-gps", flow_run_name=run_name, retries=0)
 @concluded
 def extract_gps(
     source: list[str],

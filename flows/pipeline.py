@@ -13,11 +13,13 @@ from anabranch.files.pipeline.way import way
 from anabranch.formats.arrow import prefer_jemalloc
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import by_tasks
+from anabranch.run.naming import run_name
 from anabranch.run.reporting import concluded
 from tasks.pipeline import TASKS
 
 
-@flow(name="run-pipeline", retries=0)  # parts are retried; the setting for all flows would run what failed for good
+# parts are retried; the setting for all flows would run what failed for good
+@flow(name="run-pipeline", flow_run_name=run_name, retries=0)
 @concluded
 def run_pipeline(
     source: list[str],

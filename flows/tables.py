@@ -9,6 +9,7 @@ from anabranch.formats.arrow import prefer_jemalloc
 from anabranch.run.blocks import secret
 from anabranch.run.cluster import job_of
 from anabranch.run.mapping import by_tasks
+from anabranch.run.naming import run_name
 from anabranch.run.reporting import concluded
 from anabranch.tables.options import ImportOptions
 from anabranch.tables.preview import check
@@ -18,7 +19,8 @@ from anabranch.tables.way import way
 from tasks.tables import TASKS
 
 
-@flow(name="import-table", retries=0)  # parts are retried; the setting for all flows would run what failed for good
+# parts are retried; the setting for all flows would run what failed for good
+@flow(name="import-table", flow_run_name=run_name, retries=0)
 @concluded
 def import_table(
     source: list[str],

@@ -11,6 +11,7 @@ from anabranch.run.cluster import job_of
 from anabranch.run.following import follow
 from anabranch.run.limits import Limit, SharedLimits, limit_name
 from anabranch.run.mapping import by_tasks
+from anabranch.run.naming import run_name
 from anabranch.run.reporting import concluded
 from anabranch.uploads.counting import counting, noting
 from anabranch.uploads.options import UploadOptions
@@ -20,7 +21,8 @@ from anabranch.uploads.way import way
 from tasks.uploads import TASKS, unlock
 
 
-@flow(name="upload-files", retries=0)  # parts are retried; the setting for all flows would send what failed for good
+# parts are retried; the setting for all flows would send what failed for good
+@flow(name="upload-files", flow_run_name=run_name, retries=0)
 @concluded
 def upload_files(
     source: list[str],

@@ -106,7 +106,7 @@ def _hand_over(request: Request) -> int:
         else value
         for name, value in request.parameters.items()  # named as in the form, by which the server validates them
     }
-    run = hand_over(ensure_server(), request.workload.name, "default", plain)
+    run = hand_over(ensure_server(), request.workload.name, request.workload.name, plain)
     if "json" in request.flags:
         print(json.dumps({"flow": request.workload.name, "run_id": run.id, "run_url": run.url}))
     else:

@@ -12,6 +12,7 @@ from anabranch.command.stdout import readers_may_leave
 from anabranch.command.workloads import WORKLOADS
 from anabranch.run import runs
 from anabranch.run.api import page_of
+from anabranch.run.naming import started_by
 from anabranch.run.server import ensure_server
 
 FLOWS = [workload.name for workload in WORKLOADS]
@@ -22,7 +23,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON.")
 
 
 def list_all(*, most: Most = 20, json: Json = False) -> int:
-    """List the newest runs, also of schedules and of other commands: flow, state, start and duration."""
+    """List the newest runs, also of schedules and of other commands: flow, what started it, state, start, duration."""
     found = [_row(run) for run in runs.recent(ensure_server(), FLOWS, most)]
     _print(found, as_text(found), json=json)
     return 0
@@ -74,8 +75,9 @@ def cancel(run: Run, /) -> int:
 
 def _row(run: Mapping[str, Any]) -> dict[str, Any]:
     state = run["state"] or {}
+    flow = {"flow": run["flow"]} if "flow" in run else {}
     return {
-        "run": run["id"], "name": run["name"], **({"flow": run["flow"]} if "flow" in run else {}),
+        "run": run["id"], "name": run["name"], **flow, "by": started_by(run),
         "state": state.get("name", ""), "began": (run["start_time"] or "")[:19], "seconds": runs.seconds_of(run),
     }  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 from prefect.client.schemas.objects import State
-from prefect.context import SettingsContext, get_settings_context
+from prefect.context import SettingsContext, get_settings_context, tags
 from prefect.exceptions import Abort
 from prefect.flows import Flow
 from pydantic import TypeAdapter
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from anabranch.core.errors import PartlyFailed, TemporaryError
 from anabranch.core.parts import Report
 from anabranch.run.api import BUSY
+from anabranch.run.naming import AD_HOC
 from anabranch.run.orphans import noting
 from anabranch.run.telling import INCOMPLETE, remembering
 
@@ -29,7 +30,8 @@ def call(flow: Flow[..., Any], parameters: dict[str, Any], untold: Callable[[], 
     with _without_heartbeat(), remembering() as end, noting(os.environ["PREFECT_API_URL"], end) as note:
         lean.on_running_hooks = [*lean.on_running_hooks, note]
         try:
-            state: State[Any] = lean(**parameters, return_state=True)
+            with tags(AD_HOC):
+                state: State[Any] = lean(**parameters, return_state=True)
         except (Exception, Abort) as error:
             if end.state is None:
                 if _is_busy(error):

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec
 from prefect import get_run_logger
 from prefect.artifacts import Artifact, MarkdownArtifact
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, TagsContext
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.utilities.urls import url_for
@@ -23,6 +23,7 @@ from anabranch.core.parts import ErrorLine, Report
 from anabranch.run.beside import leave_report
 from anabranch.run.cautions import collecting
 from anabranch.run.following import followed, following
+from anabranch.run.naming import AD_HOC
 from anabranch.run.overlapping import SKIPPED, overlapped
 from anabranch.run.progress import artifact_key
 from anabranch.run.runs import WHOLE, WHOLE_TYPE
@@ -50,7 +51,7 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
             if reason := _overlapped():
                 return Cancelled(name=SKIPPED, message=reason)
             with telling() as teller, following() as ended:
-                with one_run(), collecting() as cautions, _told_of_errors(teller):
+                with one_run(), _untagged(), collecting() as cautions, _told_of_errors(teller):
                     report = body(*args, **kwargs)
                 report.warnings = [*cautions, *report.warnings]
                 if (tally := followed()) and (picture := speeds(*tally.speeds())):
@@ -68,6 +69,11 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
             return end_with(Cancelled(message=str(stopped)), answers=server_answers())
 
     return flow
+
+
+def _untagged() -> TagsContext:
+    """Keep the tag of the run from its tasks, each of which would ask the server for the limits of its tags."""
+    return TagsContext(current_tags=TagsContext.get().current_tags - {AD_HOC})
 
 
 def _overlapped() -> str:

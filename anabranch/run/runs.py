@@ -10,6 +10,7 @@ from anabranch.core.errors import UsageError
 from anabranch.core.parts import Report
 from anabranch.run.api import call
 from anabranch.run.handover import FlowRun, hand_over
+from anabranch.run.naming import RETRY
 
 ENDS = {"COMPLETED": 0, "FAILED": 1, "CRASHED": 1, "CANCELLED": 5}
 """The types of the states in which a run ends, and the exit codes that they mean."""
@@ -80,7 +81,7 @@ def cancel(url: str, run: Mapping[str, Any]) -> str:
 
 
 def again(url: str, run: Mapping[str, Any]) -> FlowRun:
-    """Hand a run with the same parameters to its deployment, or to the flow's default one.
+    """Hand a run with the same parameters to its deployment, or to the one that is called like the flow.
 
     What is done is not done again: results are cached, and outputs that stand are kept. Raises UsageError
     "run-not-ended", and what `hand_over` raises.
@@ -90,7 +91,8 @@ def again(url: str, run: Mapping[str, Any]) -> FlowRun:
         raise UsageError("run-not-ended", reason, "Wait for its end (`anabranch runs watch`), or cancel it.")
     flow = call(f"{url}/flows/{run['flow_id']}")["name"]
     of = run["deployment_id"]
-    return hand_over(url, flow, call(f"{url}/deployments/{of}")["name"] if of else "default", run["parameters"])
+    deployment = call(f"{url}/deployments/{of}")["name"] if of else flow
+    return hand_over(url, flow, deployment, run["parameters"], tags=[RETRY])
 
 
 def seconds_of(run: Mapping[str, Any]) -> float | None:

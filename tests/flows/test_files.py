@@ -102,7 +102,7 @@ def test_the_deployment_fills_in_every_parameter_of_the_flow():
     from flows.files import convert_files
 
     entries = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    (entry,) = [entry for entry in entries if entry["entrypoint"] == "flows.files.convert_files"]
+    (entry,) = [entry for entry in entries if entry["name"] == "convert-files"]
 
     assert convert_files.validate_parameters(json.loads(json.dumps(entry["parameters"])))
     assert set(entry["parameters"]) == set(convert_files.parameters.properties)

@@ -10,7 +10,9 @@ from anabranch.command import runs
 from anabranch.command.verify import verify
 from anabranch.core.config import RunOptions
 from anabranch.core.errors import UsageError
+from anabranch.logs.options import LogOptions
 from anabranch.run.api import call
+from anabranch.run.background import patiently
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 BUSY = {"type": "RUNNING", "name": "Running"}
@@ -113,3 +115,24 @@ def test_a_run_without_a_report_cannot_be_verified(busy):
 def test_a_share_that_is_none_is_refused_before_the_server_is_asked(share):
     with pytest.raises(UsageError, match="is not a share"):
         verify("any", share=share)
+
+
+def test_a_run_is_named_after_its_parameters_unless_a_person_named_it(done, prefect_server, capsys):
+    runs.show(done.run_id, json=True)
+    shown = json.loads(capsys.readouterr().out)
+
+    assert (shown["name"], shown["by"]) == ("parse-logs unit.tar.bz2 and 1 more known", "program")
+
+
+def test_a_command_tags_its_run_but_not_the_tasks_of_it(prefect_server, tmp_path):
+    from anabranch.run.lean import call as call_flow
+    from flows.logs import parse_logs
+
+    given = {"source": [str(LOGS / "s01_basic.tar.bz2")], "output": f"{tmp_path}/out/", "options": LogOptions()}
+    state = call_flow(parse_logs, {**given, "run": RunOptions(work_dir=str(tmp_path / "work"))})
+    run = state.result().run_id
+
+    assert call(f"{prefect_server}/flow_runs/{run}")["tags"] == ["ad-hoc"]
+    wish = {"flow_runs": {"id": {"any_": [run]}}}  # the server learns of tasks by events, a moment later
+    tasks = next(found for _ in patiently(60) if (found := call(f"{prefect_server}/task_runs/filter", wish)))
+    assert all(task["tags"] == [] for task in tasks)

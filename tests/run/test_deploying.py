@@ -16,7 +16,7 @@ from anabranch.run import api, deploying
 from anabranch.run.api import call
 from anabranch.run.background import patiently
 from anabranch.run.deploying import deploy, down, status, up, write_project_file
-from anabranch.run.handover import hand_over
+from anabranch.run.handover import _find, hand_over
 from anabranch.run.secret import FILE, read_secret
 from anabranch.run.server import find_server
 from tests.logs.archives import flow, tar_of
@@ -156,7 +156,9 @@ def test_a_run_is_carried_out_again_with_the_same_parameters(url, state, tmp_pat
 
 
 def test_what_is_not_deployed_says_how_to_deploy_it(url):
-    with pytest.raises(SetupError, match="anabranch up") as caught:
+    with pytest.raises(
+        SetupError, match=r"has no deployment small-work/weekly, but default, hourly.*`anabranch up`"
+    ) as caught:
         hand_over(url, "small-work", "weekly", {})
 
     assert caught.value.code == "not-deployed"
@@ -291,18 +293,25 @@ def elsewhere(tmp_path_factory):
     return folder
 
 
-def test_the_packages_own_deployments_are_made_for_a_folder_that_has_none(url, state, elsewhere):
-    found = up(elsewhere, state)
+@pytest.fixture(scope="module")
+def deployed(state, elsewhere):
+    """What is there after `up` in a folder without prefect.yaml."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("PREFECT_API_URL", raising=False)
+        return up(elsewhere, state)
 
-    assert {deployment.name: deployment.schedules for deployment in found.deployments}["parse-logs/default"] == {
-        "nightly": False
-    }
+
+def test_the_packages_own_deployments_are_made_for_a_folder_that_has_none(url, deployed):
+    schedules = {deployment.name: deployment.schedules for deployment in deployed.deployments}
+    assert schedules["parse-logs/parse-logs"] == {}
+    assert schedules["parse-logs/nightly-archives"] == {"nightly": False}
+    assert schedules["import-table/inbox-import"] == {"every-15-minutes": False}
+    assert _find(url, "run-pipeline", "of-an-older-version")["name"] == "run-pipeline"  # the only one of this flow
 
 
 @pytest.fixture
-def detach(url, state, elsewhere, tmp_path):
+def detach(deployed, state, tmp_path):
     """Hand the command over from a folder of its own, without importing Prefect; return the run's id."""
-    up(elsewhere, state)
     code = (
         "import sys; from anabranch.command.cli import main\n"
         "try: main(sys.argv[1:])\n"

@@ -123,7 +123,7 @@ def test_a_run_from_the_deployments_form_uploads(tmp_path, monkeypatch, environm
     from prefect.flows import load_flow_from_entrypoint
 
     entries = yaml.safe_load((Path(__file__).parents[2] / "prefect.yaml").read_text())["deployments"]
-    (entry,) = [entry for entry in entries if entry["entrypoint"] == "flows.uploads.upload_files"]
+    (entry,) = [entry for entry in entries if entry["name"] == "nightly-uploads"]
     assert [schedule["active"] for schedule in entry["schedules"]] == [False]
     monkeypatch.setenv("ANABRANCH_WORK_DIR", environment["ANABRANCH_WORK_DIR"])
     (tmp_path / "here").mkdir()
