@@ -27,7 +27,7 @@ def extract_gps(
     """Extract the positions of photos: list the folders, read a few kilobytes of each new photo, join one table.
 
     Args:
-        source: Folders, or sftp://user@host:port/folder; without a password.
+        source: Folders, sftp://user@host:port/folder, or other URLs of folders; without a password.
             A deployment takes relative paths from the folder of its prefect.yaml.
         output: File for the table: .csv, .geojson, .gpx, .kml, .parquet, .summary.json, .html, or
             geo.txt; options may name more.

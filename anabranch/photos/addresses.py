@@ -1,21 +1,30 @@
 """What SOURCE names: a folder of this machine, or sftp://user@host:port/folder. No credentials in it."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from anabranch.core.errors import UsageError
 from anabranch.core.storage import shown
-from anabranch.sftp.addresses import SCHEME, Server, parsed, without_user
+from anabranch.sftp.addresses import SCHEME, Server, parsed
+from anabranch.sources.remote import is_url, shown_url, without_scheme
+
+_SECRET = re.compile(r"//[^/@]*:[^/@]*@|\?")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder to be listed; `server` None: of this machine."""
+    """A folder to be listed; `server` None: of this machine, or at a URL."""
 
     server: Server | None
     folder: bytes
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is of this machine."""
+        return self.server is None and not is_url(os.fsdecode(self.folder))
 
     @property
     def label(self) -> str:
@@ -25,7 +34,7 @@ class Place:
 
 def place_label(server: Server | None, path: bytes) -> str:
     """Write a path with its server, so that it fits on one line."""
-    text = shown(os.fsdecode(path))
+    text = shown(shown_url(os.fsdecode(path)))
     if server is None:
         return text
     return f"{server}{text}" if text.startswith("/") else f"{server}/~/{text}"
@@ -39,13 +48,13 @@ def shared(one: Sequence[str], other: Sequence[str]) -> int:
 def place(source: str) -> Place:
     """Return which folder a source names. Raises UsageError for a URL that is not complete, or holds a password."""
     if not source.lower().startswith(SCHEME):
-        if "://" in source:
+        if is_url(source) and _SECRET.search(source):
             raise UsageError(
-                "protocol-unknown",
-                "photos are read from folders and sftp:// URLs",
-                "Check the URL.",
-                without_user(source),
+                "password-in-url",
+                "it holds a password or a query, which the run's page, its logs and the shell's history would show",
+                "Leave it out, and log in by what fsspec reads: its configuration, or the environment.",
+                shown_url(source),
             )
-        return Place(None, os.fsencode(source))
+        return Place(None, os.fsencode(without_scheme(source)))
     server, path = parsed(source)
     return Place(server, path.rstrip(b"/") or (b"/" if path else b"."))

@@ -1,14 +1,16 @@
 """Read photos over one SFTP session: many at a time, each from OPEN over some READs to CLOSE."""
 
+import os
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from anabranch.core.storage import shown
 from anabranch.photos.positions import Facts
 from anabranch.photos.reading import Reader
 from anabranch.sftp import packets
 from anabranch.sftp.session import LostError, NoReplyError, Session, Stop
+from anabranch.sources.remote import is_url
 
 WINDOW = 128  # photos in flight
 _SHORTEST = 512  # replies shorter than that, again and again, would keep a photo forever
@@ -18,9 +20,26 @@ _MOST_REPLIES = 1100  # of one photo: 512 KB from a server that gives no more th
 class Photo(NamedTuple):
     """A file as it was listed; the path is bytes, as the server or the system has it."""
 
-    path: bytes
+    path: bytes  # or the URL
     size: int | None
     mtime: int | None
+    stamp: str = ""  # of a file at a URL, what distinguishes its states
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> "Photo":
+        """Make a photo of what `row` returned."""
+        return cls(row[0].encode("utf-8", "surrogateescape"), *row[1:4])
+
+    @property
+    def row(self) -> tuple[str, int | None, int | None, str]:
+        """The photo as JSON can hold it; bytes of its path that are not UTF-8 become surrogates."""
+        return self.path.decode("utf-8", "surrogateescape"), *self[1:]
+
+    @property
+    def url(self) -> str:
+        """The URL, where the photo is at one; otherwise empty."""
+        text = os.fsdecode(self.path)
+        return text if is_url(text) else ""
 
 
 class Manner(NamedTuple):

@@ -22,7 +22,7 @@ _LOCK_SECONDS = 60
 
 def photos_key() -> str:
     """Fingerprint the code that decides what is found in a photo."""
-    return versions.code_key("core", "sftp", "photos")
+    return versions.code_key("core", "sources", "sftp", "photos")
 
 
 def lasting(facts: Facts) -> bool:
@@ -45,7 +45,7 @@ class Known:
             with closing(self._open()) as known:
                 for photo in photos:
                     row = known.execute("SELECT size, mtime, facts FROM known WHERE path = ?", (photo.path,)).fetchone()
-                    if row is not None and row[:2] == (photo.size, photo.mtime):
+                    if row is not None and row[:2] == (photo.size, photo.stamp or photo.mtime):
                         found[photo] = Facts(*json.loads(row[2]))
         except (sqlite3.DatabaseError, ValueError, TypeError):
             return {}  # photos are read again, and the file is written again
@@ -55,9 +55,9 @@ class Known:
     def add(self, facts: Mapping[Photo, Facts]) -> None:
         """Keep what was found, where it lasts; a damaged file is replaced, and none stops the run."""
         rows = [
-            (photo.path, photo.size, photo.mtime, json.dumps(found, separators=(",", ":")))
+            (photo.path, photo.size, photo.stamp or photo.mtime, json.dumps(found, separators=(",", ":")))
             for photo, found in facts.items()
-            if photo.size is not None and photo.mtime is not None and lasting(found)
+            if photo.size is not None and (photo.stamp or photo.mtime is not None) and lasting(found)
         ]
         if not rows:
             return
@@ -71,7 +71,7 @@ class Known:
             with suppress(sqlite3.DatabaseError):
                 self._write(rows)
 
-    def _write(self, rows: Iterable[tuple[bytes, int | None, int | None, str]]) -> None:
+    def _write(self, rows: Iterable[tuple[bytes, int | None, str | int | None, str]]) -> None:
         with closing(self._open()) as known, known:
             known.execute(
                 "CREATE TABLE IF NOT EXISTS known (path BLOB PRIMARY KEY, size, mtime, facts TEXT) WITHOUT ROWID"

@@ -13,6 +13,7 @@ from anabranch.photos.addresses import Place, place_label
 from anabranch.photos.fetching import Photo
 from anabranch.sftp import packets
 from anabranch.sftp.session import NoReplyError, Session, Stop
+from anabranch.sources import remote
 
 SUFFIXES = (
     b".jpg", b".jpeg", b".tif", b".tiff", b".dng", b".heic", b".heif", b".hif", b".avif", b".png", b".webp", b".jxl",
@@ -106,6 +107,31 @@ def list_here(place: Place, rules: Rules) -> Listed:
             listed.fails(folder, error.strerror or str(error))
             continue
         listed.add(photos, rules)
+    listed.photos.sort()
+    return listed
+
+
+def list_url(place: Place, rules: Rules) -> Listed:
+    """List the photos below a folder at a URL. Raises UsageError and SourceError as `remote.listing`."""
+    listed, folders = Listed(place), dict[str, list[Photo]]()
+
+    def wanted(path: str) -> bool:
+        name = os.fsencode(path.rpartition("/")[2])
+        if name and not rules.wants(name):
+            listed.passes(name)
+        return bool(name) and rules.wants(name)
+
+    for file in remote.listing(os.fsdecode(place.folder), wanted):
+        folder = file.url.rpartition("/")[0]
+        photo = Photo(os.fsencode(file.url), file.size or None, file.modified, file.stamp)
+        folders.setdefault(folder, []).append(photo)
+        if file.below.count("/") > rules.depth:
+            folders[folder].clear()
+    for folder, photos in folders.items():
+        if photos:
+            listed.add(photos, rules)
+        else:
+            listed.too_deep(os.fsencode(folder), rules)
     listed.photos.sort()
     return listed
 

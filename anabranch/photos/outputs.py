@@ -31,10 +31,11 @@ def row(photo: Photo, facts: Facts, pattern: re.Pattern[str], prefix: str = "") 
     """Make a photo's row; what is not known is None or empty."""
     path = os.fsdecode(photo.path)
     place = PurePosixPath(path)
+    folder, name = path.rpartition("/")[::2] if photo.url else (place.parent, place.name)
     found: Row = {
         "path": shown(f"{prefix}{path}"),
-        "folder": shown(f"{prefix}{place.parent}"),
-        "name": shown(place.name),
+        "folder": shown(f"{prefix}{folder}"),
+        "name": shown(name),
         "size": photo.size,
         "mtime": "" if photo.mtime is None else _time(photo.mtime),
         **facts._asdict(),

@@ -20,7 +20,7 @@ from anabranch.core.words import many
 from anabranch.photos.addresses import Place, place, place_label
 from anabranch.photos.fetching import Manner, Photo
 from anabranch.photos.known import Known, photos_key
-from anabranch.photos.listing import Listed, RemoteListing, Rules, list_here
+from anabranch.photos.listing import Listed, RemoteListing, Rules, list_here, list_url
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.positions import Facts
 from anabranch.sftp.addresses import Server
@@ -31,7 +31,7 @@ _PART = 600  # photos, at most, while there are few enough parts; the window of 
 _FEW = 10  # photos for which a second connection would not pay
 _CONNECTIONS = 4
 _SECONDS = 1e-3  # of work that a photo costs, most of it waiting
-_PYTHON_SECONDS = 2.5e-4  # of that with Python's lock held
+_PYTHON_SECONDS, _AT_URL = 2.5e-4, 6e-4  # of that with Python's lock held, and of a photo at a URL
 FORMATS = (
     ".csv",
     ".geojson",
@@ -105,7 +105,7 @@ def check(source: Sequence[str], output: str | None, options: PhotoOptions) -> l
     """Return which files will be written, if any. Raises UsageError for what can be known before anything is read."""
     for one in source:
         named = place(one)
-        if named.server is None and not Path(one).is_dir():
+        if named.is_folder and not Path(os.fsdecode(named.folder)).is_dir():
             raise UsageError("source-missing", "there is no such folder", "Check the path.", named.label)
     if options.key_file and not Path(options.key_file).expanduser().is_file():
         raise UsageError("source-missing", "there is no such key", "Check --key-file.", options.key_file)
@@ -160,8 +160,8 @@ def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
     return Extraction(
         tuple(parts),
         str(folder),
-        python_seconds=sum(part.photos for part in parts) * _PYTHON_SECONDS,
-        reads=_reads([photo for server, photo in photos if server is None]),
+        python_seconds=sum(_AT_URL if photo.url else _PYTHON_SECONDS for those in todo for photo in those),
+        reads=_reads([photo for server, photo in photos if server is None and not photo.url]),
         places=places,
         photos=tuple(photos),
         known=tuple(known),
@@ -185,7 +185,7 @@ def _listed(named: Place, job: Job[PhotoOptions], access: Access, unlock: Unlock
     options = job.options
     rules = Rules(options.all_files, options.depth, options.most_photos)
     if named.server is None:
-        return list_here(named, rules)
+        return list_here(named, rules) if named.is_folder else list_url(named, rules)
     listing = RemoteListing(named, rules, options.photo_timeout)
     host(named.server, access).carry_out(listing, unlock, lambda: False, options.connections or _CONNECTIONS)
     return listing.listed
@@ -221,14 +221,13 @@ def _part(template: PhotoPart, photos: Sequence[Photo], code: str) -> PhotoPart:
 
 
 def dumped(photos: Sequence[Photo]) -> bytes:
-    """Write photos as JSON; bytes of their paths that are not UTF-8 become surrogates."""
-    rows = [[photo.path.decode("utf-8", "surrogateescape"), photo.size, photo.mtime] for photo in photos]
-    return json.dumps(rows, separators=(",", ":")).encode()
+    """Write photos as JSON."""
+    return json.dumps([photo.row for photo in photos], separators=(",", ":")).encode()
 
 
 def loaded(data: bytes) -> list[Photo]:
     """Read what `dumped` wrote."""
-    return [Photo(path.encode("utf-8", "surrogateescape"), size, mtime) for path, size, mtime in json.loads(data)]
+    return [Photo.of(row) for row in json.loads(data)]
 
 
 def path_facts(pattern: re.Pattern[str], path: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from anabranch.photos.fetching import Fetch, Manner, Photo
 from anabranch.photos.plan import PhotoPart, loaded
 from anabranch.photos.positions import Facts
 from anabranch.photos.reading import Reader
+from anabranch.photos.urls import read_urls
 from anabranch.sftp.hosts import Unlock, host, no_blocks
 from anabranch.sftp.session import Stop
 
@@ -24,14 +25,15 @@ def work(part: PhotoPart, stop: Stop = lambda: False, unlock: Unlock = no_blocks
     """
     photos = loaded(Path(part.todo).read_bytes())
     if part.server is None:
-        found, counts = _read_here(photos, part.manner, stop)
+        found, counts = _read_here([photo for photo in photos if not photo.url], part.manner, stop)
+        at_urls, more = read_urls([photo for photo in photos if photo.url], part.manner, stop)
+        found, counts = {**found, **at_urls}, counts + more
     else:
         found, counts = _read_there(part, photos, stop, unlock)
     path = Path(part.folder) / f"{part.key}.facts.jsonl"
     with published(path, durable=False) as file:
         for photo in photos:
-            row = [photo.path.decode("utf-8", "surrogateescape"), photo.size, photo.mtime, found[photo]]
-            file.write(json.dumps(row, separators=(",", ":")).encode() + b"\n")
+            file.write(json.dumps([photo.row, found[photo]], separators=(",", ":")).encode() + b"\n")
     counts.update(facts.status for facts in found.values())
     counts["photos"] = len(photos)
     return Manifest((work_file(path),), counts)
@@ -41,8 +43,8 @@ def results(file: WorkFile) -> Iterator[tuple[Photo, Facts]]:
     """Read what `work` wrote."""
     with Path(file.path).open("rb") as lines:
         for line in lines:
-            path, size, mtime, facts = json.loads(line)
-            yield Photo(path.encode("utf-8", "surrogateescape"), size, mtime), Facts(*facts)
+            row, facts = json.loads(line)
+            yield Photo.of(row), Facts(*facts)
 
 
 def _read_there(

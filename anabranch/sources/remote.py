@@ -5,8 +5,11 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -26,6 +29,9 @@ _STATE = (
     "content_hash",
 )  # fmt: skip
 
+_MODIFIED = ("mtime", "LastModified", "last_modified", "Last-Modified", "updated", "modified")
+_AT_ONCE = 32  # files that are asked for at the same time in a listing
+
 
 class File(NamedTuple):
     """A file at a URL."""
@@ -34,6 +40,15 @@ class File(NamedTuple):
     size: int
     stamp: str
     below: str = ""  # its path below the folder that was named
+    modified: int | None = None  # when it was last changed, in seconds since 1970
+
+
+class Range(NamedTuple):
+    """Bytes of a file at a URL."""
+
+    url: str
+    offset: int
+    length: int
 
 
 def is_url(source: str) -> bool:
@@ -70,10 +85,11 @@ def state(url: str) -> File:
         return _file(url, info) if info else File(url, 0, "")
 
 
-def listing(url: str) -> Iterator[File]:
+def listing(url: str, wanted: Callable[[str], bool] = bool) -> Iterator[File]:
     """List the files that a URL means: one, those below a folder, or those that a pattern fits.
 
-    Raises UsageError if there is none or the protocol's package is missing, and SourceError if no server answers.
+    Of those below a folder or that fit a pattern, only the paths that are `wanted` count. Raises UsageError if there is
+    none or the protocol's package is missing, and SourceError if no server answers.
     """
     with _reported(shown_url(url)):
         system, path = _system(url)
@@ -88,11 +104,14 @@ def listing(url: str) -> Iterator[File]:
         # as fsspec's own file systems do
         root = "" if folder.endswith("://") else system._strip_protocol(folder).rstrip("/")  # noqa: SLF001
         base = folder if folder.endswith("://") else f"{folder.rstrip('/')}/"
-        for name in sorted(system.find(path) if found else system.glob(path)):
-            below = name.removeprefix(root).lstrip("/")
-            info = system.info(name)
-            if info["type"] == "file" and name.startswith(root):
-                yield _file(f"{before}{base}{below}{behind}", info, below)
+        names = sorted(system.find(path) if found else system.glob(path))
+        names = [name for name in names if name.startswith(root) and wanted(name)]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:  # HTTP's asks the server for each
+            infos = (pool.map if getattr(system, "async_impl", False) else map)(system.info, names)
+            for name, info in zip(names, infos, strict=True):
+                if info["type"] == "file":
+                    below = name.removeprefix(root).lstrip("/")
+                    yield _file(f"{before}{base}{below}{behind}", info, below)
 
 
 def open_file(url: str, label: str, work: str = "") -> IO[bytes]:
@@ -104,6 +123,39 @@ def open_file(url: str, label: str, work: str = "") -> IO[bytes]:
             with file:
                 return copied(file, work)
         return io.BufferedReader(_Remote(file, label, work, lambda: system.open(path, "rb", block_size=0)), 1 << 20)
+
+
+def read_ranges(ranges: Sequence[Range]) -> list[bytes | AnabranchError]:
+    """Read ranges of files, many at the same time where the protocol allows it; an error takes the place of its bytes.
+
+    A range has fewer bytes where the file ends, and more where the server gives whole files only. Errors are
+    SourceError for a file that is gone or refused, else TemporaryError. Raises UsageError as `listing`.
+    """
+    by_system: dict[int, tuple[Any, list[tuple[int, str]]]] = {}
+    for index, one in enumerate(ranges):
+        system, path = _system(one.url)
+        by_system.setdefault(id(system), (system, []))[1].append((index, path))
+    found: dict[int, bytes | AnabranchError] = {}
+    for system, those in by_system.values():
+        spans = [ranges[index] for index, _ in those]
+        starts, ends = [one.offset for one in spans], [one.offset + one.length for one in spans]
+        answers = system.cat_ranges([path for _, path in those], starts, ends, on_error="return")
+        found |= {index: _answer(ranges[index], answer) for (index, _), answer in zip(those, answers, strict=True)}
+    return [found[index] for index in range(len(ranges))]
+
+
+def _answer(wanted: Range, answer: Any) -> bytes | AnabranchError:
+    if not isinstance(answer, BaseException):
+        return bytes(answer)
+    if getattr(answer, "status", 0) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return b""
+    if getattr(answer, "status", 0) in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        answer = PermissionError(f"the server refuses access: {answer}")
+    try:
+        with _reported(shown_url(wanted.url)):
+            raise answer
+    except AnabranchError as error:
+        return error
 
 
 class _Remote(io.RawIOBase):
@@ -186,7 +238,17 @@ def _info(system: Any, path: str) -> dict[str, Any] | None:
 
 def _file(url: str, info: dict[str, Any], below: str = "") -> File:
     state = [str(info[key]) for key in _STATE if info.get(key) is not None]
-    return File(url, int(info.get("size") or 0), fingerprint(url, *state), below)
+    return File(url, int(info.get("size") or 0), fingerprint(url, *state), below, _modified(info))
+
+
+def _modified(info: dict[str, Any]) -> int | None:
+    for name in _MODIFIED:
+        with suppress(ValueError, TypeError):
+            value = info.get(name)
+            time = parsedate_to_datetime(value) if isinstance(value, str) else value
+            if time is not None:
+                return int(time.timestamp() if isinstance(time, datetime) else time)
+    return None
 
 
 @contextmanager

@@ -206,7 +206,9 @@ def test_site_date_and_pilot_come_from_the_path_by_the_pattern(tmp_path):
 
 @pytest.mark.parametrize(("source", "code"), [
     ("sftp://u:secret@host/x", "password-in-url"), ("sftp:///x", "bad-url"), ("sftp://h:99999/x", "bad-url"),
-    ("sftp://h/x?y", "bad-url"), ("https://h/x", "protocol-unknown"), ("/no/such/folder", "source-missing"),
+    ("sftp://h/x?y", "bad-url"), ("https://u:secret@h/x/", "password-in-url"),
+    ("https://h/x?key=secret", "password-in-url"),
+    ("/no/such/folder", "source-missing"), ("file:///no/such/folder", "source-missing"),
 ])  # fmt: skip
 def test_sources_that_cannot_be_are_refused_and_no_password_is_shown(source, code):
     with pytest.raises(UsageError) as error:
