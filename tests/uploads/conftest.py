@@ -32,6 +32,10 @@ class Bucket:
     def read(self, key: str) -> bytes:
         return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
+    def tag(self, key: str) -> str:
+        """What the server says of the bytes; Swift reads an object of many small parts at one part a second."""
+        return self.client.head_object(Bucket=self.name, Key=key)["ETag"].strip('"')
+
     def keys(self) -> list[str]:
         return [one["Key"] for one in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from anabranch.uploads.concurrency import REST, STEP, Concurrency
 from anabranch.uploads.stores.base import BusyError
+from anabranch.uploads.tags import file_tag
 from tests.uploads.faulty import PASS, Faulty, error
-from tests.uploads.sending import KIB, upload
+from tests.uploads.sending import PART, upload
 
-MIB = 1 << 20
+MIB, PART_BYTES = 1 << 20, int(PART)
 
 
 class Link:
@@ -104,7 +105,7 @@ def test_any_link_is_used_well_and_the_bounds_hold(knee, overloads):
 def test_a_store_that_is_overloaded_for_a_while_gets_every_part_once_more_and_no_more(bucket, tmp_path, monkeypatch):
     monkeypatch.setattr("anabranch.uploads.retrying.FIRST_WAIT", 0.001)
     source = tmp_path / "source"
-    source.write_bytes(bytes(20 * 64 * KIB))
+    source.write_bytes(bytes(20 * PART_BYTES))
     with Faulty(
         bucket.server.port,
         lambda request: error("SlowDown", "503 Slow Down") if request.kind == "part" and request.count <= 4 else PASS,
@@ -112,5 +113,5 @@ def test_a_store_that_is_overloaded_for_a_while_gets_every_part_once_more_and_no
         report = upload(source, f"{bucket.url}/", tmp_path / "work", endpoint=proxy.endpoint, parts_in_flight="auto")
 
     assert report.errors == []
-    assert bucket.read("source") == source.read_bytes()
+    assert bucket.tag("source") == file_tag(str(source), 20 * PART_BYTES, PART_BYTES, bool)
     assert proxy.seen["part"] == 20 + 4
