@@ -8,7 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+
+from anabranch.core.forms import Grouped
 
 T = TypeVar("T")
 _REASONS = {"missing": "is needed", "string_pattern_mismatch": "is not of the form described"}  # in plain words
@@ -26,7 +28,7 @@ def split_words(value: Any) -> Any:
 Words = Annotated[list[T], BeforeValidator(split_words)]  # an option that is several words: Words[str], Words[Mode]
 
 
-class RunOptions(BaseModel):
+class RunOptions(Grouped):
     """How the run is carried out; the same for every flow."""
 
     model_config = ConfigDict(extra="forbid")

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from anabranch.core.forms import FLAT
 from anabranch.core.outputs import RECORD
 from anabranch.core.parts import ErrorLine, WorkFile, Written
 from anabranch.core.storage import fingerprint, published, unchanged
@@ -118,7 +119,7 @@ def write_record(path: Path, options: ConvertOptions, outputs: Sequence[Entry], 
     """Publish the record of a run; still valid outputs of earlier runs are kept in it."""
     before, named = read_record(path), {entry.output for entry in outputs}
     record = Record(
-        options=options.model_dump(mode="json"),
+        options=options.model_dump(mode="json", context=FLAT),
         outputs=list(outputs),
         earlier=[entry for entry in before.standing if entry.output not in named],
         unfinished=[output for output in before.unfinished if output not in named and Path(output).exists()],

@@ -4,12 +4,15 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
+from anabranch.core.forms import Grouped
 from anabranch.core.rejects import PATTERN
-from anabranch.formats.options import DELIMITED, ReadOptions, WriteOptions
+from anabranch.formats.options import DELIMITED, READING, WRITING, ReadOptions, WriteOptions
 
 
-class ConvertOptions(ReadOptions, WriteOptions):
+class ConvertOptions(ReadOptions, WriteOptions, Grouped):
     """How the sources are read, and what is written."""
+
+    groups = {**READING, **WRITING}
 
     max_rejects: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anabranch.core.config import Words
+from anabranch.core.forms import Group, choices
 from anabranch.schema.rules import Manner, OnConflict, Rules
 from anabranch.sources.bounds import MaxUnpacked
 
@@ -17,7 +18,47 @@ CODECS = ("gz", "bz2", "xz", "zst", "lz4")
 WRITES = ("parquet", "csv", "tsv", "jsonl", "json", "arrow", "orc")
 HEAD = 1000  # rows at the start of a file that say what its columns are
 
+# what the forms of all columns that read data files show together
+READING = {
+    "reading": Group(
+        "How the sources are read",
+        "What is left as it is, is found out from their names and contents.",
+        ("format", "format_options", "encoding", "sheet", "paths", "on_empty", "max_unpacked"),
+    ),
+    "text": Group(
+        "Delimited text",
+        "How CSV, TSV and the like are written. What is left as it is, is detected in the first rows.",
+        ("delimiter", "quote", "escape", "comment", "header", "skip_rows", "short_rows", "null_values"),
+    ),
+    "types": Group(
+        "Columns and their types",
+        "How the types are decided, and what becomes of what does not fit.",
+        ("infer", "schema_file", "on_conflict", "duplicate_columns"),
+    ),
+}
+WRITING = {
+    "writing": Group(
+        "How the outputs are written",
+        "Their names, and what is inside them.",
+        ("pattern", "compression", "output_delimiter", "flatten"),
+    )
+}
+
 OnBadRow = Literal["fail", "quarantine"]
+
+
+def _formats() -> list[str]:
+    from anabranch.formats import formats  # noqa: PLC0415  only a form asks for them
+    from anabranch.formats.foreign.formats import FORMATS as FOREIGN  # noqa: PLC0415
+
+    return [*formats.FORMATS, *sorted(FOREIGN)]
+
+
+def _targets() -> list[str]:
+    return [f"{kind}{codec}" for codec in ("", *(f".{name}" for name in CODECS)) for kind in WRITES]
+
+
+TARGETS = choices(_targets)
 
 
 def _one_character(text: str | None) -> str | None:
@@ -43,7 +84,7 @@ class ReadOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_by_name=True)
 
     format: Annotated[
-        str | None,
+        Annotated[str, Field(json_schema_extra=choices(_formats))] | None,
         Field(description="Format of the sources, such as csv or jsonl. Default: detected from name and content."),
     ] = None
     format_options: Annotated[
@@ -202,7 +243,8 @@ class WriteOptions(BaseModel):
         str,
         Field(
             description="Format to write: parquet, csv, tsv, jsonl, json, arrow or orc, also compressed: csv.gz. "
-            "One output file, such as out.csv, says it by its name."
+            "One output file, such as out.csv, says it by its name.",
+            json_schema_extra=TARGETS,
         ),
     ] = "parquet"
     pattern: Annotated[

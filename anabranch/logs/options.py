@@ -3,9 +3,10 @@
 from datetime import datetime, tzinfo
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from anabranch.core.config import Words
+from anabranch.core.forms import ZONES, Grouped
 from anabranch.logs.modes import CHARTED
 from anabranch.logs.timestamps import Clock, parse_bound
 from anabranch.logs.zones import zone_of
@@ -14,7 +15,7 @@ from anabranch.sources.bounds import MaxUnpacked
 Mode = Literal["known", "sessions", "bw", "md", "grading", "memory"]
 
 
-class LogOptions(BaseModel):
+class LogOptions(Grouped):
     """Which reports to make, in which time zone, and for which time."""
 
     model_config = ConfigDict(extra="forbid")
@@ -23,7 +24,10 @@ class LogOptions(BaseModel):
         Words[Mode],
         Field(min_length=1, description="Reports to make; all of them come from one reading of the logs."),
     ] = ["known"]
-    timezone: Annotated[str, Field(description="Time zone of the times in the reports, such as US/Eastern.")] = "UTC"
+    timezone: Annotated[
+        str,
+        Field(description="Time zone of the times in the reports, such as US/Eastern.", json_schema_extra=ZONES),
+    ] = "UTC"
     begin: Annotated[
         str | None,
         Field(description="Leave out lines before this time; without an offset it is taken in the time zone chosen."),

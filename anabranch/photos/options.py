@@ -3,9 +3,10 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from anabranch.core.config import Words
+from anabranch.core.forms import Group, Grouped
 
 PATH_PATTERN = (
     r"(?:^|/)homes/(?P<pilot>[^/]+)(?:/(?:.*?(?<!\d))?(?P<site>\d{8,10})(?!\d)(?:-(?P<date>\d{2}-\d{2}-\d{4}))?)?"
@@ -13,8 +14,24 @@ PATH_PATTERN = (
 PATH_GROUPS = {"site", "date", "pilot"}
 
 
-class PhotoOptions(BaseModel):
+class PhotoOptions(Grouped):
     """Which photos to read, how, and how to log in where they are."""
+
+    groups = {
+        "login": Group(
+            "The login", "How to log in to an SFTP server.", ("host_key", "key_file", "credentials", "connections")
+        ),
+        "reading": Group(
+            "Which photos, and how they are read",
+            "How far and how long is looked.",
+            ("depth", "most_photos", "thin", "photo_timeout", "path_pattern"),
+        ),
+        "drawing": Group(
+            "Bounds and pictures",
+            "Which positions count for the bounds of a site, and how flight paths are drawn.",
+            ("left_out", "outlier_factor", "outlier_metres", "heights", "colours"),
+        ),
+    }
 
     model_config = ConfigDict(extra="forbid")
 

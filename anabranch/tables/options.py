@@ -7,13 +7,34 @@ from zoneinfo import ZoneInfo
 from pydantic import ConfigDict, Field, field_validator
 
 from anabranch.core.config import Words
+from anabranch.core.forms import ZONES, Group, Grouped, choices
 from anabranch.core.rejects import PATTERN
-from anabranch.formats.options import ReadOptions
+from anabranch.formats.options import READING, ReadOptions
 from anabranch.tables.dates import is_format
 
 
-class ImportOptions(ReadOptions):
+class ImportOptions(ReadOptions, Grouped):
     """How the sources are read, into which table they go, and what becomes of rejects and duplicates."""
+
+    groups = {
+        "columns": Group(
+            "From the file to the table",
+            "Which columns fill which, and how dates and numbers are written in the file.",
+            ("mapping_file", "unknown_columns", "date_formats", "decimal", "thousands", "naive_timestamps"),
+        ),
+        "faults": Group(
+            "Rejects", "What becomes of records that do not fit.", ("on_reject", "max_rejects", "on_bad_row")
+        ),
+        "repeats": Group(
+            "Duplicates",
+            "What counts as the same record or the same file.",
+            ("null_keys", "key_normalise", "on_same_file"),
+        ),
+        "database": Group(
+            "The database", "How long others are waited for, and what is noted.", ("lock_timeout", "history")
+        ),
+        **READING,
+    }
 
     model_config = ConfigDict(extra="forbid", validate_by_name=True, hide_input_in_errors=True)
 
@@ -41,13 +62,20 @@ class ImportOptions(ReadOptions):
     date_formats: Annotated[
         Words[str], Field(description="How dates and timestamps are written: %d.%m.%Y,%d.%m.%Y %H:%M. Default: ISO.")
     ] = Field(default_factory=list)
-    decimal: Annotated[str, Field(pattern=r"^[.,]$", description="Mark before the fraction of a number.")] = "."
+    decimal: Annotated[
+        str,
+        Field(
+            pattern=r"^[.,]$",
+            description="Mark before the fraction of a number.",
+            json_schema_extra=choices(lambda: ".,"),
+        ),
+    ] = "."
     thousands: Annotated[
         str,
         Field(pattern=r"^[., '_]?$", description="Mark between thousands; a blank also means no-break spaces."),
     ] = ""
     naive_timestamps: Annotated[
-        str | None,
+        Annotated[str, Field(json_schema_extra=ZONES)] | None,
         Field(
             description="Time zone of timestamps without an offset, such as Europe/Berlin. Default: they are rejects."
         ),

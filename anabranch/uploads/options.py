@@ -4,9 +4,10 @@ import getpass
 import os
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from anabranch.core.config import RunOptions
+from anabranch.core.forms import Group, Grouped
 from anabranch.core.sizes import size_in_bytes
 from anabranch.uploads.presets import PRESETS, Name
 
@@ -26,8 +27,26 @@ def os_user() -> str:
         return str(os.getuid())
 
 
-class UploadOptions(BaseModel):
+class UploadOptions(Grouped):
     """How files are uploaded."""
+
+    groups = {
+        "login": Group(
+            "The destination and the login",
+            "Where credentials and keys are; never the secrets themselves.",
+            ("endpoint", "credentials", "host_key", "key_file"),
+        ),
+        "limits": Group(
+            "Parts and limits",
+            "How much is sent at the same time.",
+            ("part_size", "preset", "parts_in_flight", "requests_per_minute", "user", "max_memory"),
+        ),
+        "care": Group(
+            "Rare cases",
+            "What was sent is verified, and resumed, without these.",
+            ("verify", "discard_uncommitted", "on_cancel"),
+        ),
+    }
 
     model_config = ConfigDict(extra="forbid")
 

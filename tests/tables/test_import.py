@@ -240,7 +240,7 @@ def test_options_survive_the_way_through_a_deployment():
     plain = options.model_dump(mode="json", by_alias=True)
 
     assert ImportOptions.model_validate(plain) == options
-    assert (plain["validate"], plain["paths"], plain["key"]) == (True, {"a": "b.c"}, ["x", "y"])
+    assert (plain["validate"], plain["reading"]["paths"], plain["key"]) == (True, {"a": "b.c"}, ["x", "y"])
 
 
 def test_rejects_are_written_in_the_encoding_of_the_source(sqlite, tmp_path):

@@ -4,8 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator
 
+from anabranch.core.forms import Group
 from anabranch.files.options import ConvertOptions
 from anabranch.files.pipeline.functions import code_of
+from anabranch.formats.options import TARGETS
 
 OnError = Literal["fail", "skip", "quarantine"]
 Batch = Literal["arrow", "pandas"]
@@ -75,9 +77,24 @@ class FunctionOptions(BaseModel):
 class PipelineOptions(ConvertOptions, FunctionOptions):  # fields of the last base come first, in forms and in help
     """Which function is called for every record, how the sources are read, and what is written."""
 
+    groups = {
+        "calls": Group(
+            "How the function is called", "Where, and with how many records.", ("batch", "mode", "chunk_size")
+        ),
+        "states": Group(
+            "Functions around it",
+            "For a function that keeps a state from record to record, and for what is done on the way.",
+            ("init", "merge", "trigger", "trigger_on", "final"),
+        ),
+        **ConvertOptions.groups,
+    }
+
     to: Annotated[
         str,
-        Field(description="Format to write: jsonl, json, parquet, csv, tsv, arrow or orc, also compressed: jsonl.gz."),
+        Field(
+            description="Format to write: jsonl, json, parquet, csv, tsv, arrow or orc, also compressed: jsonl.gz.",
+            json_schema_extra=TARGETS,
+        ),
     ] = "jsonl"
 
     @property
