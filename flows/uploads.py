@@ -14,6 +14,7 @@ from anabranch.run.mapping import by_tasks
 from anabranch.run.naming import run_name
 from anabranch.run.reporting import concluded
 from anabranch.uploads.counting import counting, noting
+from anabranch.uploads.memory import used_percent
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.preview import check
 from anabranch.uploads.standing import standing
@@ -48,7 +49,7 @@ def upload_files(
         for name, whose, number, chosen in options.places
     ]
     tally = Tally()
-    follow(tally, work_dir(run), lambda: standing(options))
+    follow(tally, work_dir(run), lambda: standing(options), used_percent)
     with CancelWatch() as cancelled, SharedLimits(limits) as slots:
         mapped = by_tasks(TASKS, options.carried_out(run), counting(tally), noting(tally))
         return way(job_of(source, output, options, run), mapped, slots, cancelled.requested, tally, unlock=unlock)

@@ -130,3 +130,20 @@ def test_all_files_together_are_the_sum_of_each_and_no_byte_of_the_speed_is_lost
     step, speeds = tally.speeds()
     assert len(speeds) <= MOST_STEPS
     assert abs(sum(speeds) * step - moved) < 1e-6 * max(moved, 1)
+
+
+def test_the_memory_of_a_long_run_is_kept_in_a_bounded_number_of_points():
+    now = [0.0]
+    tally = Tally(clock=lambda: now[0])
+    tally.expect("a", "a", 1 << 40)
+    tally.begin("a", 1)
+    for second in range(100_000):
+        now[0] = float(second)
+        tally.note_memory(second % 100)
+        tally.moving("a", 1, second)
+
+    seconds = [since for since, _ in tally.memory()]
+    assert len(seconds) <= 2 * MOST_STEPS
+    assert seconds == sorted(seconds)
+    assert seconds[0] == 0
+    assert 100_000 - seconds[-1] < 100_000 / 50

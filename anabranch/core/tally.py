@@ -73,6 +73,7 @@ class Tally:
         self._over: dict[str, set[int]] = {}  # the parts that are done or failed, by file
         self._start = clock()
         self._step, self._steps = _FIRST_STEP, [0.0]
+        self._memory: list[tuple[float, float]] = []
 
     def expect(self, key: str, name: str, size: int) -> None:
         """Note a file of that many bytes."""
@@ -155,6 +156,7 @@ class Tally:
     def _spread(self, moved: int, since: float, until: float) -> None:
         while until / self._step >= MOST_STEPS:
             self._step *= 2
+            self._memory = self._memory[::2]
             pairs = [*self._steps, 0.0][: len(self._steps) + len(self._steps) % 2]
             self._steps = [first + second for first, second in zip(pairs[::2], pairs[1::2], strict=True)]
         last = int(until / self._step)
@@ -187,6 +189,18 @@ class Tally:
         """Return the seconds of one step of time, and the bytes per second in each step since the run began."""
         with self._lock:
             return self._step, [moved / self._step for moved in self._steps]
+
+    def note_memory(self, percent: float) -> None:
+        """Note how much of the memory is in use now."""
+        with self._lock:
+            since = self._clock() - self._start
+            if not self._memory or since - self._memory[-1][0] >= self._step:
+                self._memory.append((since, percent))
+
+    def memory(self) -> list[tuple[float, float]]:
+        """Return the seconds since the run began, and the percent of the memory in use then."""
+        with self._lock:
+            return list(self._memory)
 
     def _now(self, file: FileProgress) -> FileProgress:
         found = replace(file)

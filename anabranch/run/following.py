@@ -27,11 +27,11 @@ Facts = Callable[[], Mapping[str, Any]]
 class _Follower:
     """Writes the status of one run, from its start to its end."""
 
-    def __init__(self, tally: Tally, folder: Path, facts: Facts) -> None:
+    def __init__(self, tally: Tally, folder: Path, facts: Facts, memory: Callable[[], float] | None) -> None:
         context = FlowRunContext.get()
         run = context.flow_run if context else None
         this = Program.this("")
-        self.tally, self._facts = tally, facts
+        self.tally, self._facts, self._memory = tally, facts, memory
         self._about = {
             "run": str(run.id) if run else "",
             "name": run.name if run else "",
@@ -55,11 +55,18 @@ class _Follower:
 
     def _go_on(self) -> None:
         unchanged = 0.0
+        self._look()
         while not self._over.wait(WRITE_EVERY):
+            self._look()
             unchanged = 0.0 if self._write(RUNNING) else unchanged + WRITE_EVERY
             if unchanged >= BEAT_SECONDS:
                 unchanged = 0.0
                 touch(self._path)
+
+    def _look(self) -> None:
+        if self._memory:
+            with suppress(OSError):
+                self.tally.note_memory(self._memory())
 
     def _write(self, state: str) -> bool:
         """Write the status if it has changed; a full disk must not end the run."""
@@ -79,13 +86,14 @@ class _Follower:
 _follower: ContextVar[list[_Follower] | None] = ContextVar("follower", default=None)
 
 
-def follow(tally: Tally, work_dir: Path, facts: Facts = dict) -> None:
+def follow(tally: Tally, work_dir: Path, facts: Facts = dict, memory: Callable[[], float] | None = None) -> None:
     """Keep the status of this flow run up to date until it ends, with what `facts` returns beside the figures.
 
-    Nothing secret may be in it: everyone who may read the work folder can read it.
+    The tally notes once a second what `memory` returns: the percent of the memory in use. Nothing secret may be in it:
+    everyone who may read the work folder can read it.
     """
     if (followed := _follower.get()) is not None:
-        followed.append(_Follower(tally, work_dir / FOLDER, facts))
+        followed.append(_Follower(tally, work_dir / FOLDER, facts, memory))
 
 
 def followed() -> Tally | None:

@@ -54,8 +54,8 @@ def concluded(body: Callable[P, Report]) -> Callable[P, Report]:
                 with one_run(), _untagged(), collecting() as cautions, _told_of_errors(teller):
                     report = body(*args, **kwargs)
                 report.warnings = [*cautions, *report.warnings]
-                if (tally := followed()) and (picture := speeds(*tally.speeds())):
-                    report.pictures["MB/s over the run"] = picture
+                if (tally := followed()) and (picture := speeds(*tally.speeds(), tally.memory())):
+                    report.pictures["MB/s and memory over the run"] = picture
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 report.seconds = round(time.monotonic() - started, 3)

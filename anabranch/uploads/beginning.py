@@ -28,9 +28,17 @@ def begin(context: Context, unit: Unit) -> Opened | str:
         return how
     opened = None if refresh else _found(context, file, unit.part_size, entry)
     if opened is None:
-        opened = Opened(file, context.ask(lambda: context.parts.create(file.key)), unit.part_size, {})
+        opened = Opened(file, context.ask(lambda: context.parts.create(file.key)), _part_size(context, unit), {})
     ledger.write(Entry(file.path, file.stamp, opened.part_size, opened.upload))
     return opened
+
+
+def _part_size(context: Context, unit: Unit) -> int:
+    """Return what the user chose, or what suits the size of the file and the connections as this run has seen them."""
+    if context.options.part_bytes:
+        return unit.part_size
+    in_flight, _ = context.options.in_flight
+    return context.measured.part_size(unit.size, unit.part_size, context.store.limits.smallest_part, in_flight)
 
 
 def _existing(context: Context, unit: Unit, head: Head, entry: Entry | None) -> str:

@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from anabranch.uploads.memory import used_percent
 from anabranch.uploads.pieces import SendPart
@@ -16,6 +17,14 @@ REST = 5  # rounds until it is tried again
 ROUND_SECONDS = 0.25  # that a round takes at least: some small files are too few to judge by
 _PER_PIECE = 64 << 10  # bytes that a request counts for besides its own
 _KEPT = 16  # runs whose number one process remembers
+
+
+@dataclass(slots=True)
+class Turn:
+    """A piece that was sent: the number in flight at most, and its seconds once it has ended."""
+
+    in_flight: int
+    seconds: float = 0.0
 
 
 class Concurrency:
@@ -57,21 +66,22 @@ class Concurrency:
                 self._changed.notify_all()
 
     @contextmanager
-    def sending(self, size: int) -> Iterator[int]:
-        """Wait for a turn to send a piece of that many bytes; hold it inside the block, and yield the number."""
+    def sending(self, size: int) -> Iterator[Turn]:
+        """Wait for a turn to send a piece of that many bytes; hold it inside the block, and time it."""
         with self._changed:
             self._changed.wait_for(lambda: self._sending < self.limit)
             self._sending += 1
             self._full |= self._sending >= self.limit
-            start, limit, era = self._clock(), self.limit, self._era
+            start, turn, era = self._clock(), Turn(self.limit), self._era
         try:
-            yield limit
+            yield turn
         except BusyError as error:
             if error.overloaded:
                 self._shrink(era)
             raise
         else:
-            self._measured(size, self._clock() - start, era)
+            turn.seconds = self._clock() - start
+            self._measured(size, turn.seconds, era)
         finally:
             with self._changed:
                 self._sending -= 1

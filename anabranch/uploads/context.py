@@ -8,6 +8,7 @@ from typing import TypeVar
 from anabranch.core.parts import Job
 from anabranch.core.tally import Tally
 from anabranch.uploads.ledger import Ledger
+from anabranch.uploads.measuring import Measured
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.retrying import health_of, retried
 from anabranch.uploads.select import Chosen, Selection
@@ -26,6 +27,7 @@ class Context:
     stop: Stop = lambda: False
     tally: Tally = field(default_factory=Tally)
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    measured: Measured = field(default_factory=Measured)
 
     @property
     def options(self) -> UploadOptions:

@@ -50,3 +50,5 @@ class Sent:
     part: StoredPart | None = None
     attempts: int = 1
     etag: str = ""  # of a small file's object
+    seconds: float = 0.0  # of the request that sent it
+    in_flight: int = 0  # pieces that were in flight at most meanwhile, in its process

@@ -62,7 +62,9 @@ def way(
         context.tally.expect(file.key, file.label, file.stamp.size)
     sending = _Sending(context, slots or Unlimited())
     sending.carry_out(mapped)
-    return join(selection, sending.files, sending.outcomes, sending.notes)
+    in_flight, _ = job.options.in_flight
+    notes = [*sending.notes, *context.measured.suggestions(in_flight)]
+    return join(selection, sending.files, sending.outcomes, notes)
 
 
 @dataclass(slots=True)
@@ -156,6 +158,8 @@ class _Sending:
     def _settled(self, outcome: Outcome) -> Sequence[SendPart]:
         """Note what became of a part; finish its unit where that was the last, and give back its place."""
         flight = self._flights.pop(outcome.part.index)
+        if outcome.done:
+            self._context.measured.add(outcome.manifest.sent)
         self.outcomes.append(outcome)
         flight.outcomes.append(outcome)
         flight.left -= 1

@@ -119,9 +119,12 @@ def _send_part(store: ParallelStore, part: SendPart, piece: Piece, moved: Say | 
             if piece.held and attempts == 1 and total.matches(piece.held):
                 return Sent(piece.key, piece.number, total.size, "kept", total.md5, piece.held, 0)
             body.moved = moved
-            with turns.sending(total.size):
+            with turns.sending(total.size) as turn:
                 stored = store.put_part(upload, piece.number, piece.offset, body, total)
-        return Sent(piece.key, piece.number, total.size, "sent", total.md5, stored, attempts)
+        return Sent(
+            piece.key, piece.number, total.size, "sent", total.md5, stored, attempts,
+            seconds=turn.seconds, in_flight=turn.in_flight,
+        )  # fmt: skip
 
     return retried(send, health_of(part.run), stop)
 

@@ -140,10 +140,11 @@ def test_the_status_follows_the_run_while_it_runs(tmp_path, monkeypatch):
     tally = Tally()
     tally.expect("a", "/in/a", 100)
     with following():
-        follow(tally, tmp_path)
+        follow(tally, tmp_path, memory=lambda: 41.5)
         tally.begin("a", 2)
         tally.add("a", 1, 50, 50)
-        while left(tmp_path)["total"]["parts_done"] == 0:
+        while left(tmp_path)["total"]["parts_done"] == 0 or not tally.memory():
             time.sleep(0.01)
 
         assert left(tmp_path)["uploads"][0]["percent"] == 50
+        assert {percent for _, percent in tally.memory()} == {41.5}

@@ -86,6 +86,19 @@ def test_the_speed_has_a_bar_for_each_step_of_time():
     assert texts[7:] == ["0.0 s", "1.5 s", "3.0 s", "4.5 s", "6.0 s"]
 
 
+def test_the_memory_in_use_is_a_line_over_the_bars_to_their_end():
+    picture = ET.fromstring(base64.b64decode(speeds(2.0, [50e6, 100e6], [(0.0, 100), (2.0, 50)]).partition(",")[2]))
+
+    left, right, top, bottom = 50, 650, 34, 194
+    points = [point.split(",") for point in picture.find(f"{SVG}polyline").get("points").split()]
+    assert [(float(x), float(y)) for x, y in points] == [
+        (left, top), ((left + right) / 2, (top + bottom) / 2), (right, (top + bottom) / 2)
+    ]  # fmt: skip
+    texts = [text.text for text in picture.findall(f"{SVG}text")]
+    assert texts[0] == "MB/s over the run: 75.0 on average, 100.0 at most; memory in use (line): 100% at most"
+    assert texts[-3:] == ["0%", "50%", "100%"]
+
+
 @pytest.mark.parametrize("bytes_per_second", [[], [0.0]])
 def test_without_a_byte_no_speed_is_drawn(bytes_per_second):
     assert speeds(1.0, bytes_per_second) == ""

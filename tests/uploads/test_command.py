@@ -137,7 +137,7 @@ def test_a_run_from_the_deployments_form_uploads(tmp_path, monkeypatch, environm
     sent = (tmp_path / "here" / "uploaded" / "big.bin").read_bytes()
     assert hashlib.sha256(sent).digest() == hashlib.sha256((Path("outbox") / "big.bin").read_bytes()).digest()
     assert report.items["sent"] == 1
-    assert list(report.pictures) == ["MB/s over the run"]
+    assert list(report.pictures) == ["MB/s and memory over the run"]
 
 
 @pytest.mark.server
