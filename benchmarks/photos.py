@@ -31,7 +31,7 @@ from anabranch.photos.fetching import WINDOW
 from anabranch.photos.options import PhotoOptions
 from anabranch.photos.reading import Reader
 from anabranch.photos.sample import Shot
-from anabranch.photos.way import way
+from anabranch.photos.way import preview, way
 from benchmarks.logs import server as prefect_server
 from benchmarks.measure import machine, table, write_section
 from tests import sshd
@@ -76,6 +76,8 @@ def main() -> None:
                 parts.append(local(folder / str(count), shots))
                 print(parts[-1], flush=True)
             parts.append(scale(folder, host, arguments.scale))
+            print(parts[-1], flush=True)
+            parts.append(listing(folder, host, arguments.round_trips))
             print(parts[-1], flush=True)
     if arguments.write:
         write_section("photos", page(parts, conditions))
@@ -383,6 +385,29 @@ def scale(folder: Path, host: sshd.Server, counts: Sequence[int], delay: int = 2
     heads = ("run", "s", "photos/s", "KB a photo", "right")
     title = f"Many photos, engine with 4 connections, {delay} ms round trip, from connecting to the table"
     return f"### {title}\n\n{table(heads, lines)}"
+
+
+def listing(folder: Path, host: sshd.Server, delays: Sequence[int], folders: int = 1000, each: int = 100) -> str:
+    """Measure how long the listing of many photos takes, with the plan of their reading."""
+    root = folder / "listed"
+    for number in range(folders):
+        place = root / "homes" / f"site{number // 25:03}" / f"{number:04}"
+        place.mkdir(parents=True)
+        for photo in range(each):
+            (place / f"DJI_{photo:04}.JPG").touch()
+    lines = []
+    for delay in delays:
+        with tempfile.TemporaryDirectory() as work, delayed(host, delay, root) as wire:
+            began = time.monotonic()
+            found = preview(Job([wire.url()], None, PhotoOptions(**wire.access), Path(work), 4))
+            seconds = time.monotonic() - began
+            assert len(found.photos) == folders * each
+            lines.append(
+                [f"{delay} ms", f"{seconds:.1f}", f"{folders / seconds:,.0f}", f"{folders * each / seconds:,.0f}"]
+            )
+    shutil.rmtree(root)
+    title = f"Listing {folders * each:,} photos in {folders:,} folders, from connecting to the plan of their reading"
+    return f"### {title}\n\n{table(('round trip', 's', 'folders/s', 'photos/s'), lines)}"
 
 
 def page(parts: Sequence[str], conditions: str) -> str:

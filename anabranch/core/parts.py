@@ -64,6 +64,7 @@ class Plan(Generic[P_co]):
     folder: str  # where the parts' work files go
     python_seconds: float = 0.0  # how much of the cost holds the GIL, so that threads would not share it
     reads: tuple[WorkFile, ...] = ()  # the input, as it was when it was planned
+    at_once: int = 0  # parts that run at the same time where the user does not say; 0: one per core
     counted: ClassVar[Mapping[str, str]] = {}  # counts of the manifests that progress shows, and the words for them
 
     @property

@@ -1,6 +1,7 @@
 """List photos below folders: of this machine, or over an SFTP session, several folders at a time."""
 
 import os
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ SUFFIXES = (
     b".jpg", b".jpeg", b".tif", b".tiff", b".dng", b".heic", b".heif", b".hif", b".avif", b".png", b".webp", b".jxl",
     b".gpr", b".nef", b".arw", b".cr2", b".pef", b".srw",
 )  # fmt: skip
-_WINDOW = 16  # folders that are listed at once
+_WINDOW = 128  # folders that are listed at once
 _AHEAD = 32  # READDIRs sent ahead for one folder
 
 
@@ -45,6 +46,7 @@ class Listed:
     errors: list[AnabranchError] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     passed: PassedOver = field(default_factory=PassedOver)
+    round_trip: float = 0.0  # the shortest time in seconds in which the server answered; 0: not known
 
     @property
     def all_warnings(self) -> list[str]:
@@ -139,10 +141,13 @@ def list_url(place: Place, rules: Rules) -> Listed:
 class _Folder:
     """A folder that is being listed."""
 
-    __slots__ = ("ahead", "alone", "asked", "certain", "depth", "ended", "entries", "fault", "handle", "path")
+    __slots__ = (
+        "ahead", "alone", "asked", "certain", "depth", "ended", "entries", "fault", "handle", "path", "since", "window",
+    )  # fmt: skip
 
     def __init__(self, path: bytes, depth: int, *, certain: bool = True) -> None:
         self.path, self.depth, self.certain = path, depth, certain
+        self.since, self.window = 0.0, 0  # when it was asked for, and how many at once then
         self.restart()
 
     def restart(self) -> None:
@@ -171,6 +176,7 @@ class RemoteListing:
         self._later: deque[_Folder] = deque()
         self._flight: dict[_Folder | _Probe, None] = {}
         self._window = _WINDOW
+        self._opened = self._proven = 0  # folders that are open, and the most that have been open at once
         self.progress = 0  # folders and files that were answered
 
     @property
@@ -187,6 +193,7 @@ class RemoteListing:
                 job.handle = None
         self._queue.extendleft(self._flight)
         self._flight.clear()
+        self._opened = 0
         while self.left:
             self._fill(session)
             try:
@@ -218,7 +225,7 @@ class RemoteListing:
 
     def _open(self, session: Session, job: _Folder | _Probe) -> None:
         if isinstance(job, _Folder):
-            job.alone = not self._flight
+            job.alone, job.window, job.since = not self._flight, self._window, time.monotonic()
             session.ask(job, packets.OPENDIR, job.path)
         else:
             session.ask(job, packets.OPEN, job.path, packets.READ_ONLY)
@@ -228,6 +235,7 @@ class RemoteListing:
         del self._flight[job]
         reason = f"no reply for {self._timeout:g} seconds"
         if isinstance(job, _Folder):
+            self._opened -= job.handle is not None
             self.listed.fails(job.path, reason, "Run the same command again, with a longer --photo-timeout.")
         else:
             self.listed.photos.append(Photo(job.path, None, None))
@@ -236,6 +244,10 @@ class RemoteListing:
         if job.handle is None:
             if reply.kind == packets.HANDLE:
                 job.handle = packets.text(reply.body)
+                self._opened += 1
+                self._proven = max(self._proven, self._opened)
+                taken = time.monotonic() - job.since
+                self.listed.round_trip = min(self.listed.round_trip or taken, taken)
                 self._ask(session, job)
             else:
                 self._refused(job, *packets.status(reply.body))
@@ -264,13 +276,18 @@ class RemoteListing:
             return  # it was not known to be a folder
         if job.alone or code not in (packets.FAILURE, packets.PERMISSION_DENIED):
             self.listed.fails(job.path, shown(text))
-        else:  # maybe too many are open
-            self._window = max(1, self._window // 2)
+        elif job.window > self._window:  # one that was asked for before has shown that too many are open
+            self._queue.appendleft(job)
+        elif self._opened < self._proven:  # more have been open: the fault may be its own
             self._later.append(job)
+        else:
+            self._window = max(1, min(self._window, len(self._flight) + 1) // 2)
+            self._queue.appendleft(job)
 
     def _ends(self, job: _Folder) -> None:
         """Take what a folder holds, now that all of it is known."""
         del self._flight[job]
+        self._opened -= 1
         self.progress += 1
         if job.fault:
             self.listed.fails(job.path, shown(job.fault))

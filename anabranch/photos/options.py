@@ -71,7 +71,11 @@ class PhotoOptions(Grouped):
     ] = None
     connections: Annotated[
         int | None,
-        Field(ge=1, le=64, description="Connections to a server. Default: one for up to 10 photos, else 4 at most."),
+        Field(
+            ge=1,
+            le=64,
+            description="Connections to a server. Default: 1 to 4, by its round trip and the number of photos.",
+        ),
     ] = None
     photo_timeout: Annotated[
         float, Field(gt=0, description="Seconds without a reply after which a photo is given up, and the rest goes on.")

@@ -30,6 +30,10 @@ from anabranch.sftp.hosts import Unlock, host
 _PART = 600  # photos, at most, while there are few enough parts; the window of requests runs empty after each part
 _FEW = 10  # photos for which a second connection would not pay
 _CONNECTIONS = 4
+# A connection reads so many photos in a round trip: 128 are in flight, of 2.4 round trips each, and a third is lost at
+# the ends of parts. So it reads fewer a second than one process can where the round trip is longer than 12 ms.
+_A_ROUND_TRIP = 35
+_A_PROCESS = 3000  # photos a second
 _SECONDS = 1e-3  # of work that a photo costs, most of it waiting
 _PYTHON_SECONDS, _AT_URL = 2.5e-4, 6e-4  # of that with Python's lock held, and of a photo at a URL
 FORMATS = (
@@ -147,12 +151,17 @@ def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
     known: list[dict[Photo, Facts]] = []
     parts: list[PhotoPart] = []
     todo: list[tuple[Photo, ...]] = []
+    python_seconds, at_once = 0.0, 0
     for server in servers:
         those = [photo for where, photo in photos if where == server]
         facts = {} if job.refresh else Known(job.work_dir, server, options.assume or "").find(those)
         known.append(facts)
         left = [photo for photo in those if photo not in facts]
-        connections = _connections(len(left), job.threads, options)
+        round_trip = min(listed.round_trip for listed in places if listed.place.server == server)
+        connections, waits = connections_for(len(left), job.threads, round_trip, options)
+        if not waits:
+            python_seconds += sum(_AT_URL if photo.url else _PYTHON_SECONDS for photo in left)
+        at_once = max(at_once, connections if connections > job.threads else 0)
         for run in _runs(len(left), connections if server else job.threads):
             todo.append(tuple(left[run.start : run.stop]))
             template = PhotoPart(len(parts), "", 0, "", "", str(folder), server, access, manner, connections, 0)
@@ -160,7 +169,8 @@ def plan(job: Job[PhotoOptions], unlock: Unlock) -> Extraction:
     return Extraction(
         tuple(parts),
         str(folder),
-        python_seconds=sum(_AT_URL if photo.url else _PYTHON_SECONDS for those in todo for photo in those),
+        python_seconds=python_seconds,
+        at_once=at_once,
         reads=_reads([photo for server, photo in photos if server is None and not photo.url]),
         places=places,
         photos=tuple(photos),
@@ -191,10 +201,19 @@ def _listed(named: Place, job: Job[PhotoOptions], access: Access, unlock: Unlock
     return listing.listed
 
 
-def _connections(photos: int, threads: int, options: PhotoOptions) -> int:
+def connections_for(photos: int, threads: int, round_trip: float, options: PhotoOptions) -> tuple[int, bool]:
+    """Return how many connections to a server pay, and whether all of them wait more than one process works.
+
+    Each takes several round trips to open, one after another; `round_trip` is in seconds.
+    """
+    to_fill_a_process = round_trip * _A_PROCESS / _A_ROUND_TRIP
     if options.connections:
-        return options.connections
-    return 1 if photos <= _FEW else min(_CONNECTIONS, threads)
+        connections = options.connections
+    elif to_fill_a_process <= 1:
+        connections = 1 if photos <= _FEW else min(_CONNECTIONS, threads)
+    else:
+        connections = max(1, min(_CONNECTIONS, photos // _PART))
+    return connections, connections < to_fill_a_process
 
 
 def _runs(photos: int, at_once: int) -> list[range]:

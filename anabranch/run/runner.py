@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from math import ceil
 from typing import Any, Self
 from uuid import UUID, uuid4
 
@@ -185,12 +186,13 @@ def runner_for(plan: Plan[Any], run: RunOptions, *, grows: bool = False) -> Warm
     """Choose where the plan's parts run: on the named cluster, in processes if that pays, or in this process."""
     if address := cluster_address(run):
         return WarmDaskTaskRunner(address=address)
-    workers = run.workers or cores()
+    workers = run.workers or plan.at_once or cores()
     if not grows:
         workers = max(1, min(workers, len(plan.parts)))
-    saved = plan.python_seconds * (1 - 1 / workers)
+    processes = min(workers, run.workers or cores())  # parts that wait share one
+    saved = plan.python_seconds * (1 - 1 / processes)
     if saved > PROCESS_START_SECONDS:
-        return _local_runner(n_workers=workers, threads_per_worker=1)
+        return _local_runner(n_workers=processes, threads_per_worker=ceil(workers / processes))
     # no memory limit: pausing the only worker of this process would not help
     return _local_runner(processes=False, n_workers=1, threads_per_worker=workers, memory_limit=0)
 

@@ -16,6 +16,7 @@ from anabranch.sftp.hostkeys import KnownKeys
 from anabranch.sftp.session import LostError, Session
 
 SECONDS = 30  # for each step of connecting
+_ALIVE_SECONDS = 15  # of silence after which a message keeps what lies between from forgetting the connection
 _CHANNEL_WINDOW = 32 << 20  # bytes: more than all replies in flight, so that the server never waits for us
 _CHANNEL_PACKET = 64 << 10
 _KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
@@ -78,6 +79,7 @@ def connect(server: Server, access: Access, secret: Credentials | None) -> Conne
         plug = socket.create_connection((server.host, server.port), timeout=SECONDS)
         plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # requests are small
         transport = paramiko.Transport(plug)
+        transport.set_keepalive(_ALIVE_SECONDS)
         transport.banner_timeout = transport.auth_timeout = SECONDS
         options = transport.get_security_options()
         options.key_types = keys.preferred(options.key_types)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -55,7 +56,7 @@ def test_a_dry_run_lists_the_photos_and_reads_none(sshd, album, tmp_path):  # no
     done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=True)
 
     assert "600 in 31 folders of sftp://" in done.stdout
-    assert "Planned so far: 2 parts" in done.stdout
+    assert re.search("Planned so far: (1 part|2 parts),", done.stdout)  # by the server's round trip
 
 
 @pytest.fixture

@@ -162,6 +162,30 @@ def test_a_folder_that_cannot_be_listed_is_an_error_of_its_own(sixty, tmp_path):
     assert report.errors[0].part.endswith("/closed")
 
 
+def test_as_many_folders_are_open_as_the_server_allows_and_one_that_is_closed_costs_no_other(sixty, tmp_path):
+    class FewFolders(servers.Sftp):
+        def answer(self, kind, number, subject, tail):
+            if kind == servers.OPENDIR:
+                self.counts["asked"] += 1
+                open_ones = sum(isinstance(handle, tuple) for handle in self.handles.values())
+                if open_ones >= 16 or subject.endswith(b"closed"):
+                    self.status(number, servers.FAILURE, b"no more")
+                    return
+                self.counts["most"] = max(self.counts["most"], open_ones + 1)
+            super().answer(kind, number, subject, tail)
+
+    for number in range(200):
+        (sixty / f"{number:03}").mkdir()
+    (sixty / "100" / "one.jpg").write_bytes(next(sixty.rglob("*.JPG")).read_bytes())
+    (sixty / "050closed").mkdir()
+    with faulty(sixty, FewFolders) as server:
+        report = run(server, tmp_path, connections=1)
+
+    assert (report.items["ok"], [error.code for error in report.errors]) == (61, ["folder-unreadable"])
+    assert server.counts["most"] > 4
+    assert server.counts["asked"] < 203 + 300  # the window halves; nothing is asked for again and again
+
+
 def test_links_are_not_followed(sixty, tmp_path):
     (sixty / "loop").symlink_to(sixty / "d")
     (sixty / "again.JPG").symlink_to(sixty / "d" / "DJI_0000.JPG")

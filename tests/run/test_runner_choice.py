@@ -4,6 +4,7 @@ import inspect
 import os
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import dask
@@ -47,6 +48,15 @@ def test_python_work_runs_in_processes_once_that_saves_more_than_their_start():
     assert runner_for(plan_of(9, worth), RunOptions(workers=2)).cluster_kwargs["n_workers"] == 2
     assert "processes" not in runner_for(plan_of(9, worth), RunOptions(workers=2)).cluster_kwargs
     assert runner_for(plan_of(9, not_worth), RunOptions(workers=2)).cluster_kwargs["processes"] is False
+
+
+def test_parts_that_wait_are_more_at_once_than_there_are_cores_unless_the_user_says_how_many(monkeypatch):
+    monkeypatch.setattr("anabranch.run.runner.cores", lambda: 2)
+    waiting, busy = (replace(plan_of(9, seconds), at_once=5) for seconds in (0.0, 1000.0))
+    kept = [runner_for(plan, RunOptions()).cluster_kwargs for plan in (waiting, busy)]
+
+    assert [(each["n_workers"], each["threads_per_worker"]) for each in kept] == [(1, 5), (2, 3)]
+    assert runner_for(waiting, RunOptions(workers=3)).cluster_kwargs["threads_per_worker"] == 3
 
 
 def test_there_are_no_more_workers_than_parts():
