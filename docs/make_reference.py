@@ -40,6 +40,8 @@ VARIABLES = {
     "ANABRANCH_UPLOADS_PER_USER": "the same for each user; default 3",
     "ANABRANCH_MAX_MEMORY": "share of the memory above which `upload-files` begins no file, where `--max-memory` is "
     "not given; default 80%",
+    "ANABRANCH_HISTORY_DAYS": "how many days the background server keeps a run that has ended, with its log and "
+    "report; the server reads it when it starts; default 90",
     "ANABRANCH_STATE_DIR": "the folder of the background server and worker; default `~/.local/state/anabranch`",
 }
 

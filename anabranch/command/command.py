@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from anabranch.command.request import FLAGS, Request
+from anabranch.command.stdout import readers_may_leave
 from anabranch.command.workloads import WORKLOADS, Workload, load
 from anabranch.core.config import RunOptions, first_fault
 from anabranch.core.errors import UsageError
@@ -107,10 +108,11 @@ def _hand_over(request: Request) -> int:
         for name, value in request.parameters.items()  # named as in the form, by which the server validates them
     }
     run = hand_over(ensure_server(), request.workload.name, request.workload.name, plain)
-    if "json" in request.flags:
-        print(json.dumps({"flow": request.workload.name, "run_id": run.id, "run_url": run.url}))
-    else:
-        print(f"{run.id}\n{link_to(run.url) if sys.stdout.isatty() else run.url}")
+    with readers_may_leave():
+        if "json" in request.flags:
+            print(json.dumps({"flow": request.workload.name, "run_id": run.id, "run_url": run.url}))
+        else:
+            print(f"{run.id}\n{link_to(run.url) if sys.stdout.isatty() else run.url}")
     return 0
 
 

@@ -6,6 +6,7 @@ serves only requests that carry its secret, see `door`. This module does not imp
 """
 
 import os
+import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -47,6 +48,7 @@ OPEN = (
 _SERVE = ("-m", "uvicorn", "anabranch.run.serve:app", "--factory", "--no-access-log", "--log-level", "warning")
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 _SERVER_SETTINGS = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # the default keeps runs for ever, 100 kB each
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",  # seconds; under load SQLite needs more than the usual 10
     # rows of task runs are written by the hundred: 300 tasks took 2.7 instead of 9 s of CPU, and the page was up
     # to date 1 s after the run instead of 11 s
@@ -218,6 +220,7 @@ def _start(home: Path) -> Program:
         "PREFECT_HOME": str(_prefect_home(home)),
         "PREFECT_SERVER_API_AUTH_STRING": secret,  # other users see the words of a command, and not its environment
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": pages,  # otherwise any site could read it
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(_history_seconds()),
         HOST: host,
     }
     return launch(
@@ -227,6 +230,16 @@ def _start(home: Path) -> Program:
         f"{pages}/api",
         {**inherited, **_SERVER_SETTINGS, **own},
     )
+
+
+def _history_seconds() -> int:
+    """Return how long our server keeps a run that has ended; UsageError where the variable is not a number of days."""
+    days = os.environ.get("ANABRANCH_HISTORY_DAYS") or "90"
+    if not re.fullmatch("[1-9][0-9]{0,4}", days):
+        raise UsageError(
+            "bad-option", f"ANABRANCH_HISTORY_DAYS is {days!r}", "Give a whole number of days, such as 90."
+        )
+    return int(days) * 86400
 
 
 def _host(home: Path) -> str:

@@ -3,19 +3,22 @@ import os
 import pickle
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from anabranch.core.errors import SetupError
+from anabranch.core.errors import SetupError, UsageError
 from anabranch.run import api
 from anabranch.run.api import call, ui_url
 from anabranch.run.background import patiently
@@ -236,6 +239,38 @@ def test_stop_leaves_no_process_and_no_note(home):
 
 
 @pytest.mark.server
+@pytest.mark.soak
+def test_runs_that_ended_before_the_days_of_the_history_are_removed(tmp_path, monkeypatch):
+    url = ensure_server(tmp_path)
+    flow = call(f"{url}/flows/", {"name": "toy"})["id"]
+    old, young = (call(f"{url}/flow_runs/", {"flow_id": flow, "state": {"type": "COMPLETED"}})["id"] for _ in "ab")
+    stop_server(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "prefect/prefect.db")) as database, database:
+        for run, days in ((old, 3), (young, 1)):
+            ended = datetime.now(UTC) - timedelta(days=days)
+            set_end = "UPDATE flow_run SET end_time = ? WHERE id = ?"
+            assert database.execute(set_end, (f"{ended:%Y-%m-%d %H:%M:%S.%f}", run)).rowcount == 1
+    monkeypatch.setenv("ANABRANCH_HISTORY_DAYS", "2")
+
+    url = ensure_server(tmp_path)
+
+    try:
+        while old in (known := {run["id"] for run in call(f"{url}/flow_runs/filter", {})}):
+            time.sleep(0.2)  # the server looks for them once it has started, and then every hour
+        assert known == {young}
+    finally:
+        stop_server(tmp_path)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "a week", "1.5"])
+def test_days_of_the_history_that_are_no_number_are_refused(tmp_path, monkeypatch, days):
+    monkeypatch.setenv("ANABRANCH_HISTORY_DAYS", days)
+
+    with pytest.raises(UsageError, match="ANABRANCH_HISTORY_DAYS is"):
+        ensure_server(tmp_path)
+    assert processes_of(tmp_path) == []
+
+
 def test_a_named_server_is_used_and_never_stopped(prefect_server, tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", f"{prefect_server}/")
 
