@@ -18,11 +18,13 @@ help:  ## List the targets
 setup: .venv/locked  ## Make .venv with the locked dependencies (installs uv into .make if it is missing)
 
 .venv/locked: uv.lock pyproject.toml | $(UV)
-	$(UV) sync --locked --compile-bytecode --quiet
+	@echo 'Installing the locked packages into .venv; the first time they are downloaded, 300 MB, which takes a minute or two.'
+	@bash -o pipefail -c "$(UV) sync --locked --compile-bytecode 2>&1 | sed -u '/^ [-+~] /d'"  # without the list of all
 	@touch $@
 
 .make/uv/bin/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Anabranch needs Python 3.11 or newer; name it: make PYTHON=python3.12 …")'
+	@echo 'Installing uv into .make/uv.'
 	$(PYTHON) -m venv .make/uv
 	.make/uv/bin/pip install --quiet uv==$(UV_VERSION)
 

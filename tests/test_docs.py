@@ -60,6 +60,14 @@ def test_every_error_code_has_its_entry_and_no_entry_is_of_a_code_that_is_gone()
     assert documented == sorted(documented)
 
 
+def test_the_codes_among_the_symptoms_exist():
+    symptoms = re.findall(r"^\| (.*?) \|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
+    named = {code for symptom in symptoms for code in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", symptom)}
+
+    assert named
+    assert named <= set(codes())
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_lead_somewhere(path):
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
@@ -67,12 +75,48 @@ def test_links_between_documents_lead_somewhere(path):
     assert [link for link in links if not (path.parent / link).exists()] == []
 
 
+BLOCK = re.compile(r"^```(?:console|sh)(?: (\w+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+APART = ("docker", "kubernetes", "systemd")  # marks of blocks that need more than this machine has
+PROGRAMS = {"make", "anabranch", "uv", "pip", "python", "dask", "prefect", "git", "eval", ".", "[",
+            "mkdir", "cp", "mv", "ls", "cat", "head", "tail", "du", "tar", "kill", "sleep", "export"}  # fmt: skip
+
+
+def console_lines(path):
+    """Collect what a document's console blocks type, line by line, without the comments behind it."""
+    for mark, block in BLOCK.findall(path.read_text()):
+        if mark not in APART:
+            yield from (line.partition(" #")[0].rstrip() for line in re.findall(r"^\$ (.*)", block, re.MULTILINE))
+
+
+def commands(line):
+    """Split a line of the shell into the words of each of its commands, up to a redirection."""
+    tokens = shlex.shlex(line, posix=True, punctuation_chars=True)
+    tokens.whitespace_split, tokens.commenters = True, ""
+    words = []
+    for token in (*tokens, ";"):
+        if set(token) <= set("();|&") or token in ("until", "do", "done"):
+            if words and not words[-1].endswith("$"):  # the $ of $(…), whose command follows
+                yield list(takewhile(lambda word: word not in (">", "<"), words))
+            words = []
+        else:
+            words.append(token)
+            if token.startswith("$("):
+                yield from commands(token[2:-1])
+
+
 def console_commands(path):
-    """Collect what a document's console blocks type: the words of each command, up to a pipe or a redirection."""
-    for block in re.findall(r"^```console\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
-        for line in re.findall(r"^\$ (.*)", block, re.MULTILINE):
-            for command in line.partition(" #")[0].split(";"):
-                yield list(takewhile(lambda word: word not in ("|", ">", "&"), shlex.split(command)))
+    """Collect the words of each command in a document's console blocks."""
+    for line in console_lines(path):
+        yield from commands(line)
+
+
+def test_every_block_of_a_shell_is_one_that_is_tested_or_marked():
+    marks = {mark for path in DOCS for mark, _ in BLOCK.findall(path.read_text())}
+
+    assert marks <= {"", *APART}
+    for path in DOCS:
+        for mark, block in BLOCK.findall(path.read_text()):
+            assert mark in APART or block.startswith("$ "), f"{path}: {block}"
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -80,8 +124,8 @@ def test_console_blocks_type_commands_and_options_that_exist(path):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     wrong = []
     for program, *words in console_commands(path):
-        if program == "make" and not targets.issuperset(words):
-            wrong.append(words)
+        if program not in PROGRAMS or (program == "make" and not targets.issuperset(words)):
+            wrong.append([program, *words])
         if program == "anabranch":
             try:
                 app.parse_args(words, exit_on_error=False, print_error=False)
