@@ -43,7 +43,7 @@ def run_flow(request: Request) -> int:
             print(report.model_dump_json(indent=2))
     elif request.output is None and request.workload.without_output == "stdout" and report.outputs:
         _copy_to_stdout(Path(report.outputs[0]))
-        del report.outputs[0]  # a file of ours, of which the user need not know
+        report.outputs = []  # a file of ours, of which the user need not know
     page = link_to(report.run_url) if terminal.seen else report.run_url
     terminal.summarise(report, page, own_server=own_server)
     if error is not None and "debug" in request.flags:

@@ -23,7 +23,9 @@ def _site(site: Site, options: PhotoOptions) -> dict[str, Any]:
     folders = [
         {"folder": folder, "colour": colour[folder], **figures(photos)} for folder, photos in site.folders.items()
     ]
-    return {"site": site.site, "date": site.date, "pilot": site.pilot, **figures(site.photos), "folders": folders}
+    outliers = [photo.row["path"] for photo in site.photos if photo.mark == "outlier"]
+    names = {"site": site.site, "date": site.date, "pilot": site.pilot}
+    return {**names, **figures(site.photos), "outlier_photos": outliers, "folders": folders}
 
 
 def figures(photos: Sequence[Judged]) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def test_each_site_is_judged_by_itself():
     found = summed([*[photo(47.0, 7.0, "/a", site="1") for _ in range(90)], *there, photo(47.0, 7.0, "/b", site="2")])
 
     assert [(site["site"], site["photos"], site["outliers"]) for site in found["sites"]] == [("1", 90, 0), ("2", 10, 1)]
+    assert [site["outlier_photos"] for site in found["sites"]] == [[], ["/b/a.jpg"]]
 
 
 def test_folders_of_civil_works_and_roads_are_left_out_with_those_below_them():
