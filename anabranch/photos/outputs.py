@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import IO, Any
+from urllib.parse import unquote
 
 from anabranch.core.storage import shown
 from anabranch.photos.fetching import Photo
@@ -32,6 +33,8 @@ def row(photo: Photo, facts: Facts, pattern: re.Pattern[str], prefix: str = "") 
     path = os.fsdecode(photo.path)
     place = PurePosixPath(path)
     folder, name = path.rpartition("/")[::2] if photo.url else (place.parent, place.name)
+    if photo.url.lower().startswith("http"):
+        name = unquote(name)
     found: Row = {
         "path": shown(f"{prefix}{path}"),
         "folder": shown(f"{prefix}{folder}"),

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import fsspec
 import pytest
@@ -68,15 +69,15 @@ def photos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photos")
     sample.write_photos(folder / "in", 40, kinds=tuple(sample.CONTAINERS), without=3, size=300_000)
     (folder / "in" / "homes" / "note.txt").write_text("no photo")
+    first = min((folder / "in").rglob("*.JPG"))
+    first.rename(first.with_name("a blank é.jpg"))
     extract(folder / "in", folder / "p.csv", folder / "work")
     return folder / "in", rows(folder / "p.csv")
 
 
 def plain(table, start):
-    """Drop the columns that tell where a photo was read."""
-    return [
-        {**row, "path": row["path"].removeprefix(start), "folder": row["folder"].removeprefix(start)} for row in table
-    ]
+    """Write the columns that tell where a photo was read in the same way for all places."""
+    return [row | {name: unquote(row[name].removeprefix(start)) for name in ("path", "folder")} for row in table]
 
 
 @pytest.mark.parametrize("ranges", [True, False])
