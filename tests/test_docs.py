@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import pytest
-from cyclopts import CycloptsError
+from cyclopts import CycloptsError, MissingArgumentError
 
 from anabranch.command.adhoc import EXIT_CODES, NOTHING_TO_DO
 from anabranch.command.app import app
@@ -131,6 +131,20 @@ def test_console_blocks_type_commands_and_options_that_exist(path):
                 app.parse_args(words, exit_on_error=False, print_error=False)
             except CycloptsError as error:
                 wrong.append(f"{shlex.join(words)}: {error}")
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sentences_name_commands_and_options_that_exist(path):
+    wrong = []
+    for line in re.findall(r"`anabranch ([^`…|*[]+)`", BLOCK.sub("", path.read_text())):
+        try:
+            app.parse_args(line, exit_on_error=False, print_error=False)
+        except MissingArgumentError:
+            pass  # a sentence need not name them all
+        except CycloptsError as error:
+            wrong.append(f"{line}: {error}")
 
     assert wrong == []
 

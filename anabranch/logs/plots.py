@@ -102,7 +102,7 @@ def plotted(title: str, zone: str, panels: Sequence[Panel]) -> str:
             for name, one in panel.lines.items():
                 shown = _thinned(one, axis, columns)
                 places = [(axis.place(time), top + _PANEL * (1 - value / most)) for time, value in shown]
-                yield _drawn(name, places, _style(names.index(name)))
+                yield _drawn(name, places, _style(names.index(name)), marked=len(one.times) <= _MARKED)
         yield from legend
 
     rows = ceil(len(names) / _PER_ROW)
@@ -183,10 +183,10 @@ def _in_order(low: tuple[float, float], high: tuple[float, float]) -> list[tuple
     return [low] if low is high else [low, high] if low[0] <= high[0] else [high, low]
 
 
-def _drawn(name: str, places: Sequence[tuple[float, float]], style: tuple[str, str]) -> str:
+def _drawn(name: str, places: Sequence[tuple[float, float]], style: tuple[str, str], *, marked: bool) -> str:
     colour, dash = style
     joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    marks = places if len(places) <= _MARKED else ()
+    marks = places if marked else ()
     return (
         f'<polyline points="{joined}" fill="none" stroke="{colour}" stroke-width="1.2"{_dashed(dash)}>'
         f"<title>{escaped(name)}</title></polyline>"

@@ -5,10 +5,12 @@ import gzip
 import io
 import lzma
 import random
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from math import sin, tau
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +49,16 @@ corecard monitor @:WARNING:Memory usage is too high: 9#.## % (monitor/warningrec
 corecard streamer @:INFO:ModemGrading: changed grade of modem # from Full Service to Limited Service (Grading.h:196)
 corecard streamer @:INFO:modem # extrapolated smooth rtt (###) or upstreamdelay (###) NOT good enough for full service
 corecard streamer @:INFO:modem # loss ( ## ) below limited service floor 20 (Grading.h:217)"""
+
+# What of these is drawn in charts goes up and down with time, from the lowest value to the highest, as real ones do.
+_WAVES = {
+    r"(?<=potentialBW )\d{4}": (2000, 6000),
+    r"(?<=potential )\d{4}|(?<=bandwidth )\d{4}|(?<=\(available <Bandwidth: )\d{4}": (6000, 9500),
+    r"(?<=bitrate to )\d{4}|(?<=bitrate to <Bandwidth: )\d{4}": (3000, 5800),
+    r"\d\d(?=% loss)|(?<=loss \()\d\d(?=%)": (10, 40),
+    r"\d{3}(?=ms up)|(?<=upstream delay \()\d{3}": (110, 500),
+    r"(?<=usage is )\d\d": (40, 70),
+}
 
 # In this order, again and again: what a unit goes through.
 _STATES = """\
@@ -99,13 +111,18 @@ def _take(lines: Iterator[bytes], size: int | None) -> bytes:
 
 def _lines(size: int, generator: random.Random) -> Iterator[bytes]:
     noise, measured, states = (_texts(templates, generator) for templates in (_NOISE, _MEASURED, _STATES))
+    measured, sorts = [_waved(text, number) for number, text in enumerate(measured)], len(_MEASURED.splitlines())
     state = cycle(states)
     step = _SPAN / max(size // _LINE, 1)
     time, written, draw = _START, 0, generator.random
     while written < size:
         chance = draw()
-        pool = measured if chance < _SIGNAL else noise
-        text = next(state) if chance > 1 - _STATE else pool[int(draw() * len(pool))]
+        if chance > 1 - _STATE:
+            text = next(state)
+        elif chance < _SIGNAL:  # one of any sort, of those for this time
+            text = measured[int(written / size * _POOL) // sorts * sorts + int(draw() * _POOL) % sorts]
+        else:
+            text = noise[int(draw() * _POOL)]
         line = f"{time.isoformat(timespec='microseconds')} ".encode() + text
         yield line
         written += len(line)
@@ -116,6 +133,17 @@ def _texts(templates: str, generator: random.Random) -> Sequence[bytes]:
     """Fill the templates with numbers, in many ways."""
     listed = templates.splitlines()
     return [(_filled(listed[number % len(listed)], generator) + "\n").encode() for number in range(_POOL)]
+
+
+def _waved(text: bytes, number: int) -> bytes:
+    """Replace what was measured by what fits the time of this text among all; each of six modems has its own waves."""
+    line = re.sub(r"(modem 1?)(\d)", lambda match: f"{match[1]}{1 + int(match[2]) % 3}", text.decode())
+    modem = re.search(r"for modem (\d+)", line)
+    own, jitter = int(modem[1]) if modem else 0, number * 7919 % 97 / 97
+    for order, (place, (low, high)) in enumerate(_WAVES.items()):
+        height = sin(number / _POOL * tau * (2 + own % 3) + own + 2 * order) * 0.45 + 0.45 + jitter * 0.1
+        line = re.sub(place, str(round(low + (high - low) * height)), line)
+    return line.encode()
 
 
 def _filled(template: str, generator: random.Random) -> str:
