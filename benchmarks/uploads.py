@@ -28,6 +28,7 @@ from typing import Any
 
 from distributed import Client, LocalCluster
 
+from anabranch.core.sizes import size_shown
 from anabranch.run.server import ensure_server, stop_server
 from benchmarks import uploads_ways
 from benchmarks.measure import machine, run, table, write_section
@@ -79,6 +80,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--big", type=int, default=512, help="MiB of the big file")
     parser.add_argument("--small", type=int, default=200, help="files of 2 MiB")
+    parser.add_argument("--tiny", type=int, default=0, help="files of 64 KiB, such as 2000")
     parser.add_argument("--links", nargs="+", choices=("direct", "capped"), default=("direct", "capped"))
     parser.add_argument("--rate", type=float, default=RATE / 1e6, help="MB/s of one connection of the capped link")
     parser.add_argument("--rows", nargs="+", choices=tuple(ROWS.values()), default=tuple(ROWS.values()))
@@ -88,7 +90,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _cases(arguments: argparse.Namespace) -> list[tuple[str, int, int]]:
-    sizes = [(1, arguments.big * MIB), (arguments.small, 2 * MIB)]
+    sizes = [(1, arguments.big * MIB), (arguments.small, 2 * MIB), (arguments.tiny, MIB // 16)]
     return [(link, count, size) for link in arguments.links for count, size in sizes if count and size]
 
 
@@ -103,8 +105,8 @@ def _source(root: Path, count: int, size: int) -> Path:
         source.mkdir()
         for number in range(count):
             with (source / f"{number}.bin").open("wb") as file:
-                for _ in range(size // MIB):
-                    file.write(os.urandom(MIB))
+                for offset in range(0, size, MIB):
+                    file.write(os.urandom(min(MIB, size - offset)))
     return source
 
 
@@ -117,12 +119,12 @@ def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], argu
     for number in range(arguments.rounds):
         for row, times in seconds.items():
             times.append(_measured(rows[row], swift, endpoint, source, compared=not number))
-            print(f"{link} {count} x {size // MIB} MiB: {row}: {times[-1]:.2f} s", file=sys.stderr)
+            print(f"{link} {count} x {size_shown(size)}: {row}: {times[-1]:.2f} s", file=sys.stderr)
     middle = {row: median(times) for row, times in seconds.items()}
     slowest = max(middle.values())
     lines = [(row, f"{time:.2f}", f"{slowest / time:.2f}") for row, time in middle.items()]
     name = "direct" if link == "direct" else f"{arguments.rate:g} MB/s per connection, 20 ms"
-    return f"{count} of {size // MIB} MiB, {name}:\n\n{table(('', 'seconds', 'times the slowest'), lines)}\n"
+    return f"{count} of {size_shown(size)}, {name}:\n\n{table(('', 'seconds', 'times the slowest'), lines)}\n"
 
 
 def _measured(way: str, swift: servers.Server, endpoint: str, source: Path, *, compared: bool) -> float:
@@ -134,7 +136,10 @@ def _measured(way: str, swift: servers.Server, endpoint: str, source: Path, *, c
     whole = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{way}: {done.stderr[-2000:]}")
-    for path in source.iterdir():
+    tiny = next(source.iterdir()).stat().st_size < MIB  # whose objects are compared by one listing, and left
+    if tiny and compared:
+        _compare_all(client, bucket, source)
+    for path in () if tiny else source.iterdir():
         if compared:
             _compare(client, bucket, path)
         client.delete_object(Bucket=bucket, Key=path.name)
@@ -160,6 +165,14 @@ def _compare(client: Any, bucket: str, path: Path) -> None:
                 total.update(block)
     if sums[0].digest() != sums[1].digest():
         raise RuntimeError(f"{path.name} is not what was sent")
+
+
+def _compare_all(client: Any, bucket: str, source: Path) -> None:
+    """Compare the MD5s, which are the tags of objects that were put whole."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    tags = {one["Key"]: one["ETag"].strip('"') for page in pages for one in page["Contents"]}
+    if any(tags.get(path.name) != hashlib.md5(path.read_bytes()).hexdigest() for path in source.iterdir()):
+        raise RuntimeError("the objects are not what was sent")
 
 
 def _resumed(root: Path, swift: servers.Server, mib: int) -> str:

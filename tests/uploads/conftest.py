@@ -57,6 +57,17 @@ def juicefs(tmp_path_factory):
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory):
+    """A server that lists composite checksums; a reason to skip where it is not installed."""
+    program = servers.ministack_program()
+    if program is None:
+        pytest.skip("ministack is not installed: see .ci/run")
+    server = servers.start_ministack(program, tmp_path_factory.mktemp("ministack"))
+    yield server
+    server.stop()
+
+
 def new_bucket(server: servers.Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", servers.KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret)

@@ -186,9 +186,29 @@ def start_juicefs(folder: Path) -> Server:
     return Server(f"http://127.0.0.1:{port}", port, [process], SECRET + SECRET)
 
 
+def ministack_program() -> Path | None:
+    """Find MiniStack where .ci/run puts it: it wants an older botocore than we do, and so an environment of its own."""
+    program = _MAKE / "ministack" / "bin" / "ministack"
+    return program if program.exists() else None
+
+
+def start_ministack(program: Path, folder: Path) -> Server:
+    """Start MiniStack's S3: it lists composite checksums of parts and objects, and keeps all in memory."""
+    (port,) = free_ports(1)
+    told = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "SERVICES": "s3", "HOME": str(folder)}
+    with (folder / "ministack.log").open("wb") as log:
+        process = subprocess.Popen(
+            attached([str(program)]), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
+            cwd=folder, env={**os.environ, **told, "S3_DATA_DIR": str(folder)},
+        )  # fmt: skip
+    wait_for(port, [process])
+    return Server(f"http://127.0.0.1:{port}", port, [process])
+
+
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # everybody's
-_NODE = Path(__file__).parents[2] / ".make" / "azurite" / "node_modules" / ".bin"
+_MAKE = Path(__file__).parents[2] / ".make"
+_NODE = _MAKE / "azurite" / "node_modules" / ".bin"
 
 
 def azurite_program() -> str | None:

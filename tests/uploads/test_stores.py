@@ -38,7 +38,12 @@ class Place:
 
 
 @pytest.fixture(
-    params=["file", "s3", "sftp", *(pytest.param(name, marks=pytest.mark.soak) for name in ("juicefs", "az"))]
+    params=[
+        "file",
+        "s3",
+        "sftp",
+        *(pytest.param(name, marks=pytest.mark.soak) for name in ("juicefs", "ministack", "az")),
+    ]
 )
 def place(request, tmp_path, monkeypatch):
     if request.param in ("file", "sftp"):
@@ -55,7 +60,7 @@ def place(request, tmp_path, monkeypatch):
     if request.param == "az":
         container = request.getfixturevalue("container")
         return Place(open_store(container.destination), container.read, container.keys)
-    server = request.getfixturevalue("juicefs" if request.param == "juicefs" else "swift")
+    server = request.getfixturevalue(request.param if request.param in ("juicefs", "ministack") else "swift")
     bucket = new_bucket(server, monkeypatch)
     if request.param == "gs":
         monkeypatch.setenv("OURS_ACCESS_KEY_ID", servers.KEY)

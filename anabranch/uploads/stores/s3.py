@@ -46,6 +46,8 @@ _SKEW, _SKEW_SECONDS = {"RequestTimeTooSkewed"}, 300
 _FORBIDDEN, _REFUSED, _STATUS_OF_FULL = 403, (401, 403), 507
 _LATER_STATUS = {408, 429, *range(500, 600)}
 _KEYS = ("access_key_id", "secret_access_key")
+_OTHER_SUMS = {f"Checksum{name}" for name in ("SHA256", "SHA1", "CRC32", "CRC32C")}
+"""Sums of parts that another program sent. S3 wants one of each further part, and at the completion: not ours."""
 _PLAIN_MD5 = (None, "AES256")  # server-side encryption whose tags are MD5 sums
 
 
@@ -153,7 +155,8 @@ class S3Store:
             page = self._call("list_parts", upload.key, UploadId=upload.id, PartNumberMarker=marker, MaxParts=most)
             for part in page.get("Parts", []):
                 tag, crc = _tag(part), part.get("ChecksumCRC64NVME", "")
-                found.append(StoredPart(part["PartNumber"], part["Size"], tag if upload.md5_etags else "", crc, tag))
+                md5 = tag if upload.md5_etags and (crc or not _OTHER_SUMS & part.keys()) else ""
+                found.append(StoredPart(part["PartNumber"], part["Size"], md5, crc, tag))
             following = int(page.get("NextPartNumberMarker") or 0)
             if not page.get("IsTruncated") or following <= marker or following >= wanted.stop - 1:
                 return sorted({part.number: part for part in found}.values(), key=lambda part: part.number)
