@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from anabranch.logs.timestamps import Stamp
 
-_NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,18})?")  # a longer one is not a measurement
+_is_number = re.compile(r"\d{1,18}(?:\.\d{1,18})?").fullmatch  # a longer one is not a measurement
 
 
 @dataclass(slots=True)
@@ -34,8 +34,8 @@ class Found:
 
 def point(stamp: Stamp, thing: str, *numbers: str) -> str:
     """Write what was measured of a thing at a time; of what is not a number nothing is kept."""
-    kept = (number if _NUMBER.fullmatch(number) else "" for number in numbers)
-    return "\t".join((repr(stamp.instant.timestamp()), thing, *kept)) + "\n"
+    kept = [number if _is_number(number) else "" for number in numbers]
+    return "\t".join([repr(stamp.instant.timestamp()), thing, *kept]) + "\n"
 
 
 def collect(points: Iterable[str], measures: int) -> Found:

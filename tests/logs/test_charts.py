@@ -4,6 +4,7 @@ import csv
 import random
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
 
@@ -198,6 +199,14 @@ def test_the_page_has_each_chart_and_the_report_lists_the_files(parsed):
     assert all(url.startswith("data:image/svg+xml;base64,") for url in report.pictures.values())
     assert report.outputs == [f"{folder}/unit.tar.{mode}.{kind}" for mode in MODES for kind in ("txt", "svg")]
     assert sum(path.stat().st_size for path in folder.iterdir()) == report.bytes_out
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_charts_in_the_docs_are_those_of_the_sample(parsed, mode):
+    folder, _ = parsed
+    drawn, kept = folder / f"unit.tar.{mode}.svg", Path(__file__).parents[2] / f"docs/pictures/logs-{mode}.svg"
+
+    assert kept.read_bytes() == drawn.read_bytes(), f"cp {drawn} {kept}"
 
 
 @pytest.mark.parametrize("mode", MODES)
