@@ -33,6 +33,11 @@ START_SECONDS = 180
 ATTEMPTS = 3  # a port that was free may be taken before the server binds it
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the test in a browser take the pictures of the guides."""
+    parser.addoption("--pictures", metavar="FOLDER", help="folder for pictures that the test in a browser takes")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep every test, and what it starts, away from the user's own settings, folders, servers and clusters."""
     for name in [name for name in os.environ if name.startswith(("PREFECT_", "ANABRANCH_"))]:

@@ -69,8 +69,9 @@ class Progress:
 
     def add(self, outcome: Outcome) -> None:
         """Count one part that is over."""
-        self.done += not outcome.errors
-        self.failed += bool(outcome.errors)
+        failed = bool(outcome.error or outcome.manifest.failures)
+        self.done += not failed
+        self.failed += failed
         self.cached += outcome.cached
         self.done_cost += outcome.part.cost
         for name in self.counts:

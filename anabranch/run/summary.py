@@ -85,7 +85,7 @@ def _next(report: Report, file: str) -> Iterator[str]:
     yield "\n## Next\n"
     if report.errors:
         yield f"- `anabranch runs retry {report.run_id}`: once the causes are mended, do again only what failed"
-    if report.outputs:
+    if report.written:
         yield f"- `anabranch verify {report.run_id}`: read the outputs again, and hold them against their checksums"
     yield f"- `anabranch runs show {report.run_id}`: see this report in a terminal; `--json` is for programs"
     if file:
@@ -94,7 +94,8 @@ def _next(report: Report, file: str) -> Iterator[str]:
 
 def _figures(report: Report) -> Iterator[str]:
     yield "\n## Figures\n"
-    yield from _table(("", ""), [(_words(name), number) for name, number in report.items.items() if name not in INNER])
+    told = {_words(name): number for name, number in report.items.items() if number and name not in INNER}
+    yield from _table(("", ""), list(told.items()))
     yield from (f"\n![{_plain(title)}]({url})" for title, url in report.pictures.items())
     yield from _details(report)
     for name in OF_THE_RUN:
@@ -150,7 +151,7 @@ def _told(title: str, content: Mapping[str, Any]) -> Iterator[str]:
     """Yield a picture of the counts, then a table of the facts, then pictures and tables of what lies within."""
     yield f"\n## {title.capitalize()}"
     counts = {_words(name): count for name, count in content.items() if isinstance(count, int) and count}
-    yield from _picture("Records", counts, plainly)
+    yield from _drawn("Records", "Records", counts, plainly)  # which overlap, and have no sum
     yield ""
     plain = [(_words(name), value) for name, value in content.items() if not isinstance(value, list | dict)]
     yield from _table(("", ""), plain)
