@@ -30,8 +30,8 @@ SCALE = {"seconds": 1e-6, "piece": 400}  # a log in some ten pieces, and as many
 OPTIONS = [
     LogOptions(mode=["bw"]),
     LogOptions(mode=["bw", "sessions"]),
-    LogOptions(mode=["bw"], timezone="US/Eastern"),
-    LogOptions(mode=["sessions", "known", "md"], begin="2025-09-26 10:02"),
+    LogOptions(mode=["bw"], timezone="US/Eastern", charts=True),
+    LogOptions(mode=["sessions", "known", "md"], begin="2025-09-26 10:02", charts=True),
 ]
 
 

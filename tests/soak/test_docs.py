@@ -12,7 +12,9 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from anabranch.command.workloads import WORKLOADS
 from anabranch.logs.sample import write_sample
@@ -87,6 +89,28 @@ def prepare(folder, page):
     with closing(sqlite3.connect(folder / "crm.db")) as database:
         database.execute("CREATE TABLE people (name TEXT, email TEXT PRIMARY KEY)")
     write_photos(folder / "flights", 3, kinds=("jpeg",), without=0, size=20_000)
+
+
+def prepare_for_python(folder):
+    """Write what the blocks of Python name."""
+    prepare(folder, "")
+    for name in ("data/raw/a.csv.gz", "raw/a.csv.gz"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(gzip.compress(b"n\n1\n2\n"))
+    (folder / "in.jsonl").write_text('{"n": 1}\n')
+    parquet.write_table(pa.table({"n": [1, 2]}), folder / "b.parquet")
+
+
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code", [code for path in DOCS for code in PYTHON.findall(path.read_text())])
+def test_the_python_of_a_page_runs(prefect_server, tmp_path, code):
+    prepare_for_python(tmp_path)
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
 def free_port():
