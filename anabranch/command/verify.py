@@ -15,7 +15,7 @@ from anabranch.command.runs import FLOWS, Json, Run
 from anabranch.command.stdout import readers_may_leave
 from anabranch.command.workloads import WORKLOADS, load
 from anabranch.core.errors import UsageError
-from anabranch.core.parts import Report, Written
+from anabranch.core.parts import NOTHING, Report, Written
 from anabranch.core.verifying import Finding, sample, verify_file
 from anabranch.core.words import many
 from anabranch.run import runs
@@ -55,6 +55,9 @@ def _part(share: str) -> Fraction:
 
 def _report(url: str, found: Mapping[str, Any]) -> Report:
     report = runs.report_of(url, found["id"])
+    state = found["state"] or {}
+    if report is None and state.get("name") == "Completed" and (state.get("message") or "").startswith(NOTHING):
+        return Report(flow="")  # as of a schedule that found nothing new
     if report is None or (report.outputs and not report.written):
         why = "has published no report" if report is None else "kept no checksums: it is of an older version"
         raise UsageError("nothing-recorded", f"the run {found['name']} {why}", "Run the same command again.")

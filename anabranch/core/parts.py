@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from pydantic import BaseModel, Field
 
 from anabranch.core.errors import AnabranchError
+from anabranch.core.words import many
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ class Written(BaseModel):
     tag: str = ""  # of an object: its ETag, or the joined MD5s of its parts; of a table: the id of the import
     part_size: int = 0  # of the parts whose MD5s are joined
     rows: int | None = None  # of a table: those that the run inserted
+    kept: bool = False  # of a file: whether it had these bytes before
 
     @property
     def path(self) -> Path:
@@ -187,6 +189,7 @@ class Written(BaseModel):
         return Path(os.fsdecode(unquote_to_bytes(self.place.removeprefix("file://"))))
 
 
+NOTHING = "nothing to do"
 INNER = ("candidates", "pieces")  # figures that say how the work was done: for programs, and shown to no person
 Status = Literal["completed", "partly_failed", "failed", "nothing_to_do", "cancelled"]
 
@@ -217,10 +220,17 @@ class Report(BaseModel):
         return bool(self.outputs or self.items.get("unchanged"))
 
     @property
+    def nothing_new(self) -> bool:
+        """Whether the run ended well and left every output as it was."""
+        good = self.status == "nothing_to_do" or (self.status == "completed" and not self.errors)
+        return good and all(one.kept for one in self.written)
+
+    @property
     def message(self) -> str:
         """One sentence for the run's state and the end of the log."""
         if self.status == "nothing_to_do":
-            return "; ".join(["nothing to do", *self.warnings[:1]])
+            same = [f"{many(len(self.written), 'output')} left as before"] if self.written else []
+            return "; ".join([NOTHING, *same, *self.warnings[:1]])
         if self.status == "failed" and not self.parts.total:
             return "the run failed"
         cached = f", {self.parts.cached} from the cache" if self.parts.cached else ""

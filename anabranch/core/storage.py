@@ -61,6 +61,8 @@ def published(
         note = None if written is None else _described(raw, aside, target)
         if keep_equal and target.is_file() and filecmp.cmp(aside, target, shallow=False):
             aside.unlink()
+            if note:
+                note.kept = True
         else:
             aside.rename(target)
             if durable:

@@ -83,6 +83,11 @@ def _overlapped() -> str:
     return overlapped(context.flow_run)
 
 
+def _of_a_schedule() -> bool:
+    context = FlowRunContext.get()
+    return bool(context and context.flow_run and context.flow_run.auto_scheduled)
+
+
 @contextmanager
 def _told_of_errors(teller: Teller) -> Iterator[None]:
     """Let an error that ends the flow before there is a report have a report of its own on the run's page."""
@@ -112,6 +117,9 @@ def _conclude(report: Report, output: str | None, run: RunOptions, teller: Telle
     # a part may hold a thousand files, which fail one by one
     if report.status != "failed" and len(report.errors) > run.tolerated(report.items.get("files", report.parts.total)):
         report.status = "partly_failed" if report.stands else "failed"
+    quiet = _of_a_schedule() and report.nothing_new
+    if quiet:
+        report.status = "nothing_to_do"
     file = leave_report(report, output, work_dir(run))
     message = _message(report)
     for note in report.notes:
@@ -120,7 +128,8 @@ def _conclude(report: Report, output: str | None, run: RunOptions, teller: Telle
         get_run_logger().warning("%s", warning)
     for error in report.errors[:MOST_LINES]:
         get_run_logger().error("%s", error)
-    _show(report, file, teller)
+    if not quiet:  # which would leave a page of nothing for each quarter of an hour
+        _show(report, file, teller)
     if not teller.finish():
         report.warnings.append(INCOMPLETE)
     if report.status in ("partly_failed", "failed"):

@@ -101,6 +101,14 @@ class History:
             )  # fmt: skip
 
 
+def known_files(store: Store, job: Import) -> frozenset[int]:
+    """Return which files the table has already, where these are to be left out."""
+    history = History(store, job)
+    if not job.policy.history or job.policy.on_same_file != "skip" or not (job.target.exists and history.exists()):
+        return frozenset()
+    return frozenset(number for number, file in enumerate(job.files) if history.committed(file))
+
+
 def ddl(table: str) -> str:
     """Write the statement that makes the table of imports."""
     kinds = {"file_number": "integer", "bytes": "bigint"} | dict.fromkeys(COUNTS, "bigint")

@@ -219,6 +219,7 @@ class Import:
     policy: Policy
     mapping: str  # canonical text of what decides the rows: mapping and reading options; JSON
     folder: str  # work folder of this import, where the report waits for COMMIT
+    known: frozenset[int] = frozenset()  # files that the table had when this was planned; they have no parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ Status = Literal["committed", "aborted", "reported", "already_imported"]
 Say = Callable[[str], object]
 
 
+MOST_NAMED = 3  # known files in one warning
+
+
 @dataclass(slots=True)
 class Imported:
     """What an import did, by file."""
@@ -87,6 +90,9 @@ class _Run:
             for number, file in enumerate(self.job.files):
                 if found := self.history.committed(file):
                     self.known[number] = found
+        if not self.job.known <= self.known.keys():  # their records were not even read
+            reason = "its history lost an import while this one ran"
+            raise TemporaryError("table-changed", reason, "Run the same command again.", str(self.job.target.table))
         return bool(self.known)
 
     def _already(self) -> Imported:
@@ -187,8 +193,12 @@ class _Run:
         for number in late:
             last = self.befores[number + 1] if number + 1 < len(self.befores) else self.firsts[-1]
             self.store.run(f"DELETE FROM {ROWS} WHERE n > {self.befores[number]} AND n <= {last}")
-        for number in self.known:
-            self.result.warnings.append(f"{self.job.files[number].label} is known already and was left out")
+        if self.known:
+            labels = [self.job.files[number].label for number in sorted(self.known)]
+            more = f" and {len(labels) - MOST_NAMED:,} more" if len(labels) > MOST_NAMED else ""
+            named = f"{', '.join(labels[:MOST_NAMED])}{more}"
+            were = "is known already and was" if len(labels) == 1 else "are known already and were"
+            self.result.warnings.append(f"{named} {were} left out")
 
     def _count_pieces(self) -> None:
         for piece in self.pieces:

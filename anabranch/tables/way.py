@@ -13,7 +13,7 @@ from anabranch.formats.survey import known, look, survey
 from anabranch.sources import remote
 from anabranch.sources.finding import Found, find
 from anabranch.sources.unpack import slices, unpack, unpacked
-from anabranch.tables.history import Counts
+from anabranch.tables.history import Counts, known_files
 from anabranch.tables.join import FLOW, join
 from anabranch.tables.mapping import load_mapping
 from anabranch.tables.options import ImportOptions
@@ -56,6 +56,7 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
         plan = planned_import(job, seen, target, given, folder)
         if plan.job and plan.parts:  # before any record is coerced; the transaction looks at the table again
             store.check(target, plan.job.columns, compared(plan.job))
+            plan = _without(known_files(store, plan.job), plan, plan.job)
     return replace(
         plan,
         looked=(*unpacking, *looked),
@@ -64,6 +65,13 @@ def planned(job: Job[ImportOptions], mapped: Mapped, connect: Connect) -> TableP
         reads=reads(seen),
         create=create,
     )
+
+
+def _without(files: frozenset[int], plan: TablePlan, job: Import) -> TablePlan:
+    """Leave out the parts of some files: an inbox is imported again and again, and only what is new is read."""
+    parts = [part for part in plan.parts if part.file not in files]
+    numbered = tuple(replace(part, index=index) for index, part in enumerate(parts))
+    return replace(plan, parts=numbered, job=replace(job, known=files))
 
 
 def way(job: Job[ImportOptions], mapped: Mapped, connect: Connect, say: Say = lambda _: None) -> Report:

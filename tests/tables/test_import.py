@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anabranch.core.errors import UsageError
+from anabranch.core.errors import TemporaryError, UsageError
 from anabranch.core.here import on_threads, only
 from anabranch.formats import reading, survey
 from anabranch.formats.survey import look
@@ -269,3 +269,39 @@ def test_the_work_files_of_an_import_are_removed_once_it_is_committed(rows, stat
 
     assert report.details["import"]["status"] == status
     assert bool([path for path in (tmp_path / "work").glob("tables/*/*") if path.is_file()]) is left
+
+
+def test_of_an_inbox_only_what_is_new_is_read_again(sqlite, tmp_path):
+    options, inbox = people(sqlite), tmp_path / "inbox"
+    inbox.mkdir()
+    for number in range(1, 6):
+        written(inbox / f"{number}.csv", f"id,name,qty\n{number},a,1\n")
+    assert run(inbox, tmp_path, **options).parts.total == 5
+
+    again = run(inbox, tmp_path, **options)
+    assert (again.status, again.parts.total) == ("nothing_to_do", 0)
+
+    written(inbox / "6.csv", "id,name,qty\n6,a,1\n")
+    more = run(inbox, tmp_path, **options)
+    assert (more.status, more.parts.total, more.items["accepted"]) == ("completed", 1, 1)
+    assert [row[0] for row in contents(sqlite, "people")] == [1, 2, 3, 4, 5, 6]
+    assert sum("known already" in warning for warning in more.warnings) == 1
+    assert more.warnings[0].endswith("and 2 more are known already and were left out")
+
+
+def test_an_import_that_leaves_the_history_while_another_runs_is_not_lost(sqlite, tmp_path):
+    options = people(sqlite)
+    source = written(tmp_path / "a.csv", "id,name,qty\n1,a,1\n")
+    run(source, tmp_path, **options)
+    job = job_for(source, tmp_path, **options)
+    opened = []
+
+    def connect():
+        opened.append(1)
+        store = open_store(sqlite)
+        if len(opened) == 2:  # the transaction's own, after the plan was made
+            store.run("DELETE FROM anabranch_imports")
+        return store
+
+    with pytest.raises(TemporaryError, match="its history lost an import"):
+        way(job, on_threads(2), connect)

@@ -65,7 +65,7 @@ def goal(request, tmp_path):
     return Server(tmp_path / "goal", asked("sftp")) if request.param == "sftp" else Folder(tmp_path / "goal")
 
 
-@pytest.mark.parametrize("size", [1000, 200 * KIB + 5, 0])
+@pytest.mark.parametrize("size", [200 * KIB + 5, *(pytest.param(size, marks=pytest.mark.soak) for size in (0, 1000))])
 def test_what_was_sent_is_held_against_what_is_there(goal, tmp_path, size):
     data = random.Random(1).randbytes(size)
     names = ["left alone", "changed", "longer", "removed"]
