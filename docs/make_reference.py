@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from anabranch.command import demo, operate, status, verify
+from anabranch.command import demo, notify, operate, status, verify
 from anabranch.command.app import RUNS
 from anabranch.command.command import choices, shown_default, spoken
 from anabranch.command.request import FLAGS
@@ -77,6 +77,7 @@ def _lines() -> Iterator[str]:
         status.status,
         verify.verify,
         operate.doctor,
+        notify.notify,
         operate.explain,
         operate.completion,
         demo.demo,

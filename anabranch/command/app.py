@@ -13,6 +13,7 @@ COMMANDS = {  # besides those of the workloads
     "deploy": ("operate", "Deploy the flows for a worker that runs elsewhere; schedules stay as they were switched."),
     "down": ("operate", "Stop the worker and the server that `up` started."),
     "init": ("operate", "Write prefect.yaml into this folder, to choose deployments and schedules yourself."),
+    "notify": ("notify", "Post to a webhook when a run of a schedule, of a form or of --detach has failed."),
     "explain": ("operate", "Say more about an error code."),
     "completion": ("operate", "Print a script by which bash, zsh or fish completes commands and options."),
     "verify": ("verify", "Hold the outputs of a run against the sizes and checksums in its report."),
