@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from anabranch.core.parts import Written
-from anabranch.core.verifying import Finding, of_size
+from anabranch.core.verifying import Finding, of_size, verify_file
 from anabranch.uploads.options import UploadOptions
 from anabranch.uploads.retrying import Health, retried
 from anabranch.uploads.select import destination_of
@@ -21,7 +21,7 @@ def verify(written: Sequence[Written], parameters: Mapping[str, Any], unlock: Un
     """
     destination, _ = destination_of(parameters["output"], UploadOptions.model_validate(parameters["options"]))
     if destination.kind == "file":
-        yield from map(_file, written)
+        yield from (verify_file(one, _has_tag) for one in written)
         return
     store, health = open_store(destination, unlock), Health()
     for one in written:
@@ -29,18 +29,8 @@ def verify(written: Sequence[Written], parameters: Mapping[str, Any], unlock: Un
         yield _object(one, head, sums=destination.kind != "sftp")  # whose tags are made of size and time
 
 
-def _file(one: Written) -> Finding:
-    try:
-        size = one.path.stat().st_size
-        if size != one.size:
-            return of_size(one, size)
-        if size and not has_tag(str(one.path), size, one.tag, [one.part_size or size], lambda: False):
-            return Finding(one.name, "changed", "its size is as recorded, its bytes are not")
-    except (FileNotFoundError, NotADirectoryError):
-        return Finding(one.name, "missing")
-    except OSError as error:
-        return Finding(one.name, "not_verifiable", error.strerror or str(error))
-    return Finding(one.name, "as_recorded")
+def _has_tag(one: Written) -> bool:
+    return not one.size or has_tag(str(one.path), one.size, one.tag, [one.part_size or one.size], lambda: False)
 
 
 def _object(one: Written, head: Head | None, *, sums: bool) -> Finding:
