@@ -213,6 +213,25 @@ def test_what_is_sent_is_read_no_more_than_once_beside_its_sums(place, tmp_path)
     assert body.count == 2 * 100_000
 
 
+@pytest.mark.parametrize(("size", "asks"), [(1, False), (1 << 20, False), ((1 << 20) + 1, True)])
+def test_a_small_object_is_sent_to_s3_without_asking_first(bucket, tmp_path, size, asks):
+    store, seen = open_store(bucket.destination), []
+    source = tmp_path / "small"
+    source.write_bytes(bytes(size))
+
+    def see(request, **_):
+        seen.append("Expect" in request.headers)
+
+    store.client().meta.events.register_last("before-send.s3.PutObject", see)
+    try:
+        with RangeFile(str(source), 0, size) as body:
+            store.put("small", body, summed(body), new=False)
+    finally:
+        store.client().meta.events.unregister("before-send.s3.PutObject", see)
+
+    assert seen == [asks]
+
+
 class Counted(RangeFile):
     count = 0
 

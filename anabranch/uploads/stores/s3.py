@@ -258,13 +258,13 @@ def client_of(
         aws_secret_access_key=secrets and secrets.secret_access_key,
         aws_session_token=(secrets and secrets.session_token) or None,
     )
-    client.meta.events.register_last("before-call.s3.PutObject", _send_unasked)
+    client.meta.events.register_last("before-call.s3", _send_unasked)  # where botocore adds the header: after that
     return client
 
 
-def _send_unasked(params: dict[str, Any], **_: object) -> None:
+def _send_unasked(model: Any, params: dict[str, Any], **_: object) -> None:
     """Spare a small body the round trip after which the server says that it may come."""
-    if len(params["body"]) <= _UNASKED:
+    if model.name == "PutObject" and len(params["body"]) <= _UNASKED:
         params["headers"].pop("Expect", None)
 
 
