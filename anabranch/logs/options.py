@@ -50,6 +50,10 @@ class LogOptions(Grouped):
             "bz2, xz, zst and lz4, too."
         ),
     ] = "gzip"
+    new_only: Annotated[
+        bool,
+        Field(description="Leave out archives whose reports are as an earlier run with these options left them."),
+    ] = False
     max_unpacked: MaxUnpacked = None
 
     @field_validator("timezone")

@@ -43,16 +43,24 @@ class Survey(Slices):
     archives: tuple[Archive, ...] = ()
     errors: tuple[AnabranchError, ...] = ()
     remarks: tuple[str, ...] = ()
+    unchanged: int = 0  # archives that are done
 
 
-def survey(source: Sequence[str], work_dir: Path, threads: int, most: str = "") -> Survey:
+Done = Callable[[Source, Sequence[Source]], bool]  # whether an archive, or a folder with these logs, is done
+
+
+def survey(
+    source: Sequence[str], work_dir: Path, threads: int, most: str = "", done: Done = lambda *_: False
+) -> Survey:
     """Find the archives, read each once for its fingerprint, and cut the work of unpacking; writes nothing.
 
+    Those that are `done` are only counted.
     Raises UsageError where a source is missing or two archives have the same name.
     """
     found = archives(source)
     looked, errors = list[Archive](), list[AnabranchError](found.errors)
-    for one in found.sources:
+    left = [one for one in found.sources if not done(one, found.logs.get(one, ()))]
+    for one in left:
         try:
             looked.append(look(one, found.logs.get(one, ())))
         except OSError as error:
@@ -71,6 +79,7 @@ def survey(source: Sequence[str], work_dir: Path, threads: int, most: str = "") 
         archives=tuple(looked),
         errors=tuple(errors),
         remarks=found.remarks,
+        unchanged=len(found.sources) - len(left),
     )
 
 

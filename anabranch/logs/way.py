@@ -7,6 +7,7 @@ from anabranch.core.here import Mapped
 from anabranch.core.parts import Job, Report
 from anabranch.core.sharing import sharing
 from anabranch.core.storage import fingerprint
+from anabranch.logs.done import Done
 from anabranch.logs.join import join
 from anabranch.logs.options import LogOptions
 from anabranch.logs.plan import plan
@@ -18,12 +19,15 @@ from anabranch.sources.unpack import uncut, unpack
 
 def planned(job: Job[LogOptions]) -> Survey:
     """Find the archives, and plan their unpacking; a dry run shows it."""
-    return survey(job.source, job.work_dir, job.threads, job.options.max_unpacked or "")
+    return survey(job.source, job.work_dir, job.threads, job.options.max_unpacked or "", Done(job).has)
 
 
 def way(job: Job[LogOptions], mapped: Mapped) -> Report:
     """Parse the job's archives, and publish their reports; the one report goes to the work folder without an output."""
     slices = planned(job)
+    if slices.unchanged and not slices.archives and not slices.errors:
+        items = {"unchanged": slices.unchanged}
+        return Report(flow="parse-logs", status="nothing_to_do", items=items, warnings=list(slices.remarks))
     with sharing(Path(slices.folder)) as alone:
         unpacking = mapped(unpack_logs, slices)
         unpacking = [*unpacking, *mapped(unpack_logs, uncut(slices, unpacking))]
@@ -31,6 +35,9 @@ def way(job: Job[LogOptions], mapped: Mapped) -> Report:
         logs = plan(slices, unpacking, job.options, job.threads)
         output = job.output or f"{slices.folder}/{fingerprint(job.options)}.txt"
         report = join(logs, mapped(work, logs), output)
+        Done(job).add(logs, report)
+        if slices.unchanged:
+            report.items["unchanged"] = slices.unchanged
         if not report.errors and alone():  # else the text may be needed to resume, or by the other run
             sizes = Counter[Source]()
             for piece in logs.catalogue.pieces:

@@ -32,7 +32,7 @@ def photo(path):
 
 WATCHED = {  # the flow, what brings a file into the inbox, where the results go, and the options of the deployment
     "import_table": ("tables", table, None, {"table": "people", "create_table": True, "on_duplicate": "skip"}),
-    "parse_logs": ("logs", archive, "out/", {}),
+    "parse_logs": ("logs", archive, "out/", {"new_only": True}),
     "convert_files": ("files", table, "out/", {"to": "jsonl"}),
     "upload_files": ("uploads", table, "out/", {"if_exists": "skip-same"}),
     "extract_gps": ("photos", photo, "out/photos.csv", {}),
