@@ -17,6 +17,7 @@ FIRST_OUTPUTS = 10  # that stand at the top; the others follow at the end, so th
 DRAWN = {  # figures of a report's details that become pictures
     "lines": ("Lines", plainly),
     "rows": ("Rows", plainly),
+    "photos": ("Photos", plainly),
     "failed_records": ("Failed records", plainly),
     "rows_set_aside": ("Rows set aside", plainly),
     "rejected": ("Rejected records", plainly),

@@ -33,7 +33,7 @@ def test_the_page_of_the_run_shows_the_parameters_as_prefect_itself_would(prefec
 
     assert state.result() == tuple(PARAMETERS.values())
     assert shown == convert.serialize_parameters(PARAMETERS)
-    assert shown["options"]["schema"].endswith("schema.json")
+    assert shown["options"]["types"]["schema"].endswith("schema.json")
 
 
 @pytest.mark.server
