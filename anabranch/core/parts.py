@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 from anabranch.core.errors import AnabranchError
 from anabranch.core.words import many
@@ -182,6 +182,11 @@ class Written(BaseModel):
     part_size: int = 0  # of the parts whose MD5s are joined
     rows: int | None = None  # of a table: those that the run inserted
     kept: bool = False  # of a file: whether it had these bytes before
+
+    @model_serializer(mode="wrap")
+    def _briefly(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing: a report may have thousands of outputs."""
+        return {name: value for name, value in whole(self).items() if value or name == "size"}
 
     @property
     def path(self) -> Path:

@@ -108,7 +108,7 @@ def test_everything_that_a_user_does_works_with_nothing_but_the_wheel(terminal):
         scheduled = [run for run in runs if run["by"] == "schedule" and run["state"] == "Completed"]
         if scheduled:
             break
-    assert {run["name"] for run in scheduled} == {"parse-logs inbox known"}
+    assert {run["name"] for run in scheduled} == {"parse-logs inbox known"}, runs
     assert [path.read_bytes() for path in reports.glob("*.txt")] == [EXPECTED.read_bytes()]
     assert sorted((run["by"], run["name"], run["state"]) for run in runs if run["by"] != "schedule") == [
         ("detached command", "parse-logs later.tar.bz2 known", "Failed"),
