@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
 from distributed import Client, LocalCluster
 
 from anabranch.core.sizes import size_shown
@@ -115,25 +116,29 @@ def _section(root: Path, swift: servers.Server, case: tuple[str, int, int], argu
     source = _source(root, count, size)
     endpoint = swift.endpoint if link == "direct" else Capped(swift.port, arguments.rate * 1e6).endpoint
     rows = {row: way for row, way in ROWS.items() if way in arguments.rows and way not in uploads_ways.missing()}
-    seconds: dict[str, list[float]] = {row: [] for row in rows}
+    seconds: dict[str, list[tuple[float, float]]] = {row: [] for row in rows}
     for number in range(arguments.rounds):
         for row, times in seconds.items():
             times.append(_measured(rows[row], swift, endpoint, source, compared=not number))
-            print(f"{link} {count} x {size_shown(size)}: {row}: {times[-1]:.2f} s", file=sys.stderr)
-    middle = {row: median(times) for row, times in seconds.items()}
-    slowest = max(middle.values())
-    lines = [(row, f"{time:.2f}", f"{slowest / time:.2f}") for row, time in middle.items()]
+            print(
+                f"{link} {count} x {size_shown(size)}: {row}: {times[-1][0]:.2f} s, {times[-1][1]:.2f} of the server",
+                file=sys.stderr,
+            )
+    middle = {row: tuple(map(median, zip(*times, strict=True))) for row, times in seconds.items()}
+    slowest = max(time for time, _ in middle.values())
+    lines = [(row, f"{time:.2f}", f"{slowest / time:.2f}", f"{cpu:.2f}") for row, (time, cpu) in middle.items()]
     name = "direct" if link == "direct" else f"{arguments.rate:g} MB/s per connection, 20 ms"
-    return f"{count} of {size_shown(size)}, {name}:\n\n{table(('', 'seconds', 'times the slowest'), lines)}\n"
+    heads = ("", "seconds", "times the slowest", "CPU s of the server")
+    return f"{count} of {size_shown(size)}, {name}:\n\n{table(heads, lines)}\n"
 
 
-def _measured(way: str, swift: servers.Server, endpoint: str, source: Path, *, compared: bool) -> float:
-    """Upload the folder into a new bucket, compare, and return the seconds."""
+def _measured(way: str, swift: servers.Server, endpoint: str, source: Path, *, compared: bool) -> tuple[float, float]:
+    """Upload the folder into a new bucket, compare, and return the seconds, and those of the server's CPU."""
     client, bucket = swift.client(), _new_bucket(swift)
-    began = time.perf_counter()
+    began, computed = time.perf_counter(), _computed(swift)
     words = [sys.executable, "-m", "benchmarks.uploads_ways", way, endpoint, bucket, str(source)]
     done = subprocess.run(words, env=_environment(swift), capture_output=True, text=True, check=False)
-    whole = time.perf_counter() - began
+    whole, computed = time.perf_counter() - began, _computed(swift) - computed
     if done.returncode:
         raise RuntimeError(f"{way}: {done.stderr[-2000:]}")
     tiny = next(source.iterdir()).stat().st_size < MIB  # whose objects are compared by one listing, and left
@@ -143,7 +148,12 @@ def _measured(way: str, swift: servers.Server, endpoint: str, source: Path, *, c
         if compared:
             _compare(client, bucket, path)
         client.delete_object(Bucket=bucket, Key=path.name)
-    return float(json.loads(done.stdout)["seconds"]) if way != "command" else whole
+    return float(json.loads(done.stdout)["seconds"]) if way != "command" else whole, computed
+
+
+def _computed(swift: servers.Server) -> float:
+    """Return the seconds that the server has computed: where both cores are busy, they limit everyone."""
+    return sum(sum(psutil.Process(process.pid).cpu_times()[:2]) for process in swift.processes)
 
 
 def _new_bucket(swift: servers.Server) -> str:

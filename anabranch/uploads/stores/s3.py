@@ -37,7 +37,8 @@ from anabranch.uploads.tags import has_tag
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 _CONNECTIONS = 64  # kept open for the threads of one process
-_PAGE = 1000  # parts in one answer
+_PAGE = 1000  # parts, or objects, in one answer
+_LISTED = 4  # objects that are listed for each that is looked for: what lies between them, and some behind them
 _UNASKED = 1 << 20  # bytes of a body that are sent without asking first whether the server wants them
 
 _LATER = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException",
@@ -105,10 +106,16 @@ class S3Store:
         return size == head.size and has_tag(path, size, head.etag, [part_size, *likely_sizes(size)], stop)
 
     def absent(self, keys: Sequence[str]) -> set[str]:
-        """List from the first key on, one page: what is not on it, and lies before its end, is absent."""
+        """List from the first key on, one short page: what is not on it, and lies before its end, is absent."""
         prefix = os.path.commonprefix(list(keys))  # noqa: RUF071  which is what S3 compares
         try:
-            page = self._call("list_objects_v2", None, Prefix=prefix, StartAfter=min(keys)[:-1])
+            page = self._call(
+                "list_objects_v2",
+                None,
+                Prefix=prefix,
+                StartAfter=min(keys)[:-1],
+                MaxKeys=min(_LISTED * len(keys), _PAGE),
+            )
         except SetupError:  # no right to list: each object is asked for
             return set()
         shown = [one["Key"] for one in page.get("Contents", [])]
