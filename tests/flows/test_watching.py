@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.outputs import RECORD
+from anabranch.core.verifying import verify_file
 from anabranch.photos import sample
 from anabranch.run.api import call
 from anabranch.run.background import patiently
@@ -60,9 +61,12 @@ def watch(request, prefect_server, tmp_path, monkeypatch):
     wish = {"flow_runs": {"deployment_id": {"any_": [str(made)]}}}
     runs = next(found for _ in patiently(120) if len(found := call(f"{prefect_server}/flow_runs/filter", wish)) >= 4)
 
+    done = []
+
     def next_run():
         with get_client(sync_client=True) as client:
             run = runs.pop()["id"]
+            done.append(run)
             client.set_flow_run_state(run, Pending(), force=True)  # else it would wait until it is due
             run = client.read_flow_run(run)
         state = run_flow(flow, flow_run=run, parameters=flow.validate_parameters(given), return_type="state")
@@ -75,6 +79,8 @@ def watch(request, prefect_server, tmp_path, monkeypatch):
     yield next_run
     with get_client(sync_client=True) as client:
         client.delete_deployment(made)
+        for run in done:  # they were due later than they ran, and would be the newest runs of other tests
+            client.delete_flow_run(run)
 
 
 def test_a_schedule_takes_what_is_new_and_is_quiet_where_there_is_nothing(watch):
@@ -85,6 +91,9 @@ def test_a_schedule_takes_what_is_new_and_is_quiet_where_there_is_nothing(watch)
     state, report = watch()
     assert (state.name, report.status) == ("Completed", "completed")
     before = watch.written()
+    assert report.written
+    assert [one.name for one in report.written if one.kind != "table"] == report.outputs
+    assert all(verify_file(one).state == "as_recorded" for one in report.written if one.kind == "file")
 
     state, report = watch()
     assert (state.name, state.message.partition(";")[0], report) == ("Completed", "nothing to do", None)
