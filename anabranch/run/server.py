@@ -6,7 +6,6 @@ serves only requests that carry its secret, see `door`. This module does not imp
 """
 
 import os
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 import certifi
 
-from anabranch.core.config import state_dir
+from anabranch.core.config import number_set, state_dir
 from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.storage import published, require_room
 from anabranch.run.api import (
@@ -233,13 +232,8 @@ def _start(home: Path) -> Program:
 
 
 def _history_seconds() -> int:
-    """Return how long our server keeps a run that has ended; UsageError where the variable is not a number of days."""
-    days = os.environ.get("ANABRANCH_HISTORY_DAYS") or "90"
-    if not re.fullmatch("[1-9][0-9]{0,4}", days):
-        raise UsageError(
-            "bad-option", f"ANABRANCH_HISTORY_DAYS is {days!r}", "Give a whole number of days, such as 90."
-        )
-    return int(days) * 86400
+    """Return how long our server keeps a run that has ended."""
+    return (number_set("ANABRANCH_HISTORY_DAYS") or 90) * 86400
 
 
 def _host(home: Path) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from anabranch.core.config import RunOptions
+from anabranch.core.config import RunOptions, number_set
 from anabranch.core.forms import Group, Grouped
 from anabranch.core.sizes import size_in_bytes
 from anabranch.uploads.presets import PRESETS, Name
@@ -81,7 +81,7 @@ class UploadOptions(Grouped):
             "user, 70% of the memory), balanced (20, 8, 80%, parts in flight auto) or aggressive (30, 12, 85%, auto). "
             "A limit that is set by itself wins. Default: 20, 3, 80%."
         ),
-    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_UPLOADS_PRESET"), validate_default=True)
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_UPLOADS_PRESET") or None, validate_default=True)
     parts_in_flight: Annotated[
         Annotated[int, Field(ge=1, le=256)] | Literal["auto"] | None,
         Field(
@@ -89,7 +89,7 @@ class UploadOptions(Grouped):
             "and takes more, 32 at most, while that is quicker, and fewer when the destination is overloaded. "
             "Default: 8, or that of the preset."
         ),
-    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_PARTS_IN_FLIGHT"), validate_default=True)
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_PARTS_IN_FLIGHT") or None, validate_default=True)
     requests_per_minute: Annotated[
         int | None,
         Field(ge=1, description="Requests to Google Drive that each process sends in a minute. Default: no limit."),
@@ -130,7 +130,7 @@ class UploadOptions(Grouped):
             description="Share of the memory in use above which no further file is started. Default: 80%, or that of "
             "the preset.",
         ),
-    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_MAX_MEMORY"), validate_default=True)
+    ] = Field(default_factory=lambda: os.environ.get("ANABRANCH_MAX_MEMORY") or None, validate_default=True)
     if_exists: Annotated[
         IfExists,
         Field(description="What to do if the object exists; skip-same replaces only objects with other bytes."),
@@ -171,7 +171,8 @@ class UploadOptions(Grouped):
         )
 
     def _places(self, variable: str, number: int) -> tuple[int, bool]:
-        return int(os.environ.get(variable, number)), variable in os.environ or self.preset is not None
+        chosen = number_set(variable)
+        return chosen or number, chosen is not None or self.preset is not None
 
     @property
     def max_memory_percent(self) -> float:

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from anabranch.core.errors import UsageError
 from anabranch.uploads.options import UploadOptions
 
 VARIABLES = (
@@ -64,6 +65,15 @@ def test_a_variable_that_means_nothing_is_refused(variable, value, monkeypatch):
 
     with pytest.raises(ValidationError, match=value):
         UploadOptions()
+
+
+@pytest.mark.parametrize("variable", ["ANABRANCH_UPLOADS", "ANABRANCH_UPLOADS_PER_USER"])
+@pytest.mark.parametrize("value", ["abc", "0", "-1", "2.5"])
+def test_a_limit_that_is_no_number_is_refused(variable, value, monkeypatch):
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(UsageError, match=f"{variable} is '{value}'"):
+        _ = UploadOptions().places
 
 
 def test_sequential_sends_one_part_at_a_time():
