@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
+from prefect import tags
 from prefect.client.schemas.objects import State
-from prefect.context import SettingsContext, get_settings_context, tags
+from prefect.context import SettingsContext, get_settings_context
 from prefect.exceptions import Abort
 from prefect.flows import Flow
 from pydantic import TypeAdapter
