@@ -6,8 +6,13 @@ import struct
 from pathlib import PurePath
 from xml.etree import ElementTree as ET
 
+import fastkml
+import geopandas
+import gpxpy
 import pyarrow.parquet as pq
 import pytest
+from fastkml.utils import find_all
+from fastkml.validator import validate
 
 from anabranch.photos.fetching import Photo
 from anabranch.photos.layers import FORMATS, left_out_of_geo
@@ -29,6 +34,7 @@ PLACES = {
     b"/b/none.jpg": Facts("no_gps"),
     b"/b/only.jpg": Facts("ok", lat=1.0, lon=2.0, alt_msl_m=0.0),
 }
+EXPECTED = [(facts.lat, facts.lon, facts.alt_msl_m) for facts in PLACES.values() if facts.status == "ok"]
 
 
 @pytest.fixture
@@ -42,11 +48,12 @@ def written(tmp_path):
     return write
 
 
+def rounded(places):
+    return [tuple(None if number is None else round(number, 7) for number in place) for place in places]
+
+
 def close(found):
-    expected = [(facts.lat, facts.lon, facts.alt_msl_m) for facts in PLACES.values() if facts.status == "ok"]
-    return [tuple(round(value, 7) if value is not None else None for value in one) for one in found] == [
-        tuple(round(value, 7) if value is not None else None for value in one) for one in expected
-    ]
+    return rounded(found) == rounded(EXPECTED)
 
 
 def test_gpx_has_a_waypoint_for_each_position(written):
@@ -87,6 +94,30 @@ def test_geoparquet_has_the_table_and_a_point_for_each_position(written):
     assert geo["columns"][geo["primary_column"]] == {"encoding": "WKB", "geometry_types": ["Point", "Point Z"]}
     found = [struct.unpack("<bI" + "d" * ((len(point) - 5) // 8), point)[2:] for point in points]
     assert close((lat, lon, height[0] if height else None) for lon, lat, *height in found)
+
+
+def read_gpx(path):
+    with path.open() as file:
+        return [(point.latitude, point.longitude, point.elevation) for point in gpxpy.parse(file).waypoints]
+
+
+def read_kml(path):
+    assert validate(file_to_validate=path)
+    points = [place.geometry for place in find_all(fastkml.KML.parse(path), of_type=fastkml.Placemark)]
+    return [(point.y, point.x, point.z if point.has_z else None) for point in points]
+
+
+def read_geo(path):
+    frame = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
+    assert (frame.crs.is_geographic, "WGS 84" in frame.crs.name) == (True, True)
+    return [(point.y, point.x, point.z if point.has_z else None) for point in frame.geometry if point]
+
+
+@pytest.mark.parametrize(("name", "read"), [
+    ("p.gpx", read_gpx), ("p.kml", read_kml), ("p.parquet", read_geo), ("p.geojson", read_geo)
+])  # fmt: skip
+def test_the_tools_of_users_read_each_position(written, name, read):
+    assert sorted(rounded(read(written(name)))) == sorted(rounded(EXPECTED))
 
 
 def test_geo_txt_has_the_photos_with_a_height_and_tells_equal_names_apart(written):
