@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 STOPPED = 5  # exit code
 MESSAGE = "stopped. Run the same command again to resume."
@@ -32,6 +34,13 @@ def note_all() -> None:
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     _noted.append(reader)
+    sys.unraisablehook = _unless_interrupted
+
+
+def _unless_interrupted(lost: Any) -> None:
+    """Say nothing of an exception that Python lost, in a destructor for example, where a signal was noted."""
+    if not seen():
+        sys.__unraisablehook__(lost)
 
 
 def seen() -> bool:

@@ -73,6 +73,30 @@ def test_sigterm_ends_a_command_as_stopped_or_after_it_is_done(phase, prefect_se
     assert len(output.read_text().splitlines()) == 20_000
 
 
+LOST = """
+import os, signal, sys
+from anabranch.command.interrupts import handle, interrupt, note_all, seen
+
+class Destroyed:
+    def __del__(self):
+        if "signal" in sys.argv:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("a defect")
+
+note_all()
+handle(interrupt, signal.SIGTERM)
+Destroyed()
+print(seen())
+"""
+
+
+@pytest.mark.parametrize(("word", "noted", "told"), [("signal", "True", False), ("none", "False", True)])
+def test_a_signal_whose_exception_is_lost_is_noted_without_a_traceback_and_a_defect_is_told(word, noted, told):
+    done = subprocess.run([sys.executable, "-c", LOST, word], capture_output=True, text=True, check=True)
+
+    assert (done.stdout.strip(), "Traceback" in done.stderr) == (noted, told)
+
+
 def handles_sigterm(pid):
     """Whether the process has come to our first line; before that, the system ends it as it ends any program."""
     caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))

@@ -76,6 +76,7 @@ def project(chromium, tmp_path_factory):
     (folder / "tables/towns.csv").write_text("town,people\nBonn,335000\nUlm,127000\nTrier,112000\n")
     (folder / "tables/broken.csv").write_text("town,people\nBonn,335000,1\n")
     with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("PREFECT_API_URL", raising=False)  # that of other tests' server, which is open to all
         environment.setenv("ANABRANCH_STATE_DIR", str(folder / "state"))
         environment.setenv("ANABRANCH_WORK_DIR", str(folder / "work"))
         on_terminal(folder, "up")
