@@ -24,7 +24,11 @@ ABOUT = {  # for each flow the option or parameter that its runs are named after
     "import-table": ("table", "into "),
 }
 _LONGEST = 60  # characters of each part of a name
-_MADE_UP = re.compile(r"[a-z]+-[a-z]+")  # by Prefect, of an adjective and an animal
+_GREEK = (
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|"
+    "nu|xi|omicron|pi|rho|sigma|tau|upsilon|phi|chi|psi|omega"
+)
+_BY_FORM = re.compile(rf"(?:{_GREEK})\d*-[a-z-]+")  # made up by the form of the UI: gamma81-iadora-z
 
 
 def name_of(flow: str, parameters: Mapping[str, Any]) -> str:
@@ -63,9 +67,22 @@ def run_name() -> str:
     if context is None or context.flow_run is None or context.flow is None:
         raise RuntimeError("no flow is running")
     flow, given = context.flow.name, context.flow_run.name
-    if _MADE_UP.fullmatch(given) or given.startswith(f"{flow} "):
+    if _is_made_up(given) or given.startswith(f"{flow} "):
         return name_of(flow, context.parameters or {})
     return given
+
+
+def _is_made_up(name: str) -> bool:
+    """Whether Prefect made up a name: the form of the UI, or its client and server, of an adjective and an animal."""
+    from coolname.data import config  # noqa: PLC0415  the words that Prefect draws from
+
+    lists: Mapping[str, Any] = config
+
+    def has(kind: str, word: str) -> bool:
+        return any(word in lists[one]["words"] for one in lists[kind]["lists"])
+
+    first, _, second = name.partition("-")
+    return (has("adj_any", first) and has("subj", second)) or _BY_FORM.fullmatch(name) is not None
 
 
 def started_by(run: Mapping[str, Any]) -> str:

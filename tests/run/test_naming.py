@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect.utilities.names import generate_slug
 
 from anabranch.core.argument_files import shortened
 from anabranch.logs.options import LogOptions
-from anabranch.run.naming import name_of, started_by
+from anabranch.run.naming import _is_made_up, name_of, started_by
 
 LOGS, TABLE = LogOptions(mode="md,bw"), {"into": "env:DB", "table": "people"}
 
@@ -37,6 +38,18 @@ def test_a_long_list_of_sources_is_looked_up_for_the_name(tmp_path):
 
     assert len(source) == 1
     assert name_of("parse-logs", {"source": source}) == "parse-logs 00000.tar and 1,999 more"
+
+
+@pytest.mark.parametrize(("name", "made_up"), [
+    ("gamma81-iadora-z", True), ("alpha-andromedae", True), ("majestic-leech", True),
+    ("nightly-import", False), ("winter-run", False), ("import of March", False), ("gamma", False), ("", False),
+])  # fmt: skip
+def test_a_name_that_a_person_gave_is_told_from_one_that_prefect_made_up(name, made_up):
+    assert _is_made_up(name) is made_up
+
+
+def test_every_name_that_prefect_makes_up_is_known():
+    assert all(_is_made_up(generate_slug(2)) for _ in range(500))
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

@@ -206,6 +206,14 @@ def test_a_form_starts_a_run_whose_page_tells_the_result_and_shows_pictures(form
     take(page, pictures, form.flow, height=1250)
 
 
+def test_runs_of_forms_are_named_after_their_sources(project, submitted):
+    listed = on_terminal(project, "runs", "list")
+
+    for form in FORMS:
+        source = form.typed["source"].rpartition("/")[2]
+        assert f" {form.flow} {source} " in listed
+
+
 def test_a_code_is_a_link_to_what_it_means(browser_page, submitted):
     page = browser_page
     page.goto(submitted["convert-files"])
