@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
-from anabranch.core.errors import UsageError
 from anabranch.core.forms import Grouped
 
 T = TypeVar("T")
@@ -78,16 +77,6 @@ def _meant(fault: Mapping[str, Any]) -> str:
         return ""
     close = get_close_matches(str(fault["input"]), re.findall("'([^']+)'", fault["ctx"]["expected"]), 1)
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def number_set(variable: str) -> int | None:
-    """Return the whole number that an environment variable sets, if it does; UsageError where it is none, or zero."""
-    text = os.environ.get(variable)
-    if not text:
-        return None
-    if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise UsageError("bad-option", f"{variable} is {text!r}", "Give a whole number, 1 or more.", variable)
-    return int(text)
 
 
 def cores(cpu_max: Path = CPU_MAX) -> int:

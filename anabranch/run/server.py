@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import certifi
 
-from anabranch.core.config import number_set, state_dir
+from anabranch.core.config import state_dir
+from anabranch.core.environment import number_set
 from anabranch.core.errors import SetupError, UsageError
 from anabranch.core.storage import published, require_room
 from anabranch.run.api import (

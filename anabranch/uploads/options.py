@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from anabranch.core.config import RunOptions, number_set
+from anabranch.core.config import RunOptions
+from anabranch.core.environment import number_set
 from anabranch.core.forms import Group, Grouped
 from anabranch.core.sizes import size_in_bytes
 from anabranch.uploads.presets import PRESETS, Name
