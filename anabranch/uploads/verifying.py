@@ -1,4 +1,4 @@
-"""Hold what is at a destination against what a run sent there."""
+"""Compare what is at a destination with what a run sent there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ def verify(written: Sequence[Written], parameters: Mapping[str, Any], unlock: Un
 
     `parameters` are those of the run's flow. Raises what the destination refuses.
     """
-    destination, _ = destination_of(parameters["output"], UploadOptions.model_validate(parameters["options"]))
+    destination, _ = destination_of(parameters["output"], UploadOptions.model_validate(parameters.get("options") or {}))
     if destination.kind == "file":
         yield from (verify_file(one, _has_tag) for one in written)
         return

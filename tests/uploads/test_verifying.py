@@ -1,4 +1,4 @@
-"""What an upload sent, held against what is at each kind of destination later."""
+"""What an upload sent, compared with what is at each kind of destination later."""
 
 import random
 
@@ -91,3 +91,13 @@ def test_what_was_sent_is_held_against_what_is_there(goal, tmp_path, size):
         "removed": "missing",
     }
     assert bool(found["left alone"].reason) == (not tells)
+
+
+def test_a_run_whose_form_left_all_options_alone_is_verified(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"a")
+    goal = Folder(tmp_path / "goal")
+    report = upload(tmp_path / "a.bin", goal.url, tmp_path / "work")
+
+    (found,) = verify(report.written, {"output": goal.url})
+
+    assert found.state == "as_recorded"
