@@ -4,9 +4,9 @@
 
 A real OpenSSH server on loopback; between it and the clients is a wire with a delay (benchmarks.delaying). The
 photos have five megabytes each, nearly all of them a hole. Slow rows read a share of the photos, spread over all; their
-rate is per photo, once they are connected. "Right" compares with what the photos were made of. The seed's two ways read
-the first 64 KB of each photo over paramiko's own SFTP client, and are given our parser, which is quicker than theirs.
-The engine is our reading alone, as theirs; the row below adds connecting, listing, and the table.
+rate is per photo, once they are connected. "Right" compares with what the photos were made of. The two rows of paramiko
+read the first 64 KB of each photo over its own SFTP client, as scripts do, and are given our parser. The engine is our
+reading alone, as theirs; the row below adds connecting, listing, and the table.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from anabranch.photos.sample import Shot
 from anabranch.photos.way import preview, way
 from benchmarks.logs import server as prefect_server
 from benchmarks.measure import machine, table, write_section
+from benchmarks.photos_wire import Wire, delayed
 from tests import sshd
 
 # of a hundred photos; as the mix that a survey of real drones and cameras gave
@@ -42,8 +43,8 @@ SIZE = 5_000_000
 PREFIX = 64 << 10
 SLOW_SECONDS = 12  # that a slow row may take; it reads as many photos as that allows, by the round trips
 ROUND_TRIPS = {
-    "seed, sequential": 6.0,
-    "seed, 4 connections": 1.5,
+    "paramiko, sequential": 6.0,
+    "paramiko, 4 connections": 1.5,
     "sshfs + exiftool": 12.0,
     "rclone mount + exiftool": 24.0,
 }
@@ -98,39 +99,6 @@ def mix() -> list[str]:
     return kinds
 
 
-class Wire:
-    """The server behind a delay."""
-
-    def __init__(self, host: sshd.Server, port: int, folder: Path) -> None:
-        self.host, self.port, self.folder = host, port, folder
-
-    @property
-    def access(self) -> dict[str, str]:
-        return {"host_key": self.host.fingerprint, "key_file": str(self.host.key)}
-
-    def url(self) -> str:
-        return f"sftp://{self.host.user}@127.0.0.1:{self.port}{self.folder}/homes"
-
-    def client(self):
-        import paramiko
-
-        client = paramiko.SSHClient()
-        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())  # as the seed does
-        client.connect("127.0.0.1", self.port, self.host.user, key_filename=str(self.host.key), allow_agent=False)
-        return client
-
-
-@contextmanager
-def delayed(host: sshd.Server, delay: int, folder: Path) -> Iterator[Wire]:
-    command = [sys.executable, "-m", "benchmarks.delaying", str(host.port), str(delay)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        yield Wire(host, int(process.stdout.readline()), folder)
-    finally:
-        process.kill()
-        process.wait()
-
-
 class Row:
     """What one way did: photos tried, those that were right, seconds, and bytes where they are known."""
 
@@ -156,7 +124,7 @@ def section(folder: Path, host: sshd.Server, shots: dict[str, Shot], delay: int,
 
 
 def tabled(rows: dict[str, Row], delay: int) -> str:
-    base = rows.get("seed, 4 connections")
+    base = rows.get("paramiko, 4 connections")
     lines = []
     for name, row in rows.items():
         limit = (
@@ -192,7 +160,7 @@ def is_right(shot: Shot, lat: float | None, lon: float | None) -> bool:
 
 
 def prefix(sftp, path: str) -> tuple[float | None, float | None, int]:
-    """Read a photo as the seed does: its first 64 KB, and what can be found in them."""
+    """Read the first 64 KB of a photo, and what can be found in them, as scripts do."""
     with sftp.open(path, "rb") as file:
         data = file.read(PREFIX)
     reader = Reader(None)
@@ -303,8 +271,8 @@ def exiftool(folder: Path, shots: dict[str, Shot]) -> Row:
 
 
 WAYS = {
-    "seed, sequential": sequential,
-    "seed, 4 connections": four_connections,
+    "paramiko, sequential": sequential,
+    "paramiko, 4 connections": four_connections,
     "asyncssh, pipelined": pipelined_asyncssh,
     "sshfs + exiftool": sshfs,
     "rclone mount + exiftool": rclone,

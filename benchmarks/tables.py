@@ -29,7 +29,7 @@ from tests.tables.postgres import Server, running
 ROOT = Path(__file__).parent.parent
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "fsync": "on"}
 ENVIRONMENTS = {
-    "seed": ["pandas>=3", "sqlalchemy<2.1", "psycopg2-binary"],
+    "pandas": ["pandas>=3", "sqlalchemy<2.1", "psycopg2-binary"],
     "dlt": ["dlt[postgres]", "pyarrow"],
     "duckdb": ["duckdb==1.5.5", "duckdb-extension-postgres-scanner==1.5.5"],
 }
@@ -39,7 +39,7 @@ LABELS = {
     "command": "**Anabranch, whole command**",
     "duckdb": "DuckDB with its postgres extension",
     "dlt": "dlt, merge",
-    "seed": 'pandas: read the keys, merge by 10,000, `to_sql(method="multi")`',
+    "pandas": 'pandas: read the keys, merge by 10,000, `to_sql(method="multi")`',
 }
 DDL = """CREATE TABLE people (id bigint NOT NULL, email text NOT NULL, first text, last text, city text,
     amount numeric(12,2), day date, note text)"""
@@ -119,7 +119,7 @@ def once(bench: Bench, way: str, rows: int, expected: int) -> tuple[Usage, dict[
         said = out.read()
     with psycopg.connect(url) as connection:
         found = connection.execute("SELECT count(*) FROM people").fetchone()[0]
-    if way not in ("bare", "seed") and found != expected:
+    if way not in ("bare", "pandas") and found != expected:
         sys.exit(f"{way} left {found:,} rows, not {expected:,}")
     with psycopg.connect(bench.server.url(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -132,7 +132,7 @@ def measured(bench: Bench, ways: Sequence[str], rows: int, rounds: int) -> str:
     found: dict[str, list[tuple[Usage, dict[str, float]]]] = {way: [] for way in ways}
     for number in range(rounds):
         for way in ways:
-            if way != "seed" or not number:  # by far the slowest
+            if way != "pandas" or not number:  # by far the slowest
                 found[way].append(once(bench, way, rows, expected))
                 print(way, {key: round(value, 2) for key, value in found[way][-1][1].items()}, flush=True)
     seconds = {way: sorted(figures["seconds"] for _, figures in runs)[len(runs) // 2] for way, runs in found.items()}
@@ -141,7 +141,7 @@ def measured(bench: Bench, ways: Sequence[str], rows: int, rounds: int) -> str:
         usage = median([usage for usage, _ in found[way]])
         ratio = [
             f"{seconds[way] / seconds['bare']:.1f}",
-            f"{seconds['seed'] / seconds[way]:.0f}" if "seed" in ways else "",
+            f"{seconds['pandas'] / seconds[way]:.0f}" if "pandas" in ways else "",
         ]
         peak = f"{usage.peak / 1e6:,.0f}"
         lines.append([LABELS[way], f"{seconds[way]:.2f}", f"{rows / seconds[way]:,.0f}", *ratio, peak])

@@ -31,7 +31,7 @@ def bare(csv: str, url: str, _: int) -> float:
         return time.perf_counter() - start
 
 
-def seed(csv: str, url: str, chunks: int) -> float:
+def pandas_merge(csv: str, url: str, chunks: int) -> float:
     """Read the table's keys, merge chunks of 10,000 with them on four threads, insert by `to_sql(method="multi")`.
 
     `chunks` of them are checked and inserted, and that time is scaled to all.
@@ -95,7 +95,7 @@ def duckdb_insert(csv: str, url: str, _: int) -> float:
 
 
 WAYS: dict[str, Callable[[str, str, int], float]] = {
-    "bare": bare, "seed": seed, "dlt": dlt_merge, "duckdb": duckdb_insert,
+    "bare": bare, "pandas": pandas_merge, "dlt": dlt_merge, "duckdb": duckdb_insert,
 }  # fmt: skip
 
 if __name__ == "__main__":
