@@ -1,4 +1,4 @@
-"""What a run wrote, held against what is there later."""
+"""What a run wrote, compared with what is there later."""
 
 from fractions import Fraction
 

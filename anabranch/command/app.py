@@ -16,7 +16,7 @@ COMMANDS = {  # besides those of the workloads
     "notify": ("notify", "Post to a webhook when a run of a schedule, of a form or of --detach has failed."),
     "explain": ("operate", "Say more about an error code."),
     "completion": ("operate", "Print a script by which bash, zsh or fish completes commands and options."),
-    "verify": ("verify", "Hold the outputs of a run against the sizes and checksums in its report."),
+    "verify": ("verify", "Compare the outputs of a run with the sizes and checksums in its report."),
     "status": ("status", "Show the server, the deployments and the uploads under way, or one run."),
     "doctor": ("operate", "Check versions, folders, the server and the cluster."),
     "demo": ("demo", "Make sample input and run a workload on it."),

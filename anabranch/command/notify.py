@@ -1,4 +1,4 @@
-"""The command `notify`: be told of runs that fail while nobody looks."""
+"""The command `notify`: post to a webhook when a run of a deployment fails."""
 
 import os
 from typing import Annotated

@@ -28,7 +28,7 @@ Share = Annotated[str, Parameter(name="--sample", help="Share of the outputs, su
 
 
 def verify(run: Run, /, *, share: Share = WHOLE, json: Json = False) -> int:
-    """Read the outputs of a run again, and hold them against the sizes and checksums in its report.
+    """Read the outputs of a run again, and compare them with the sizes and checksums in its report.
 
     Exit 0: all are as the run left them, 1: some are changed or missing. Of objects the destination is asked for size
     and tag; of a table the import's record and the number of rows are looked at, since rows may change rightly.

@@ -134,9 +134,8 @@ EXTRACT_GPS = Workload(
     name="extract-gps",
     summary="Extract the positions of photos on an SFTP server or in folders, from a few kilobytes of each.",
     source="Folders, sftp://user@host:port/folder, or https://, s3:// and other URLs of folders, which end in /.",
-    output="File for the positions: .csv, .geojson, .gpx, .kml, .parquet, .summary.json, .html "
-    "or geo.txt. "
-    "May be given several times. Default: CSV on standard output.",
+    output="File for the positions: .csv, .geojson, .gpx, .kml, .parquet, .summary.json, .html or geo.txt. May be "
+    "given several times. Default: CSV on standard output.",
     ends_with_output=False,
     without_output="stdout",
     flow="flows.photos:extract_gps",

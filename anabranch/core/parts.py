@@ -167,7 +167,7 @@ class PartCounts(BaseModel):
 
 
 class Written(BaseModel):
-    """An output as the run left it; `anabranch verify` holds against it what is there later.
+    """An output as the run left it; `anabranch verify` compares what is there later with it.
 
     `place` is exact, while `name` is meant for people: the URI of a file, the key of an object, the address of a
     table's database.

@@ -1,4 +1,4 @@
-"""Hold what is there now against what a run wrote."""
+"""Compare what is there now with what a run wrote."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -46,11 +46,11 @@ class Survey(Slices):
     unchanged: int = 0  # archives that are done
 
 
-Done = Callable[[Source, Sequence[Source]], bool]  # whether an archive, or a folder with these logs, is done
+IsDone = Callable[[Source, Sequence[Source]], bool]  # whether an archive, or a folder with these logs, is done
 
 
 def survey(
-    source: Sequence[str], work_dir: Path, threads: int, most: str = "", done: Done = lambda *_: False
+    source: Sequence[str], work_dir: Path, threads: int, most: str = "", done: IsDone = lambda *_: False
 ) -> Survey:
     """Find the archives, read each once for its fingerprint, and cut the work of unpacking; writes nothing.
 

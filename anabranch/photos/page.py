@@ -71,8 +71,6 @@ def _group(title: str, photos: Sequence[Judged], column: str, colour: str, *, dr
 
 def _aspect(photos: Sequence[Judged]) -> list[float]:
     """Return the lengths of the axes to the east and the north, of which the longer one is 1."""
-    sides = [
-        max((values := [getattr(photo, axis) for photo in photos]), default=0.0) - min(values, default=0.0)
-        for axis in ("east", "north")
-    ]
+    axes = [[photo.east for photo in photos], [photo.north for photo in photos]]
+    sides = [max(values, default=0.0) - min(values, default=0.0) for values in axes]
     return [max(side / (max(sides) or 1.0), 0.1) for side in sides]

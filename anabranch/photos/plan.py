@@ -36,16 +36,8 @@ _A_ROUND_TRIP = 35
 _A_PROCESS = 3000  # photos a second
 _SECONDS = 1e-3  # of work that a photo costs, most of it waiting
 _PYTHON_SECONDS, _AT_URL = 2.5e-4, 6e-4  # of that with Python's lock held, and of a photo at a URL
-FORMATS = (
-    ".csv",
-    ".geojson",
-    ".gpx",
-    ".kml",
-    ".parquet",
-    "geo.txt",
-    ".summary.json",
-    ".html",
-)  # by the end of the output's name
+FORMATS = (".csv", ".geojson", ".gpx", ".kml", ".parquet", "geo.txt", ".summary.json", ".html")
+"""What the name of an output ends in, by which its format is known."""
 
 
 @dataclass(frozen=True, slots=True)

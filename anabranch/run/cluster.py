@@ -109,7 +109,7 @@ def needs_of(plan: Plan[Any]) -> Iterator[Unseen]:
 
 @contextmanager
 def _probe(folder: Path) -> Iterator[str]:
-    """Make a file in the folder for as long as the block lasts; whoever sees it sees this folder."""
+    """Keep a new file in the folder while the block runs: a worker that sees the file sees the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe-{uuid.uuid4().hex}"
     probe.touch()

@@ -31,8 +31,8 @@ def show(url: str, prefix: str) -> list[Places]:
 def reset(url: str, prefix: str) -> list[Places]:
     """Free every place of the limits whose names begin so: for places that no run holds any more.
 
-    Each limit is made anew. If only its count were set to 0, the server would subtract the leases of runs that died
-    once more when they expire, and so free places that other runs hold by then.
+    Each limit is deleted and created again. Setting its count to 0 is not enough: when the lease of a dead run expires,
+    the server subtracts it from the count, and another run may hold that place by then.
     """
     for one in list(_listed(url, prefix)):
         _ask(f"{url}/v2/concurrency_limits/{one['id']}", NOT_FOUND, method="DELETE")

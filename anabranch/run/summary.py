@@ -87,7 +87,7 @@ def _next(report: Report, file: str) -> Iterator[str]:
     if report.errors:
         yield f"- `anabranch runs retry {report.run_id}`: once the causes are mended, do again only what failed"
     if report.written:
-        yield f"- `anabranch verify {report.run_id}`: read the outputs again, and hold them against their checksums"
+        yield f"- `anabranch verify {report.run_id}`: compare the outputs with their checksums"
     yield f"- `anabranch runs show {report.run_id}`: see this report in a terminal; `--json` is for programs"
     if file:
         yield f"- {_plain(file)} has the whole report as JSON"

@@ -1,4 +1,4 @@
-"""Hold a table against what an import wrote into it, as far as that can be known later."""
+"""Compare a table with what an import wrote into it, as far as that can be known later."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any

@@ -63,7 +63,7 @@ class Measured:
         """Say what was quicker than the number in flight at first, and than the length of most parts."""
         if not self._requests:
             return
-        length, count = max(self._requests, key=lambda key: self._requests[key].number)
+        length, in_flight = max(self._requests, key=lambda key: self._requests[key].number)
         numbers = {
             number: found.rate * number
             for (size, number), found in self._requests.items()
@@ -77,7 +77,7 @@ class Measured:
         lengths = {
             size: found.rate
             for (size, number), found in self._requests.items()
-            if size in SIZES and number == count and found.number >= ROUNDS
+            if size in SIZES and number == in_flight and found.number >= ROUNDS
         }
         if (best := _better(lengths, length)) is not None:
             yield (

@@ -1,4 +1,4 @@
-"""What an import wrote, held against the table later."""
+"""What an import wrote, compared with the table later."""
 
 import pytest
 
