@@ -15,5 +15,5 @@ def number_set(variable: str) -> int | None:
     if not text:
         return None
     if not re.fullmatch("[1-9][0-9]{0,8}", text):
-        raise UsageError("bad-option", f"{variable} is {text!r}", "Give a whole number, 1 or more.", variable)
+        raise UsageError("bad-option", f"it is {text!r}", "Give a whole number, 1 or more.", variable)
     return int(text)

@@ -266,7 +266,7 @@ def test_runs_that_ended_before_the_days_of_the_history_are_removed(tmp_path, mo
 def test_days_of_the_history_that_are_no_number_are_refused(tmp_path, monkeypatch, days):
     monkeypatch.setenv("ANABRANCH_HISTORY_DAYS", days)
 
-    with pytest.raises(UsageError, match="ANABRANCH_HISTORY_DAYS is"):
+    with pytest.raises(UsageError, match="ANABRANCH_HISTORY_DAYS: it is"):
         ensure_server(tmp_path)
     assert processes_of(tmp_path) == []
 

@@ -72,7 +72,7 @@ def test_a_variable_that_means_nothing_is_refused(variable, value, monkeypatch):
 def test_a_limit_that_is_no_number_is_refused(variable, value, monkeypatch):
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(UsageError, match=f"{variable} is '{value}'"):
+    with pytest.raises(UsageError, match=f"{variable}: it is '{value}'"):
         _ = UploadOptions().places
 
 
